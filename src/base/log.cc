@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "base/log.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <array>
+
+#include "base/encoding.h"
+#include "base/time.h"
+
+namespace gatehouse {
+namespace {
+
+struct Setup {
+  std::string role = "gatehouse";
+  LogLevel least = LogLevel::kInfo;
+  LogForm form = LogForm::kText;
+};
+// The one process-wide setting, written before threads start: a log has no owner to be handed down
+// from.
+Setup g_setup;
+
+constexpr std::array<std::string_view, 4> kNames = {"debug", "info", "warning", "error"};
+
+bool is_plain(std::string_view value) {
+  if (value.empty()) return false;
+  for (const char c : value) {
+    if (c <= ' ' || c == '"' || c == '\\' || c == '=' || static_cast<unsigned char>(c) >= 0x7f) {
+      return false;
+    }
+  }
+  return true;
+}
+
+}  // namespace
+
+void log_setup(std::string_view role, LogLevel least, LogForm form) {
+  g_setup = {std::string(role), least, form};
+}
+
+void log(LogLevel level, std::string_view message, std::initializer_list<LogField> fields) {
+  if (level < g_setup.least) return;
+  const std::string_view name = kNames[static_cast<std::size_t>(level)];
+  std::string line;
+  if (g_setup.form == LogForm::kJson) {
+    line = fmt::format(R"({{"time":"{}","level":"{}","role":"{}","message":{})",
+                       WallTime::now().text(), name, g_setup.role, json_quoted(message));
+    for (const LogField& field : fields) {
+      line += fmt::format(",{}:{}", json_quoted(field.key), json_quoted(field.value));
+    }
+    line += "}\n";
+  } else {
+    line = fmt::format("{} {:7} {:9} {}", WallTime::now().text(), name, g_setup.role,
+                       printable(message));
+    for (const LogField& field : fields) {
+      line += fmt::format(" {}={}", field.key,
+                          is_plain(field.value) ? field.value : json_quoted(field.value));
+    }
+    line += '\n';
+  }
+  // One write a line, so that roles that share the descriptor do not mix; a full pipe loses the
+  // line.
+  [[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, line.data(), line.size());
+}
+
+}  // namespace gatehouse

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+// Random bytes from the kernel (getrandom(2)), and a seeded generator for simulations only.
+#pragma once
+
+#include <cstdint>
+#include <limits>
+#include <span>
+
+namespace gatehouse {
+
+// Fills from getrandom(2), buffered per thread; never fails, ends the process if the kernel cannot
+// serve.
+void fill_random(std::span<std::uint8_t> out);
+
+// splitmix64: deterministic, fast, never for keys, nonces or ids.
+class SeededRandom {
+ public:
+  using result_type = std::uint64_t;
+  explicit SeededRandom(std::uint64_t seed) : state_(seed) {}
+  [[nodiscard]] std::uint64_t operator()() {
+    std::uint64_t z = (state_ += 0x9e3779b97f4a7c15ULL);
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ULL;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebULL;
+    return z ^ (z >> 31);
+  }
+  [[nodiscard]] std::uint64_t below(std::uint64_t bound) {
+    return bound == 0 ? 0 : (*this)() % bound;
+  }
+  static constexpr result_type min() { return 0; }
+  static constexpr result_type max() { return std::numeric_limits<result_type>::max(); }
+
+ private:
+  std::uint64_t state_;
+};
+
+}  // namespace gatehouse

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+// Every role appends; control reads. The gateway's volume goes through a Ring instead (ring.h).
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "ipc/message.h"
+
+namespace gatehouse::ipc {
+
+struct Appended {
+  static constexpr MessageType kType = 0x0411;
+  std::uint64_t sequence = 0;
+  template <class F>
+  void fields(F& f) {
+    f(sequence);
+  }
+};
+// Answered when the Entry is durable. Errors: kAuditUnavailable, kExhausted, kInvalid.
+struct Append {
+  static constexpr MessageType kType = 0x0401;
+  using Reply = Appended;
+  std::string entry;  // audit::Entry, encoded (audit/entry.h)
+  template <class F>
+  void fields(F& f) {
+    f(entry);
+  }
+};
+
+// Control -> audit: a page of a Run's Entries from `from_sequence` on, in order; empty when there
+// are no more.
+struct EntryPage {
+  static constexpr MessageType kType = 0x0412;
+  std::vector<std::string> entries;  // encoded, with their sequence
+  std::uint64_t next_sequence = 0;   // 0: no more
+  template <class F>
+  void fields(F& f) {
+    f(entries, next_sequence);
+  }
+};
+struct ReadRun {
+  static constexpr MessageType kType = 0x0402;
+  using Reply = EntryPage;
+  RunId run = no_run();
+  std::uint64_t from_sequence = 0;
+  template <class F>
+  void fields(F& f) {
+    f(run, from_sequence);
+  }
+};
+
+// Control -> audit: a piece of a body, at most 48 KiB.
+struct BodyPiece {
+  static constexpr MessageType kType = 0x0413;
+  std::uint64_t total_bytes = 0;
+  std::string bytes;
+  template <class F>
+  void fields(F& f) {
+    f(total_bytes, bytes);
+  }
+};
+struct ReadBody {
+  static constexpr MessageType kType = 0x0403;
+  using Reply = BodyPiece;
+  std::string object;  // the object id as in the Entry
+  std::uint64_t offset = 0;
+  template <class F>
+  void fields(F& f) {
+    f(object, offset);
+  }
+};
+
+}  // namespace gatehouse::ipc

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+// The CLI asks control over control's unix socket; SO_PEERCRED is the identity (root and the
+// owner's uid).
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "ipc/control_vault.h"
+#include "ipc/message.h"
+
+namespace gatehouse::ipc {
+
+struct RunStarted {
+  static constexpr MessageType kType = 0x0711;
+  RunId run = no_run();
+  TraceId trace;
+  bool pty = false;
+  std::vector<std::string> not_enforced;
+  // Descriptors as in SandboxCreated.
+  template <class F>
+  void fields(F& f) {
+    f(run, trace, pty, not_enforced);
+  }
+};
+struct StartRun {
+  static constexpr MessageType kType = 0x0701;
+  using Reply = RunStarted;
+  std::string agent;
+  std::string user;
+  std::vector<std::string> argv;
+  std::vector<std::string> environment;
+  bool pty = false;
+  std::uint16_t rows = 24;
+  std::uint16_t columns = 80;
+  template <class F>
+  void fields(F& f) {
+    f(agent, user, argv, environment, pty, rows, columns);
+  }
+};
+
+// GetPublicKey, PutSealed, StartAuthorization, FinishAuthorization, ListConnections,
+// RemoveConnection (control_vault.h) and ReadRun, ReadBody (any_audit.h) are forwarded.
+
+struct RunInfo {
+  RunId run = no_run();
+  TraceId trace;
+  std::string tenant;
+  std::string user;
+  std::string agent;
+  std::int64_t started_unix_ms = 0;
+  std::int64_t ended_unix_ms = 0;  // 0: still running
+  std::int32_t wait_status = 0;
+  template <class F>
+  void fields(F& f) {
+    f(run, trace, tenant, user, agent, started_unix_ms, ended_unix_ms, wait_status);
+  }
+};
+struct RunList {
+  static constexpr MessageType kType = 0x0712;
+  std::vector<RunInfo> runs;
+  template <class F>
+  void fields(F& f) {
+    f(runs);
+  }
+};
+struct ListRuns {
+  static constexpr MessageType kType = 0x0702;
+  using Reply = RunList;
+  std::uint32_t most = 100;
+  template <class F>
+  void fields(F& f) {
+    f(most);
+  }
+};
+
+struct ObjectInfo {
+  std::string kind;  // tenant, user, agent, service, rule
+  std::string tenant;
+  std::string name;
+  std::string from;  // "file" or "api"
+  template <class F>
+  void fields(F& f) {
+    f(kind, tenant, name, from);
+  }
+};
+struct ObjectList {
+  static constexpr MessageType kType = 0x0713;
+  std::vector<ObjectInfo> objects;
+  template <class F>
+  void fields(F& f) {
+    f(objects);
+  }
+};
+struct ListObjects {
+  static constexpr MessageType kType = 0x0703;
+  using Reply = ObjectList;
+  std::string kind;  // "" for all
+  template <class F>
+  void fields(F& f) {
+    f(kind);
+  }
+};
+
+// Control -> gateway, with one sealed memfd that holds ipc::Snapshot encoded.
+struct SnapshotReady {
+  static constexpr MessageType kType = 0x0801;
+  using Reply = Done;
+  std::uint64_t generation = 0;
+  template <class F>
+  void fields(F& f) {
+    f(generation);
+  }
+};
+
+}  // namespace gatehouse::ipc

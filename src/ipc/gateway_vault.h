@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+// The gateway asks the vault: lease a credential for one Exchange, end it, mint an interception
+// leaf. Nothing here can carry a refresh token or a client secret.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "base/secret.h"
+#include "ipc/message.h"
+
+namespace gatehouse::ipc {
+
+struct Leased {
+  static constexpr MessageType kType = 0x0111;
+  LeaseId lease = no_lease();
+  std::string connection;            // which Connection, for the record
+  Secret value;                      // what stands in for the placeholder
+  std::int64_t expires_unix_ms = 0;  // of the credential, 0 if unknown
+  template <class F>
+  void fields(F& f) {
+    f(lease, connection, value, expires_unix_ms);
+  }
+};
+
+// Lease the credential of `service` for one Exchange of a live Run. Errors: kLeaseRefused (Run not
+// live, no Connection, host not bound), kTooMany, kAuditUnavailable, kUnreachable (refresh failed).
+struct Lease {
+  static constexpr MessageType kType = 0x0101;
+  using Reply = Leased;
+  RunId run = no_run();
+  ExchangeId exchange = no_exchange();
+  std::string service;
+  std::string
+      host;  // the host about to be dialled; the vault checks it against the service's binding
+  std::string method;
+  std::string path;
+  // The upstream answered 401 to this credential of before: refresh once.
+  bool force_refresh = false;
+  template <class F>
+  void fields(F& f) {
+    f(run, exchange, service, host, method, path, force_refresh);
+  }
+};
+
+struct EndLease {
+  static constexpr MessageType kType = 0x0102;
+  using Reply = Done;
+  LeaseId lease = no_lease();
+  template <class F>
+  void fields(F& f) {
+    f(lease);
+  }
+};
+
+struct LeafIssued {
+  static constexpr MessageType kType = 0x0113;
+  std::string certificate_pem;  // leaf, then the tenant's CA
+  Secret private_key_pem;
+  std::int64_t not_after_unix_s = 0;
+  template <class F>
+  void fields(F& f) {
+    f(certificate_pem, private_key_pem, not_after_unix_s);
+  }
+};
+
+// A leaf of at most 24 hours for a host that control has published as interceptable for this
+// tenant. Errors: kDenied.
+struct Leaf {
+  static constexpr MessageType kType = 0x0103;
+  using Reply = LeafIssued;
+  RunId run = no_run();
+  std::string host;
+  template <class F>
+  void fields(F& f) {
+    f(run, host);
+  }
+};
+
+}  // namespace gatehouse::ipc

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+// The supervisor's contracts: with its roles (each is born with descriptor 3 only and gets all else
+// through it), and on its control socket with people (kill, revive, status).
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "ipc/message.h"
+
+namespace gatehouse::ipc {
+
+// Supervisor -> role, with one descriptor: a fresh connection to another role. Replaces an earlier
+// one of that name.
+struct AttachPeer {
+  static constexpr MessageType kType = 0x0601;
+  using Reply = Done;
+  std::string
+      peer;  // "vault", "audit", "gateway.0"; the role serves it or calls it as its contract says
+  template <class F>
+  void fields(F& f) {
+    f(peer);
+  }
+};
+// Supervisor -> role, with one descriptor that is not a connection: a listener, the kill table, a
+// ring.
+struct GiveDescriptor {
+  static constexpr MessageType kType = 0x0602;
+  using Reply = Done;
+  std::string name;
+  template <class F>
+  void fields(F& f) {
+    f(name);
+  }
+};
+// Role -> supervisor: set up, confined, serving.
+struct RoleReady {
+  static constexpr MessageType kType = 0x0603;
+  using Reply = Done;
+  template <class F>
+  void fields(F&) {}
+};
+
+// People and control -> supervisor. `run` is all zero for everything. Answered when it is durable
+// in the kill file, visible in the kill table, and the sandboxes are frozen (or destroyed).
+struct KillDone {
+  static constexpr MessageType kType = 0x0614;
+  std::uint64_t generation = 0;
+  std::uint32_t sandboxes = 0;  // how many were frozen or destroyed
+  template <class F>
+  void fields(F& f) {
+    f(generation, sandboxes);
+  }
+};
+struct Kill {
+  static constexpr MessageType kType = 0x0604;
+  using Reply = KillDone;
+  RunId run = no_run();
+  bool all = false;
+  bool destroy = false;
+  std::string reason;
+  template <class F>
+  void fields(F& f) {
+    f(run, all, destroy, reason);
+  }
+};
+struct Revive {
+  static constexpr MessageType kType = 0x0605;
+  using Reply = KillDone;
+  RunId run = no_run();
+  bool all = false;
+  template <class F>
+  void fields(F& f) {
+    f(run, all);
+  }
+};
+
+struct RoleStatus {
+  std::string role;
+  std::int32_t pid = 0;
+  bool ready = false;
+  std::uint32_t restarts = 0;
+  template <class F>
+  void fields(F& f) {
+    f(role, pid, ready, restarts);
+  }
+};
+struct Status {
+  static constexpr MessageType kType = 0x0616;
+  bool all_killed = false;
+  std::vector<RunId> killed;
+  std::vector<RoleStatus> roles;
+  template <class F>
+  void fields(F& f) {
+    f(all_killed, killed, roles);
+  }
+};
+struct GetStatus {
+  static constexpr MessageType kType = 0x0606;
+  using Reply = Status;
+  template <class F>
+  void fields(F&) {}
+};
+
+}  // namespace gatehouse::ipc

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+// Byte streams and listeners, whatever carries them: TCP, unix sockets, TLS over either, memory in
+// simulations. A Stream has one reader and one writer at a time. Destroying it closes it (TCP: with
+// what is unread, a reset).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "net/descriptor.h"
+#include "net/loop.h"
+
+namespace gatehouse::net {
+
+// An IP address and port, or the path of a unix socket.
+struct Endpoint {
+  enum class Kind : std::uint8_t { kIp, kUnix };
+  Kind kind = Kind::kIp;
+  std::string host;  // an IP literal without brackets, or the path
+  std::uint16_t port = 0;
+
+  [[nodiscard]] static Endpoint ip(std::string host, std::uint16_t port) {
+    return {Kind::kIp, std::move(host), port};
+  }
+  [[nodiscard]] static Endpoint unix_path(std::string path) {
+    return {Kind::kUnix, std::move(path), 0};
+  }
+  [[nodiscard]] std::string text() const;
+  friend bool operator==(const Endpoint&, const Endpoint&) = default;
+};
+
+class Stream {
+ public:
+  virtual ~Stream() = default;
+
+  // Reads at least one byte; 0 means the peer ended its side in order. Errors: kTimeout, kClosed,
+  // kInvalid (TLS).
+  [[nodiscard]] virtual Task<Result<std::size_t>> read(std::span<char> into, Deadline) = 0;
+  // Writes all of it. Errors: kTimeout, kClosed.
+  [[nodiscard]] virtual Task<Result<void>> write(std::string_view bytes, Deadline) = 0;
+  // Ends our side; the peer reads 0. Further writes fail.
+  [[nodiscard]] virtual Task<Result<void>> finish(Deadline) = 0;
+  // Waits until there is something to read (or an end) without taking it.
+  [[nodiscard]] virtual Task<Result<void>> wait_readable(Deadline) = 0;
+
+  // Bytes that can be had now, without waiting: 0 if none. An end or error shows at the next
+  // `read`.
+  [[nodiscard]] virtual std::size_t read_now(std::span<char> into) = 0;
+  // As much of `bytes` as fits now, without waiting.
+  [[nodiscard]] virtual std::size_t write_now(std::string_view bytes) = 0;
+
+  // Make the close of this stream a reset (TCP RST), so that the peer cannot take a cut for an
+  // orderly end.
+  virtual void close_with_reset() {}
+  [[nodiscard]] virtual Endpoint peer() const { return {}; }
+  [[nodiscard]] virtual Endpoint local() const { return {}; }
+};
+
+class Listener {
+ public:
+  virtual ~Listener() = default;
+  // Errors: kExhausted when no descriptor is left (the caller waits and tries again), kClosed.
+  [[nodiscard]] virtual Task<Result<std::unique_ptr<Stream>>> accept(Deadline) = 0;
+  [[nodiscard]] virtual Endpoint local() const = 0;
+};
+
+// A unix stream that carries descriptors beside bytes (SCM_RIGHTS, unix(7)). Real Loop only.
+class LocalStream : public Stream {
+ public:
+  // As `read`; descriptors that came with these bytes are appended to `fds`, at most 16 a call.
+  [[nodiscard]] virtual Task<Result<std::size_t>> read_with(std::span<char> into,
+                                                            std::vector<Descriptor>& fds,
+                                                            Deadline) = 0;
+  // The descriptors travel with the first byte; they stay open here.
+  [[nodiscard]] virtual Task<Result<void>> write_with(std::string_view bytes,
+                                                      std::span<const int> fds, Deadline) = 0;
+};
+
+}  // namespace gatehouse::net
