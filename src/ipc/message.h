@@ -13,7 +13,8 @@
 namespace gatehouse::ipc {
 
 using MessageType = std::uint16_t;
-inline constexpr std::uint16_t kVersion = 1;
+inline constexpr std::uint8_t kVersion = 1;
+inline constexpr std::size_t kDescriptorsMost = 16;   // beside one message
 inline constexpr std::size_t kFrameMost = 64 * 1024;  // header and payload, in bytes
 
 // The reply of a request that only needs to know that it was done.

@@ -264,6 +264,7 @@ class SocketStream : public LocalStream {
     }
     co_return co_await write(bytes, deadline);
   }
+  void disconnect() override { ::shutdown(fd(), SHUT_RDWR); }
   void close_with_reset() override {
     const linger hard{1, 0};
     ::setsockopt(fd(), SOL_SOCKET, SO_LINGER, &hard, sizeof hard);
@@ -434,7 +435,7 @@ class AsioLoop : public RealLoop {
         context_.poll();
       }
     }
-    return !stopping_;
+    return !std::exchange(stopping_, false);
   }
 
  private:

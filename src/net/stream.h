@@ -79,6 +79,8 @@ class LocalStream : public Stream {
   // The descriptors travel with the first byte; they stay open here.
   [[nodiscard]] virtual Task<Result<void>> write_with(std::string_view bytes,
                                                       std::span<const int> fds, Deadline) = 0;
+  // Ends both directions now: waits on either side end.
+  virtual void disconnect() = 0;
 };
 
 }  // namespace gatehouse::net

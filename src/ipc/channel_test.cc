@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "ipc/channel.h"
+
+#include <gtest/gtest.h>
+
+#include "ipc/any_audit.h"
+#include "ipc/gateway_vault.h"
+#include "ipc/supervisor.h"
+#include "net/real_loop.h"
+
+namespace gatehouse::ipc {
+namespace {
+
+struct Ends {
+  std::unique_ptr<net::RealLoop> loop = net::make_real_loop();
+  Permits asking;
+  Permits answering;
+  std::unique_ptr<Channel> asker;
+  std::unique_ptr<Channel> answerer;
+
+  void connect() {
+    auto pair = loop->make_pair();
+    asker = std::make_unique<Channel>(*loop, std::move(*loop->adopt_local(std::move(pair->first))),
+                                      "vault", asking);
+    answerer = std::make_unique<Channel>(
+        *loop, std::move(*loop->adopt_local(std::move(pair->second))), "gateway", answering);
+  }
+  template <class T>
+  T run(net::Task<T> task) {
+    std::optional<T> value;
+    net::Nursery nursery(*loop);
+    nursery.spawn(
+        [](this auto, net::Loop* l, net::Task<T> body, std::optional<T>* out) -> net::Task<void> {
+          out->emplace(co_await std::move(body));
+          l->stop();
+        }(loop.get(), std::move(task), &value));
+    loop->run();
+    return std::move(*value);
+  }
+};
+
+TEST(Codec, EveryFieldComesBack) {
+  Lease lease;
+  lease.run = RunId::fresh();
+  lease.service = "openai";
+  lease.host = "api.example.com";
+  lease.force_refresh = true;
+  const auto back = decode<Lease>(encode(lease));
+  ASSERT_TRUE(back);
+  EXPECT_EQ(back->run, lease.run);
+  EXPECT_EQ(back->host, lease.host);
+  EXPECT_TRUE(back->force_refresh);
+}
+
+TEST(Codec, EveryTruncationAndAnyExcessIsRefused) {
+  Lease lease;
+  lease.service = "openai";
+  const std::string bytes = encode(lease);
+  for (std::size_t size = 0; size < bytes.size(); ++size) {
+    EXPECT_FALSE(decode<Lease>(bytes.substr(0, size))) << size;
+  }
+  EXPECT_FALSE(decode<Lease>(bytes + "x"));
+}
+
+TEST(Channel, AnswersPipelinedRequestsEachWithItsOwn) {
+  Ends ends;
+  ends.answering.on<Append>(
+      [loop = ends.loop.get()](Append request,
+                               std::vector<net::Descriptor>) -> net::Task<Result<Appended>> {
+        return [](this auto, net::Loop* l, std::string entry) -> net::Task<Result<Appended>> {
+          const auto number = static_cast<std::uint64_t>(std::stoul(entry));
+          co_await l->sleep_for(Nanos((number % 3) * 1'000'000));
+          co_return Appended{number};
+        }(loop, std::move(request.entry));
+      });
+  ends.connect();
+  const int right = ends.run([](this auto, Ends* e) -> net::Task<int> {
+    net::Nursery nursery(*e->loop);
+    int count = 0;
+    for (int i = 0; i < 200; ++i) {
+      nursery.spawn([](this auto, Ends* inner, int number, int* out) -> net::Task<void> {
+        const auto reply =
+            co_await inner->asker->call(Append{std::to_string(number)}, inner->loop->in(5s));
+        if (reply && reply->sequence == static_cast<std::uint64_t>(number)) ++*out;
+      }(e, i, &count));
+    }
+    (void)co_await nursery.wait_empty(e->loop->in(5s));
+    co_return count;
+  }(&ends));
+  EXPECT_EQ(right, 200);
+}
+
+TEST(Channel, AnErrorTravelsWithItsCodeAndMessage) {
+  Ends ends;
+  ends.answering.on<Lease>([](Lease, std::vector<net::Descriptor>) -> net::Task<Result<Leased>> {
+    co_return failure(Error::kLeaseRefused, "the Run is not live");
+  });
+  ends.connect();
+  const auto reply = ends.run(ends.asker->call(Lease{}, ends.loop->in(5s)));
+  ASSERT_FALSE(reply);
+  EXPECT_EQ(reply.error(), Error::kLeaseRefused);
+  EXPECT_EQ(reply.error().message(), "the Run is not live");
+}
+
+TEST(Channel, WhatThePermitTableDoesNotNameClosesTheConnection) {
+  Ends ends;
+  ends.connect();
+  const unsigned long before = unpermitted_requests();
+  const auto reply = ends.run(ends.asker->call(Kill{}, ends.loop->in(5s)));
+  ASSERT_FALSE(reply);
+  EXPECT_EQ(reply.error(), Error::kUnavailable);
+  EXPECT_EQ(unpermitted_requests(), before + 1);
+  EXPECT_FALSE(ends.asker->is_open());
+}
+
+TEST(Channel, WhatIsNotAllowedNowClosesTheConnection) {
+  Ends ends;
+  bool open = true;
+  ends.answering.on<GetStatus>(
+      [](GetStatus, std::vector<net::Descriptor>) -> net::Task<Result<Status>> {
+        co_return Status{};
+      },
+      [&open] { return open; });
+  ends.connect();
+  EXPECT_TRUE(ends.run(ends.asker->call(GetStatus{}, ends.loop->in(5s))));
+  open = false;
+  EXPECT_FALSE(ends.run(ends.asker->call(GetStatus{}, ends.loop->in(5s))));
+}
+
+TEST(Channel, DescriptorsArriveWithTheirMessage) {
+  Ends ends;
+  std::vector<std::string> seen;
+  ends.answering.on<GiveDescriptor>(
+      [&seen](GiveDescriptor request, std::vector<net::Descriptor> fds) -> net::Task<Result<Done>> {
+        seen.push_back(request.name + ":" + std::to_string(fds.size()));
+        co_return Done{};
+      });
+  ends.connect();
+  auto spare = ends.loop->make_pair();
+  const bool ok = ends.run([](this auto, Ends* e, int fd) -> net::Task<bool> {
+    for (int i = 0; i < 20; ++i) {
+      GiveDescriptor plain{"plain"};
+      GiveDescriptor with{"with"};
+      const std::array<int, 2> fds = {fd, fd};
+      if (!co_await e->asker->exchange(parcel_of(plain), {}, e->loop->in(5s))) co_return false;
+      if (!co_await e->asker->exchange(parcel_of(with), fds, e->loop->in(5s))) co_return false;
+    }
+    co_return true;
+  }(&ends, spare->first.get()));
+  EXPECT_TRUE(ok);
+  ASSERT_EQ(seen.size(), 40u);
+  for (std::size_t i = 0; i < seen.size(); ++i)
+    EXPECT_EQ(seen[i], i % 2 == 0 ? "plain:0" : "with:2");
+}
+
+TEST(Channel, ACallThatIsCancelledLeavesTheConnectionInUse) {
+  Ends ends;
+  ends.answering.on<GetStatus>([loop = ends.loop.get()](GetStatus, std::vector<net::Descriptor>) {
+    return [](this auto, net::Loop* l) -> net::Task<Result<Status>> {
+      co_await l->sleep_for(5ms);
+      co_return Status{};
+    }(loop);
+  });
+  ends.connect();
+  const bool ok = ends.run([](this auto, Ends* e) -> net::Task<bool> {
+    for (int i = 0; i < 10; ++i) {
+      const auto late = co_await e->asker->call(GetStatus{}, e->loop->in(1ms));
+      if (late || late.error().code() != Error::kTimeout) co_return false;
+    }
+    co_return (co_await e->asker->call(GetStatus{}, e->loop->in(5s))).has_value();
+  }(&ends));
+  EXPECT_TRUE(ok);
+}
+
+}  // namespace
+}  // namespace gatehouse::ipc
