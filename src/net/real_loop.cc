@@ -204,6 +204,10 @@ class SocketStream : public LocalStream {
       CO_TRY(co_await pollable_->wait(Direction::kRead, deadline));
     }
   }
+  Task<Result<void>> wait_writable(Deadline deadline) override {
+    co_return co_await pollable_->wait(Direction::kWrite, deadline);
+  }
+  [[nodiscard]] int native_handle() const override { return fd(); }
   std::size_t read_now(std::span<char> into) override {
     const ssize_t got = ::recv(fd(), into.data(), into.size(), 0);
     return got > 0 ? static_cast<std::size_t>(got) : 0;

@@ -142,6 +142,12 @@ class MemoryStream : public Stream {
     }
     co_return Result<void>();
   }
+  Task<Result<void>> wait_writable(Deadline deadline) override {
+    while (out_->bytes.size() >= kPipeMost && !out_->broken && !out_->finished) {
+      CO_TRY(co_await out_->writable.wait(deadline));
+    }
+    co_return Result<void>();
+  }
   std::size_t read_now(std::span<char> into) override {
     return in_->bytes.empty() ? 0 : take(into);
   }

@@ -48,6 +48,9 @@ class Stream {
   // Waits until there is something to read (or an end) without taking it.
   [[nodiscard]] virtual Task<Result<void>> wait_readable(Deadline) = 0;
 
+  // Waits until some bytes can be written without waiting.
+  [[nodiscard]] virtual Task<Result<void>> wait_writable(Deadline) = 0;
+
   // Bytes that can be had now, without waiting: 0 if none. An end or error shows at the next
   // `read`.
   [[nodiscard]] virtual std::size_t read_now(std::span<char> into) = 0;
@@ -57,6 +60,8 @@ class Stream {
   // Make the close of this stream a reset (TCP RST), so that the peer cannot take a cut for an
   // orderly end.
   virtual void close_with_reset() {}
+  // The socket under a stream that is nothing but one, else -1. For TLS, which drives it directly.
+  [[nodiscard]] virtual int native_handle() const { return -1; }
   [[nodiscard]] virtual Endpoint peer() const { return {}; }
   [[nodiscard]] virtual Endpoint local() const { return {}; }
 };

@@ -1,0 +1,292 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "net/tls.h"
+
+#include <arpa/inet.h>
+#include <fmt/format.h>
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <openssl/ssl.h>
+#include <openssl/x509v3.h>
+
+#include <array>
+#include <utility>
+
+#include "base/check.h"
+
+namespace gatehouse::net {
+namespace {
+
+template <auto Free>
+struct Freer {
+  template <class T>
+  void operator()(T* object) const {
+    Free(object);
+  }
+};
+using ContextPtr = std::unique_ptr<SSL_CTX, Freer<SSL_CTX_free>>;
+using SslPtr = std::unique_ptr<SSL, Freer<SSL_free>>;
+using BioPtr = std::unique_ptr<BIO, Freer<BIO_free>>;
+using CertificatePtr = std::unique_ptr<X509, Freer<X509_free>>;
+using KeyPtr = std::unique_ptr<EVP_PKEY, Freer<EVP_PKEY_free>>;
+
+std::string openssl_reason() {
+  std::array<char, 256> text{};
+  const unsigned long code = ERR_get_error();
+  ERR_clear_error();
+  if (code == 0) return "no reason given";
+  ERR_error_string_n(code, text.data(), text.size());
+  return text.data();
+}
+
+BioPtr bio_of(std::string_view pem) {
+  return BioPtr(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())));
+}
+
+Result<void> use_identity(SSL_CTX* context, const TlsIdentity& identity) {
+  const BioPtr certificates = bio_of(identity.certificate_pem);
+  const CertificatePtr leaf(PEM_read_bio_X509(certificates.get(), nullptr, nullptr, nullptr));
+  if (!leaf || SSL_CTX_use_certificate(context, leaf.get()) != 1) {
+    return failure(Error::kInvalid, "a TLS certificate does not parse: " + openssl_reason());
+  }
+  while (X509* next = PEM_read_bio_X509(certificates.get(), nullptr, nullptr, nullptr)) {
+    if (SSL_CTX_add0_chain_cert(context, next) != 1) {
+      X509_free(next);
+      return failure(Error::kInvalid, "a TLS certificate chain is not usable: " + openssl_reason());
+    }
+  }
+  ERR_clear_error();  // the end of the PEM text
+  const BioPtr key_text = bio_of(identity.private_key_pem.open(Purpose::kDerive));
+  const KeyPtr key(PEM_read_bio_PrivateKey(key_text.get(), nullptr, nullptr, nullptr));
+  if (!key || SSL_CTX_use_PrivateKey(context, key.get()) != 1) {
+    return failure(Error::kInvalid, "a TLS key does not parse or fit its certificate");
+  }
+  return {};
+}
+
+Result<void> trust(SSL_CTX* context, std::string_view ca_pem) {
+  X509_STORE* store = SSL_CTX_get_cert_store(context);
+  const BioPtr text = bio_of(ca_pem);
+  int count = 0;
+  while (X509* next = PEM_read_bio_X509(text.get(), nullptr, nullptr, nullptr)) {
+    const CertificatePtr certificate(next);
+    if (X509_STORE_add_cert(store, certificate.get()) != 1) {
+      return failure(Error::kInvalid, "a trust anchor is not usable: " + openssl_reason());
+    }
+    ++count;
+  }
+  ERR_clear_error();
+  if (count == 0) return failure(Error::kInvalid, "no certificate in the given trust anchors");
+  return {};
+}
+
+Result<ContextPtr> make_context(const SSL_METHOD* method) {
+  ContextPtr context(SSL_CTX_new(method));
+  CHECK(context);
+  SSL_CTX_set_min_proto_version(context.get(), TLS1_2_VERSION);
+  SSL_CTX_set_options(context.get(), SSL_OP_NO_RENEGOTIATION | SSL_OP_CLEANSE_PLAINTEXT
+                                         | SSL_OP_NO_COMPRESSION | SSL_OP_NO_QUERY_MTU);
+  SSL_CTX_set_mode(context.get(), SSL_MODE_ENABLE_PARTIAL_WRITE
+                                      | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER
+                                      | SSL_MODE_RELEASE_BUFFERS);
+  return context;
+}
+
+class TlsStream : public Stream {
+ public:
+  TlsStream(Loop& loop, std::unique_ptr<Stream> socket, SslPtr ssl)
+      : loop_(loop), socket_(std::move(socket)), ssl_(std::move(ssl)) {}
+
+  Task<Result<void>> handshake(Deadline deadline) {
+    while (true) {
+      ERR_clear_error();
+      const int done = SSL_do_handshake(ssl_.get());
+      if (done == 1) co_return Result<void>();
+      const int why = SSL_get_error(ssl_.get(), done);
+      if (why == SSL_ERROR_WANT_READ) {
+        CO_TRY(co_await socket_->wait_readable(deadline));
+      } else if (why == SSL_ERROR_WANT_WRITE) {
+        CO_TRY(co_await socket_->wait_writable(deadline));
+      } else {
+        co_return Failure(handshake_error());
+      }
+    }
+  }
+
+  Task<Result<std::size_t>> read(std::span<char> into, Deadline deadline) override {
+    while (true) {
+      ERR_clear_error();
+      const int got = SSL_read(ssl_.get(), into.data(), static_cast<int>(into.size()));
+      if (got > 0) co_return static_cast<std::size_t>(got);
+      CO_TRY(co_await after(got, deadline));
+      if (ended_) co_return std::size_t{0};
+    }
+  }
+  Task<Result<void>> write(std::string_view bytes, Deadline deadline) override {
+    while (!bytes.empty()) {
+      ERR_clear_error();
+      const int put = SSL_write(ssl_.get(), bytes.data(),
+                                static_cast<int>(std::min<std::size_t>(bytes.size(), 1 << 20)));
+      if (put > 0) {
+        bytes.remove_prefix(static_cast<std::size_t>(put));
+        continue;
+      }
+      const int why = SSL_get_error(ssl_.get(), put);
+      if (why == SSL_ERROR_WANT_WRITE) {
+        CO_TRY(co_await socket_->wait_writable(deadline));
+      } else if (why == SSL_ERROR_WANT_READ) {
+        CO_TRY(co_await pause(deadline));  // the reader may hold the wait for input
+      } else {
+        co_return failure(Error::kClosed, "writing TLS: the peer is gone");
+      }
+    }
+    co_return Result<void>();
+  }
+  Task<Result<void>> finish(Deadline deadline) override {
+    ERR_clear_error();
+    SSL_shutdown(ssl_.get());  // close_notify; we do not wait for theirs
+    co_return co_await socket_->finish(deadline);
+  }
+  Task<Result<void>> wait_readable(Deadline deadline) override {
+    if (SSL_has_pending(ssl_.get()) == 1) co_return Result<void>();
+    co_return co_await socket_->wait_readable(deadline);
+  }
+  Task<Result<void>> wait_writable(Deadline deadline) override {
+    return socket_->wait_writable(deadline);
+  }
+  std::size_t read_now(std::span<char> into) override {
+    ERR_clear_error();
+    const int got = SSL_read(ssl_.get(), into.data(), static_cast<int>(into.size()));
+    return got > 0 ? static_cast<std::size_t>(got) : 0;
+  }
+  std::size_t write_now(std::string_view bytes) override {
+    if (bytes.empty()) return 0;
+    ERR_clear_error();
+    const int put = SSL_write(ssl_.get(), bytes.data(),
+                              static_cast<int>(std::min<std::size_t>(bytes.size(), 1 << 20)));
+    return put > 0 ? static_cast<std::size_t>(put) : 0;
+  }
+  void close_with_reset() override { socket_->close_with_reset(); }
+  [[nodiscard]] Endpoint peer() const override { return socket_->peer(); }
+  [[nodiscard]] Endpoint local() const override { return socket_->local(); }
+
+ private:
+  // What a read that got nothing has to do before the next try.
+  Task<Result<void>> after(int result, Deadline deadline) {
+    switch (SSL_get_error(ssl_.get(), result)) {
+      case SSL_ERROR_WANT_READ:
+        co_return co_await socket_->wait_readable(deadline);
+      case SSL_ERROR_WANT_WRITE:
+        co_return co_await pause(deadline);
+      case SSL_ERROR_ZERO_RETURN:
+        ended_ = true;
+        co_return Result<void>();
+      default:
+        // An end without close_notify could be an attacker's cut: never an orderly end.
+        co_return failure(Error::kClosed, "reading TLS: the stream was cut");
+    }
+  }
+  // Rare (a key update against a full socket): the other direction's coroutine may own the socket's
+  // wait.
+  Task<Result<void>> pause(Deadline deadline) {
+    if (loop_.now() >= deadline.at()) co_return failure(Error::kTimeout, "TLS made no progress");
+    co_await loop_.sleep_for(1ms);
+    co_return Result<void>();
+  }
+  Error handshake_error() {
+    const long verify = SSL_get_verify_result(ssl_.get());
+    if (verify != X509_V_OK) {
+      return {Error::kUpstream, std::string("the TLS certificate is not accepted: ")
+                                    + X509_verify_cert_error_string(verify)};
+    }
+    return {Error::kUpstream, "the TLS handshake failed: " + openssl_reason()};
+  }
+
+  Loop& loop_;
+  std::unique_ptr<Stream> socket_;
+  SslPtr ssl_;
+  bool ended_ = false;
+};
+
+}  // namespace
+
+class TlsClient::Impl {
+ public:
+  ContextPtr context;
+};
+
+TlsClient::TlsClient(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+TlsClient::~TlsClient() = default;
+
+Result<std::unique_ptr<TlsClient>> TlsClient::make(const Options& options) {
+  auto impl = std::make_unique<Impl>();
+  impl->context = TRY(make_context(TLS_client_method()));
+  SSL_CTX_set_verify(impl->context.get(), SSL_VERIFY_PEER, nullptr);
+  if (options.system_roots) SSL_CTX_set_default_verify_paths(impl->context.get());
+  if (!options.extra_ca_pem.empty()) TRY(trust(impl->context.get(), options.extra_ca_pem));
+  if (options.identity != nullptr) TRY(use_identity(impl->context.get(), *options.identity));
+  return std::unique_ptr<TlsClient>(new TlsClient(std::move(impl)));
+}
+
+Task<Result<std::unique_ptr<Stream>>> TlsClient::connect(Loop& loop, std::unique_ptr<Stream> socket,
+                                                         std::string server_name,
+                                                         Deadline deadline) {
+  SslPtr ssl(SSL_new(impl_->context.get()));
+  CHECK(ssl && socket->native_handle() >= 0);
+  std::array<unsigned char, 16> literal{};
+  X509_VERIFY_PARAM* verify = SSL_get0_param(ssl.get());
+  if (inet_pton(AF_INET, server_name.c_str(), literal.data()) == 1
+      || inet_pton(AF_INET6, server_name.c_str(), literal.data()) == 1) {
+    X509_VERIFY_PARAM_set1_ip_asc(verify, server_name.c_str());
+  } else {
+    X509_VERIFY_PARAM_set_hostflags(verify, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+    X509_VERIFY_PARAM_set1_host(verify, server_name.data(), server_name.size());
+    SSL_set_tlsext_host_name(ssl.get(), server_name.c_str());
+  }
+  SSL_set_fd(ssl.get(), socket->native_handle());
+  SSL_set_connect_state(ssl.get());
+  auto stream = std::make_unique<TlsStream>(loop, std::move(socket), std::move(ssl));
+  const Result<void> done = co_await stream->handshake(deadline);
+  if (!done) co_return Failure(done.error().in("connecting to " + server_name));
+  co_return stream;
+}
+
+class TlsServer::Impl {
+ public:
+  ContextPtr context;
+};
+
+TlsServer::TlsServer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+TlsServer::~TlsServer() = default;
+
+Result<std::unique_ptr<TlsServer>> TlsServer::make(const Options& options) {
+  CHECK(options.identity != nullptr);
+  auto impl = std::make_unique<Impl>();
+  impl->context = TRY(make_context(TLS_server_method()));
+  TRY(use_identity(impl->context.get(), *options.identity));
+  constexpr std::string_view kSessionContext = "gatehouse";
+  SSL_CTX_set_session_id_context(impl->context.get(),
+                                 reinterpret_cast<const unsigned char*>(kSessionContext.data()),
+                                 kSessionContext.size());
+  if (!options.client_ca_pem.empty()) {
+    TRY(trust(impl->context.get(), options.client_ca_pem));
+    SSL_CTX_set_verify(impl->context.get(), SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT,
+                       nullptr);
+  }
+  return std::unique_ptr<TlsServer>(new TlsServer(std::move(impl)));
+}
+
+Task<Result<TlsServer::Accepted>> TlsServer::accept(Loop& loop, std::unique_ptr<Stream> socket,
+                                                    Deadline deadline) {
+  SslPtr ssl(SSL_new(impl_->context.get()));
+  CHECK(ssl && socket->native_handle() >= 0);
+  SSL* raw = ssl.get();
+  SSL_set_fd(raw, socket->native_handle());
+  SSL_set_accept_state(raw);
+  auto stream = std::make_unique<TlsStream>(loop, std::move(socket), std::move(ssl));
+  const Result<void> done = co_await stream->handshake(deadline);
+  if (!done) co_return failure(Error::kInvalid, done.error().message());
+  const char* name = SSL_get_servername(raw, TLSEXT_NAMETYPE_host_name);
+  co_return Accepted{std::move(stream), name == nullptr ? "" : name};
+}
+
+}  // namespace gatehouse::net

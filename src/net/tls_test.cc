@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: Apache-2.0
+// TLS on both sides, with certificates that the test makes for itself.
+#include <gtest/gtest.h>
+#include <openssl/evp.h>
+#include <openssl/pem.h>
+#include <openssl/x509v3.h>
+
+#include "net/nursery.h"
+#include "net/real_loop.h"
+#include "net/resolve.h"
+#include "net/tls.h"
+
+namespace gatehouse::net {
+namespace {
+
+std::string pem_of(auto write) {
+  BIO* bio = BIO_new(BIO_s_mem());
+  write(bio);
+  char* data = nullptr;
+  const long size = BIO_get_mem_data(bio, &data);
+  std::string text(data, static_cast<std::size_t>(size));
+  BIO_free(bio);
+  return text;
+}
+
+// A self-signed certificate for `name`, its own trust anchor.
+TlsIdentity self_signed(const std::string& name) {
+  EVP_PKEY* key = EVP_EC_gen("P-256");
+  X509* certificate = X509_new();
+  X509_set_version(certificate, 2);
+  ASN1_INTEGER_set(X509_get_serialNumber(certificate), 1);
+  X509_gmtime_adj(X509_getm_notBefore(certificate), -60);
+  X509_gmtime_adj(X509_getm_notAfter(certificate), 3600);
+  X509_set_pubkey(certificate, key);
+  X509_NAME* subject = X509_get_subject_name(certificate);
+  X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_ASC,
+                             reinterpret_cast<const unsigned char*>(name.c_str()), -1, -1, 0);
+  X509_set_issuer_name(certificate, subject);
+  X509_EXTENSION* names =
+      X509V3_EXT_conf_nid(nullptr, nullptr, NID_subject_alt_name, ("DNS:" + name).c_str());
+  X509_add_ext(certificate, names, -1);
+  X509_EXTENSION_free(names);
+  X509_sign(certificate, key, EVP_sha256());
+  TlsIdentity identity{pem_of([&](BIO* bio) { PEM_write_bio_X509(bio, certificate); }),
+                       Secret(pem_of([&](BIO* bio) {
+                         PEM_write_bio_PrivateKey(bio, key, nullptr, nullptr, 0, nullptr, nullptr);
+                       }))};
+  X509_free(certificate);
+  EVP_PKEY_free(key);
+  return identity;
+}
+
+struct Outcome {
+  Result<std::string> client = failure(Error::kInternal, "did not run");
+  Result<std::string> server = failure(Error::kInternal, "did not run");
+};
+
+Task<void> serve(RealLoop* loop, TlsServer* tls, Listener* listener, Outcome* out) {
+  auto socket = co_await listener->accept(loop->in(5s));
+  auto accepted = co_await tls->accept(*loop, std::move(*socket), loop->in(5s));
+  if (!accepted) {
+    out->server = Failure(accepted.error());
+    co_return;
+  }
+  std::array<char, 100> buffer;
+  const auto got = co_await accepted->stream->read(buffer, loop->in(5s));
+  if (!got) {
+    out->server = Failure(got.error());
+    co_return;
+  }
+  out->server = accepted->server_name + ":" + std::string(buffer.data(), *got);
+  (void)co_await accepted->stream->write("pong", loop->in(5s));
+  (void)co_await accepted->stream->finish(loop->in(5s));
+}
+
+Task<Result<std::string>> ask(RealLoop* loop, TlsClient* tls, Endpoint to, std::string name) {
+  auto socket = CO_TRY(co_await loop->connect(to, loop->in(5s)));
+  auto stream = CO_TRY(co_await tls->connect(*loop, std::move(socket), name, loop->in(5s)));
+  CO_TRY(co_await stream->write("ping", loop->in(5s)));
+  std::array<char, 100> buffer;
+  const std::size_t got = CO_TRY(co_await stream->read(buffer, loop->in(5s)));
+  const std::size_t end = CO_TRY(co_await stream->read({buffer.data() + got, 10}, loop->in(5s)));
+  co_return std::string(buffer.data(), got + end);
+}
+
+Outcome meet(TlsServer& server, TlsClient& client, const std::string& name) {
+  auto loop = make_real_loop();
+  auto listener = loop->listen(Endpoint::ip("127.0.0.1", 0));
+  Outcome outcome;
+  Nursery nursery(*loop);
+  nursery.spawn(serve(loop.get(), &server, listener->get(), &outcome));
+  nursery.spawn([](this auto, RealLoop* l, TlsClient* tls, Endpoint to, std::string host,
+                   Nursery* all, Outcome* out) -> Task<void> {
+    out->client = co_await ask(l, tls, to, host);
+    co_await l->sleep_for(20ms);  // lets the server's side see its end
+    l->stop();
+    (void)all;
+  }(loop.get(), &client, (*listener)->local(), name, &nursery, &outcome));
+  loop->run();
+  return outcome;
+}
+
+TEST(Tls, CarriesBytesAndTheNameAsked) {
+  const TlsIdentity identity = self_signed("gate.test");
+  auto server = TlsServer::make({.identity = &identity});
+  auto client = TlsClient::make({.extra_ca_pem = identity.certificate_pem, .system_roots = false});
+  ASSERT_TRUE(server && client);
+  const Outcome outcome = meet(**server, **client, "gate.test");
+  ASSERT_TRUE(outcome.client) << outcome.client.error().message();
+  EXPECT_EQ(*outcome.client, "pong");
+  EXPECT_EQ(*outcome.server, "gate.test:ping");
+}
+
+TEST(Tls, ACertificateOfAnotherNameIsNotAccepted) {
+  const TlsIdentity identity = self_signed("gate.test");
+  auto server = TlsServer::make({.identity = &identity});
+  auto client = TlsClient::make({.extra_ca_pem = identity.certificate_pem, .system_roots = false});
+  const Outcome outcome = meet(**server, **client, "other.test");
+  ASSERT_FALSE(outcome.client);
+  EXPECT_EQ(outcome.client.error(), Error::kUpstream);
+}
+
+TEST(Tls, ACertificateOfAStrangerIsNotAccepted) {
+  const TlsIdentity identity = self_signed("gate.test");
+  const TlsIdentity stranger = self_signed("gate.test");
+  auto server = TlsServer::make({.identity = &identity});
+  auto client = TlsClient::make({.extra_ca_pem = stranger.certificate_pem, .system_roots = false});
+  EXPECT_FALSE(meet(**server, **client, "gate.test").client);
+}
+
+TEST(Tls, AServerThatWantsAClientCertificateGetsOrRefuses) {
+  const TlsIdentity identity = self_signed("gate.test");
+  const TlsIdentity agent = self_signed("agent.test");
+  auto server = TlsServer::make({.identity = &identity, .client_ca_pem = agent.certificate_pem});
+  auto known = TlsClient::make(
+      {.extra_ca_pem = identity.certificate_pem, .system_roots = false, .identity = &agent});
+  auto unknown = TlsClient::make({.extra_ca_pem = identity.certificate_pem, .system_roots = false});
+  ASSERT_TRUE(server && known && unknown);
+  EXPECT_TRUE(meet(**server, **known, "gate.test").client);
+  EXPECT_FALSE(meet(**server, **unknown, "gate.test").client);
+}
+
+TEST(Resolver, AnswersLiteralsAndTheHostsFile) {
+  auto loop = make_real_loop();
+  auto resolver = Resolver::make(*loop);
+  ASSERT_TRUE(resolver);
+  Nursery nursery(*loop);
+  Result<std::vector<Endpoint>> literal = failure(Error::kInternal, "did not run");
+  Result<std::vector<Endpoint>> local = failure(Error::kInternal, "did not run");
+  nursery.spawn([](this auto, RealLoop* l, Resolver* r, auto* a, auto* b) -> Task<void> {
+    *a = co_await r->resolve("192.0.2.7", 80, l->in(5s));
+    *b = co_await r->resolve("localhost", 443, l->in(5s));
+    l->stop();
+  }(loop.get(), resolver->get(), &literal, &local));
+  loop->run();
+  ASSERT_TRUE(literal && local);
+  EXPECT_EQ(literal->front(), Endpoint::ip("192.0.2.7", 80));
+  EXPECT_EQ(local->front(), Endpoint::ip("127.0.0.1", 443));
+}
+
+}  // namespace
+}  // namespace gatehouse::net
