@@ -1,0 +1,300 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "ipc/confine.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <grp.h>
+#include <linux/landlock.h>
+#include <seccomp.h>
+#include <sys/capability.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <csignal>
+#include <cstring>
+#include <memory>
+#include <span>
+
+#include "net/descriptor.h"
+
+namespace gatehouse::ipc {
+namespace {
+
+Failure missing(std::string_view layer, std::string_view remedy) {
+  return failure(Error::kUnsupported,
+                 fmt::format("{} is not in force: {}. {}", layer, std::strerror(errno), remedy));
+}
+
+Result<void> close_others(std::vector<int> keep) {
+  keep.insert(keep.end(), {0, 1, 2});
+  std::sort(keep.begin(), keep.end());
+  unsigned from = 0;
+  for (const int fd : keep) {
+    const auto kept = static_cast<unsigned>(fd);
+    if (kept > from && close_range(from, kept - 1, 0) != 0)
+      return missing("closing descriptors", "");
+    from = std::max(from, kept + 1);
+  }
+  if (close_range(from, ~0U, 0) != 0) return missing("closing descriptors", "");
+  return {};
+}
+
+Result<void> hide() {
+  const rlimit none{0, 0};
+  if (prctl(PR_SET_DUMPABLE, 0) != 0 || setrlimit(RLIMIT_CORE, &none) != 0) {
+    return missing("not being dumpable", "");
+  }
+  return {};
+}
+
+Result<void> die_with_parent() {
+  if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) return missing("ending with the supervisor", "");
+  return {};
+}
+
+Result<void> drop_capabilities() {
+  for (int capability = 0; capability <= CAP_LAST_CAP; ++capability) {
+    if (prctl(PR_CAPBSET_DROP, capability) != 0 && errno != EINVAL && errno != EPERM) {
+      return missing("an empty capability bounding set", "");
+    }
+  }
+  const std::unique_ptr<std::remove_pointer_t<cap_t>, int (*)(void*)> none(cap_init(), cap_free);
+  if (!none || cap_set_proc(none.get()) != 0) return missing("having no capability", "");
+  return {};
+}
+
+Result<void> become(std::uint32_t uid) {
+  if (geteuid() != 0 || uid == 0) return {};
+  if (setgroups(0, nullptr) != 0 || setresgid(uid, uid, uid) != 0
+      || setresuid(uid, uid, uid) != 0) {
+    return missing("the role's own uid", "Start as root, or without root in single-user mode.");
+  }
+  if (setuid(0) == 0) return failure(Error::kInternal, "root came back after it was given up");
+  return {};
+}
+
+constexpr std::uint64_t kReadFile = LANDLOCK_ACCESS_FS_READ_FILE;
+constexpr std::uint64_t kRead = kReadFile | LANDLOCK_ACCESS_FS_READ_DIR;
+constexpr std::uint64_t kWriteFile = LANDLOCK_ACCESS_FS_WRITE_FILE;
+constexpr std::uint64_t kWrite = kRead | kWriteFile | LANDLOCK_ACCESS_FS_MAKE_REG
+                                 | LANDLOCK_ACCESS_FS_MAKE_DIR | LANDLOCK_ACCESS_FS_MAKE_SOCK
+                                 | LANDLOCK_ACCESS_FS_REMOVE_FILE | LANDLOCK_ACCESS_FS_REMOVE_DIR;
+constexpr std::uint64_t kAbi1 = (LANDLOCK_ACCESS_FS_MAKE_SYM << 1) - 1;
+constexpr std::uint64_t kRefer = 1ULL << 13;     // ABI 2
+constexpr std::uint64_t kTruncate = 1ULL << 14;  // ABI 3
+constexpr std::uint64_t kIoctlDev = 1ULL << 15;  // ABI 5
+
+Result<void> add_rule(int ruleset, const std::string& path, std::uint64_t access) {
+  const net::Descriptor at(open(path.c_str(), O_PATH | O_CLOEXEC));
+  if (!at.is_open()) {
+    if (errno == ENOENT) return {};  // what is not there needs no rule
+    return missing("Landlock", "It cannot open " + path + ".");
+  }
+  struct stat about{};
+  if (fstat(at.get(), &about) == 0 && !S_ISDIR(about.st_mode)) {
+    access &= kReadFile | kWriteFile | kTruncate;
+  }
+  landlock_path_beneath_attr rule{access, at.get()};
+  if (syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &rule, 0) != 0) {
+    return missing("Landlock", "It refuses a rule for " + path + ".");
+  }
+  return {};
+}
+
+Result<void> landlock(const Confinement& plan) {
+  const long abi =
+      syscall(SYS_landlock_create_ruleset, nullptr, 0, LANDLOCK_CREATE_RULESET_VERSION);
+  if (abi < 1)
+    return missing("Landlock", "Use a kernel with CONFIG_SECURITY_LANDLOCK and lsm=landlock.");
+  std::uint64_t handled = kAbi1;
+  if (abi >= 2) handled |= kRefer;
+  if (abi >= 3) handled |= kTruncate;
+  if (abi >= 5) handled |= kIoctlDev;
+  landlock_ruleset_attr attributes{handled};
+  const net::Descriptor ruleset(static_cast<int>(
+      syscall(SYS_landlock_create_ruleset, &attributes, sizeof attributes.handled_access_fs, 0)));
+  if (!ruleset.is_open()) return missing("Landlock", "");
+  for (const std::string& path : plan.writable) {
+    TRY(add_rule(ruleset.get(), path, (kWrite | kTruncate | kRefer) & handled));
+  }
+  for (const std::string& path : plan.readable) TRY(add_rule(ruleset.get(), path, kRead));
+  if (syscall(SYS_landlock_restrict_self, ruleset.get(), 0) != 0) return missing("Landlock", "");
+  return {};
+}
+
+// What every role needs: memory, time, signals, threads, descriptors that it has, files that
+// Landlock admits.
+constexpr std::array kCommonCalls = {
+    "read",
+    "write",
+    "readv",
+    "writev",
+    "pread64",
+    "pwrite64",
+    "preadv",
+    "pwritev",
+    "pwritev2",
+    "close",
+    "close_range",
+    "fstat",
+    "newfstatat",
+    "statx",
+    "lseek",
+    "mmap",
+    "munmap",
+    "mremap",
+    "mprotect",
+    "madvise",
+    "mlock",
+    "mlock2",
+    "munlock",
+    "brk",
+    "rt_sigaction",
+    "rt_sigprocmask",
+    "rt_sigreturn",
+    "sigaltstack",
+    "ioctl",
+    "fcntl",
+    "dup",
+    "dup2",
+    "dup3",
+    "pipe2",
+    "poll",
+    "ppoll",
+    "epoll_create1",
+    "epoll_ctl",
+    "epoll_wait",
+    "epoll_pwait",
+    "eventfd2",
+    "timerfd_create",
+    "timerfd_settime",
+    "timerfd_gettime",
+    "recvmsg",
+    "sendmsg",
+    "recvfrom",
+    "sendto",
+    "shutdown",
+    "getsockopt",
+    "setsockopt",
+    "getsockname",
+    "getpeername",
+    "socketpair",
+    "futex",
+    "sched_yield",
+    "sched_getaffinity",
+    "nanosleep",
+    "clock_nanosleep",
+    "clock_gettime",
+    "clock_getres",
+    "gettimeofday",
+    "getpid",
+    "gettid",
+    "getppid",
+    "getuid",
+    "geteuid",
+    "getgid",
+    "getegid",
+    "getrandom",
+    "exit",
+    "exit_group",
+    "tgkill",
+    "restart_syscall",
+    "set_robust_list",
+    "rseq",
+    "prctl",
+    "arch_prctl",
+    "getrlimit",
+    "prlimit64",
+    "getrusage",
+    "uname",
+    "sysinfo",
+    "getcwd",
+    "openat",
+    "openat2",
+    "open",
+    "access",
+    "faccessat",
+    "faccessat2",
+    "readlink",
+    "readlinkat",
+    "getdents64",
+    "memfd_create",
+    "ftruncate",
+    "fsync",
+    "fdatasync",
+    "sync_file_range",
+    "fallocate",
+    "rename",
+    "renameat",
+    "renameat2",
+    "unlink",
+    "unlinkat",
+    "mkdir",
+    "mkdirat",
+    "flock",
+    "fchmod",
+    "stat",
+    "lstat",
+    "umask",
+    "membarrier",
+    "get_robust_list",
+    "set_tid_address",
+};
+constexpr std::array kThreadCalls = {"clone", "clone3"};
+constexpr std::array kOutboundCalls = {"socket", "connect", "bind"};
+constexpr std::array kAcceptCalls = {"accept", "accept4", "listen"};
+
+Result<void> allow(scmp_filter_ctx filter, std::span<const char* const> names) {
+  for (const char* name : names) {
+    const int number = seccomp_syscall_resolve_name(name);
+    if (number == __NR_SCMP_ERROR) continue;  // not on this architecture
+    if (seccomp_rule_add(filter, SCMP_ACT_ALLOW, number, 0) != 0) {
+      return missing("seccomp", std::string("No rule for ") + name + ".");
+    }
+  }
+  return {};
+}
+
+Result<void> seccomp(const Confinement& plan) {
+  const std::unique_ptr<void, void (*)(void*)> filter(seccomp_init(SCMP_ACT_ERRNO(EPERM)),
+                                                      seccomp_release);
+  if (!filter) return missing("seccomp", "Use a kernel with CONFIG_SECCOMP_FILTER.");
+  TRY(allow(filter.get(), kCommonCalls));
+  if (plan.threads) TRY(allow(filter.get(), kThreadCalls));
+  if (plan.network != Network::kNone) TRY(allow(filter.get(), kOutboundCalls));
+  if (plan.network == Network::kOutboundAndAccept) TRY(allow(filter.get(), kAcceptCalls));
+  if (seccomp_load(filter.get()) != 0) return missing("seccomp", "");
+  return {};
+}
+
+}  // namespace
+
+Result<void> confine(const Confinement& plan) {
+  TRY(close_others(plan.keep));
+  if (geteuid() == 0) {
+    for (int capability = 0; capability <= CAP_LAST_CAP; ++capability) {
+      prctl(PR_CAPBSET_DROP, capability);  // checked below: none is left to be had
+    }
+  }
+  TRY(become(plan.uid));
+  TRY(hide());  // after the uid: a change of uid resets it
+  TRY(die_with_parent());
+  if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return missing("no_new_privs", "");
+  TRY(drop_capabilities());
+  TRY(landlock(plan));
+  return seccomp(plan);
+}
+
+Result<void> confine_builder(const std::vector<int>& keep_descriptors) {
+  TRY(close_others(keep_descriptors));
+  TRY(hide());
+  return die_with_parent();
+}
+
+}  // namespace gatehouse::ipc

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+// A role's self-confinement, one function, fail-closed: a step that fails ends the process's start.
+// Steps in order: descriptors closed, not dumpable, no core, dies with its parent, own uid, no
+// capability, no_new_privs, Landlock, seccomp.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+
+namespace gatehouse::ipc {
+
+enum class Network : std::uint8_t { kNone, kOutbound, kOutboundAndAccept };
+
+struct Confinement {
+  // 0 keeps the uid (single-user mode); else setresuid to it, groups dropped. Ignored when not
+  // root.
+  std::uint32_t uid = 0;
+  Network network = Network::kNone;
+  std::vector<std::string> writable;  // directories below which files may be made and changed
+  std::vector<std::string> readable;  // files and directories that may be read
+  std::vector<int> keep;              // descriptors that stay open beside 0, 1 and 2
+  bool threads = true;
+};
+
+// Errors: kUnsupported names the layer and what to change.
+[[nodiscard]] Result<void> confine(const Confinement& plan);
+
+// For the one role that builds sandboxes: it keeps root; all else as above, without Landlock (which
+// forbids mounting) and seccomp (whose rules its children would inherit).
+[[nodiscard]] Result<void> confine_builder(const std::vector<int>& keep_descriptors);
+
+}  // namespace gatehouse::ipc

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "ipc/role.h"
+
+#include "base/log.h"
+
+namespace gatehouse::ipc {
+
+using net::Task;
+
+Role::Role(net::RealLoop& loop) : loop_(loop), nursery_(loop) {
+  supervisor_permits_.on<AttachPeer>(
+      [this](AttachPeer request, std::vector<net::Descriptor> fds) -> Task<Result<Done>> {
+        return [](this auto, Role* self, std::string name,
+                  std::vector<net::Descriptor> ends) -> Task<Result<Done>> {
+          if (ends.size() != 1)
+            co_return failure(Error::kInvalid, "a peer comes with one descriptor");
+          auto stream = CO_TRY(self->loop_.adopt_local(std::move(ends[0])));
+          auto channel = std::make_unique<Channel>(self->loop_, std::move(stream), name,
+                                                   self->permits_for(name));
+          Channel& arrived = *channel;
+          self->peers_[name] = std::move(channel);
+          log_debug("a peer is attached", {{"peer", name}});
+          for (const auto& [wanted, tell] : self->on_peer_) {
+            if (name == wanted || name.starts_with(wanted + ".")) tell(arrived);
+          }
+          co_return Done{};
+        }(this, std::move(request.peer), std::move(fds));
+      });
+  supervisor_permits_.on<GiveDescriptor>(
+      [this](GiveDescriptor request, std::vector<net::Descriptor> fds) -> Task<Result<Done>> {
+        return [](this auto, Role* self, std::string name,
+                  std::vector<net::Descriptor> given) -> Task<Result<Done>> {
+          const auto found = self->on_descriptor_.find(name);
+          if (given.size() != 1 || found == self->on_descriptor_.end()) {
+            co_return failure(Error::kInvalid, "nobody here wants a descriptor named " + name);
+          }
+          found->second(std::move(given[0]));
+          co_return Done{};
+        }(this, std::move(request.name), std::move(fds));
+      });
+}
+
+Role::~Role() = default;
+
+void Role::serve(std::string peer, const Permits& permits) { served_[std::move(peer)] = &permits; }
+
+void Role::on_peer(std::string peer, std::function<void(Channel&)> arrived) {
+  on_peer_[std::move(peer)] = std::move(arrived);
+}
+
+void Role::on_descriptor(std::string name, std::function<void(net::Descriptor)> arrived) {
+  on_descriptor_[std::move(name)] = std::move(arrived);
+}
+
+const Permits& Role::permits_for(const std::string& peer) const {
+  for (const auto& [name, permits] : served_) {
+    if (peer == name || peer.starts_with(name + ".")) return *permits;
+  }
+  return nothing_;
+}
+
+Channel* Role::peer(const std::string& name) {
+  const auto found = peers_.find(name);
+  if (found == peers_.end() || !found->second->is_open()) return nullptr;
+  return found->second.get();
+}
+
+Result<void> Role::run() {
+  auto stream = TRY(loop_.adopt_local(net::Descriptor(kSupervisorDescriptor)));
+  supervisor_ =
+      std::make_unique<Channel>(loop_, std::move(stream), "supervisor", supervisor_permits_);
+  nursery_.spawn([](this auto, Role* self) -> Task<void> {
+    co_await self->supervisor_->closed();
+    log_warning("the supervisor is gone; this role ends");
+    self->loop_.stop();
+  }(this));
+  ready();
+  loop_.run();
+  return {};
+}
+
+void Role::ready() {
+  nursery_.spawn([](this auto, Role* self) -> Task<void> {
+    const auto told = co_await self->supervisor_->call(RoleReady{}, self->loop_.in(10s));
+    if (!told) log_warning("the supervisor did not hear that this role is ready");
+  }(this));
+}
+
+}  // namespace gatehouse::ipc

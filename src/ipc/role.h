@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+// Role: how a process of the house lives. It is born with descriptor 3, its line to the supervisor,
+// and everything else (peers, listeners, the kill table) comes through it; a peer that is restarted
+// comes again.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "ipc/channel.h"
+#include "ipc/supervisor.h"
+#include "net/real_loop.h"
+
+namespace gatehouse::ipc {
+
+inline constexpr int kSupervisorDescriptor = 3;
+
+class Role {
+ public:
+  explicit Role(net::RealLoop& loop);
+  ~Role();
+  Role(const Role&) = delete;
+  Role& operator=(const Role&) = delete;
+
+  // What this role answers to peers whose name is `peer` or starts with `peer.`; unnamed peers may
+  // ask nothing.
+  void serve(std::string peer, const Permits& permits);
+  // Called at each arrival of a peer of that name, for roles that must tell it something first.
+  void on_peer(std::string peer, std::function<void(Channel&)> arrived);
+  void on_descriptor(std::string name, std::function<void(net::Descriptor)> arrived);
+  // What the supervisor may ask beside attaching.
+  [[nodiscard]] Permits& from_supervisor() { return supervisor_permits_; }
+
+  // Takes over descriptor 3 and serves until the supervisor's line ends; then the process must end.
+  [[nodiscard]] Result<void> run();
+  // Tells the supervisor that this role serves.
+  void ready();
+
+  [[nodiscard]] Channel* peer(const std::string& name);  // null while it is away
+  template <class Request>
+  [[nodiscard]] net::Task<Result<typename Request::Reply>> call(std::string to, Request request,
+                                                                Deadline deadline) {
+    Channel* channel = to == "supervisor" ? supervisor_.get() : peer(to);
+    if (channel == nullptr) co_return failure(Error::kUnavailable, to + " is away; try again");
+    co_return co_await channel->call(std::move(request), deadline);
+  }
+  [[nodiscard]] Channel* supervisor() { return supervisor_.get(); }
+  [[nodiscard]] net::RealLoop& loop() { return loop_; }
+
+ private:
+  const Permits& permits_for(const std::string& peer) const;
+
+  net::RealLoop& loop_;
+  Permits nothing_;
+  Permits supervisor_permits_;
+  std::map<std::string, const Permits*> served_;
+  std::map<std::string, std::function<void(Channel&)>> on_peer_;
+  std::map<std::string, std::function<void(net::Descriptor)>> on_descriptor_;
+  std::map<std::string, std::unique_ptr<Channel>> peers_;
+  std::unique_ptr<Channel> supervisor_;
+  net::Nursery nursery_;
+};
+
+}  // namespace gatehouse::ipc
