@@ -29,6 +29,18 @@ struct Append {
   }
 };
 
+// Gateway -> audit, with three descriptors: the ring's memory, the eventfd that wakes the audit
+// role, and the one that wakes the gateway thread when what it waits for is durable.
+struct OfferRing {
+  static constexpr MessageType kType = 0x0404;
+  using Reply = Done;
+  std::uint32_t thread = 0;
+  template <class F>
+  void fields(F& f) {
+    f(thread);
+  }
+};
+
 // Control -> audit: a page of a Run's Entries from `from_sequence` on, in order; empty when there
 // are no more.
 struct EntryPage {

@@ -470,6 +470,22 @@ class AsioLoop : public RealLoop {
 
 }  // namespace
 
+std::unique_ptr<LocalStream> as_local(std::unique_ptr<Stream> stream) {
+  auto* local = dynamic_cast<LocalStream*>(stream.get());
+  CHECK(local != nullptr);
+  static_cast<void>(stream.release());
+  return std::unique_ptr<LocalStream>(local);
+}
+
+Result<std::uint32_t> peer_uid(const Stream& stream) {
+  ucred credentials{};
+  socklen_t size = sizeof credentials;
+  if (::getsockopt(stream.native_handle(), SOL_SOCKET, SO_PEERCRED, &credentials, &size) != 0) {
+    return failure_from_errno(errno, "asking who is at the other end");
+  }
+  return credentials.uid;
+}
+
 std::unique_ptr<RealLoop> make_real_loop() { return std::make_unique<AsioLoop>(); }
 
 }  // namespace gatehouse::net

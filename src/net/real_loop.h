@@ -28,4 +28,10 @@ class RealLoop : public Loop {
 
 [[nodiscard]] std::unique_ptr<RealLoop> make_real_loop();
 
+// What a listener of unix sockets accepted, as what it is.
+[[nodiscard]] std::unique_ptr<LocalStream> as_local(std::unique_ptr<Stream> stream);
+// Who is at the other end of a unix stream (SO_PEERCRED, unix(7)): the uid at the time of
+// connecting.
+[[nodiscard]] Result<std::uint32_t> peer_uid(const Stream& stream);
+
 }  // namespace gatehouse::net

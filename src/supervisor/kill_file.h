@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+// The kill file: what is killed, durable before a kill is acknowledged, read at every start. A file
+// that cannot be read means that everything is killed.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "base/id.h"
+#include "net/file.h"
+
+namespace gatehouse::supervisor {
+
+struct Killed {
+  std::int64_t at_unix_ms = 0;
+  std::string reason;
+};
+
+struct KillState {
+  bool all = false;
+  std::map<RunId, Killed> runs;
+  [[nodiscard]] std::vector<RunId> ids() const;
+};
+
+class KillFile {
+ public:
+  // `files` is the directory that holds the file; it must outlive this.
+  explicit KillFile(net::FileSystem& files) : files_(files) {}
+
+  // No file: nothing is killed. Errors: kCorrupt says which line; the caller must then kill
+  // everything.
+  [[nodiscard]] Result<KillState> load();
+  // Durable when it returns.
+  [[nodiscard]] Result<void> save(const KillState& state);
+
+ private:
+  net::FileSystem& files_;
+};
+
+// The text form and back: what the fuzzer drives.
+[[nodiscard]] std::string kill_file_text(const KillState& state);
+[[nodiscard]] Result<KillState> parse_kill_file(std::string_view text);
+
+}  // namespace gatehouse::supervisor

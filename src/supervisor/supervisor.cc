@@ -1,0 +1,479 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "supervisor/supervisor.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <signal.h>
+#include <sys/eventfd.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+
+#include "base/log.h"
+#include "ipc/role.h"
+
+namespace gatehouse::supervisor {
+namespace {
+
+using net::Task;
+
+constexpr Nanos kBackOffFirst = 100ms;
+constexpr Nanos kBackOffMost = 10s;
+constexpr Nanos kAnswerMost = 10s;  // for a role to take what it is given
+
+struct Child {
+  RoleSpec spec;
+  pid_t pid = -1;
+  net::Descriptor pidfd;
+  std::unique_ptr<ipc::Channel> channel;
+  bool ready = false;
+  std::uint32_t restarts = 0;
+  Nanos back_off = kBackOffFirst;
+};
+
+// What stops a sandbox, handed over when it was made: files and pidfds that work without any other
+// role.
+struct Sandbox {
+  net::Descriptor freeze;
+  net::Descriptor kill;
+  bool freezer_v1 = false;
+  bool kill_by_pidfd = false;
+};
+
+bool write_all(int fd, std::string_view text) {
+  return ::pwrite(fd, text.data(), text.size(), 0) == static_cast<ssize_t>(text.size());
+}
+
+}  // namespace
+
+class Supervisor::Impl {
+ public:
+  Impl(net::RealLoop& loop, Settings settings, std::unique_ptr<net::FileSystem> files,
+       std::unique_ptr<ipc::KillTableWriter> table)
+      : loop_(loop),
+        settings_(std::move(settings)),
+        files_(std::move(files)),
+        kill_file_(*files_),
+        table_(std::move(table)),
+        nursery_(loop) {}
+
+  Result<void> prepare() {
+    const Result<KillState> state = kill_file_.load();
+    if (state) {
+      killed_ = *state;
+    } else {
+      killed_.all = true;
+      log_error(
+          "the kill file cannot be read, so everything is killed; look at it, then "
+          "`gatehouse revive --all`",
+          {{"why", state.error().message()}});
+    }
+    table_->publish(killed_.all, killed_.ids());
+    fill_permits();
+    sigset_t wanted;
+    sigemptyset(&wanted);
+    sigaddset(&wanted, SIGINT);
+    sigaddset(&wanted, SIGTERM);
+    sigprocmask(SIG_BLOCK, &wanted, nullptr);
+    signals_ = net::Descriptor(signalfd(-1, &wanted, SFD_CLOEXEC | SFD_NONBLOCK));
+    kill_wake_ = net::Descriptor(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+    signal(SIGPIPE, SIG_IGN);
+    return {};
+  }
+
+  Result<void> run() {
+    TRY(listen("supervisor.sock", [this](net::Descriptor fd) {
+      auto listener = loop_.adopt_listener(std::move(fd));
+      if (listener) nursery_.spawn(serve_people(std::move(*listener)));
+    }));
+    for (const RoleSpec& spec : settings_.roles) {
+      Child& child = children_[spec.name];
+      child.spec = spec;
+    }
+    for (auto& [name, child] : children_) start(child);
+    nursery_.spawn(wait_for_signal());
+    loop_.run();
+    end_children();
+    return {};
+  }
+
+ private:
+  // --- people and control: kill, revive, status
+
+  void fill_permits() {
+    const auto kill = [this](ipc::Kill request, std::vector<net::Descriptor>) {
+      return kill_now(this, std::move(request));
+    };
+    const auto revive = [this](ipc::Revive request, std::vector<net::Descriptor>) {
+      return revive_now(this, std::move(request));
+    };
+    const auto status = [this](ipc::GetStatus, std::vector<net::Descriptor>) {
+      return status_now(this);
+    };
+    people_.on<ipc::Kill>(kill);
+    people_.on<ipc::Revive>(revive);
+    people_.on<ipc::GetStatus>(status);
+    control_.on<ipc::Kill>(kill);
+    control_.on<ipc::Revive>(revive);
+    control_.on<ipc::GetStatus>(status);
+  }
+
+  static Task<Result<ipc::KillDone>> kill_now(Impl* self, ipc::Kill request) {
+    KillState next = self->killed_;
+    if (request.all) {
+      next.all = true;
+    } else {
+      next.runs[request.run] = {self->loop_.wall().unix_millis(), request.reason.substr(0, 1024)};
+    }
+    // Seen by the gateway before it is durable: a kill may come too early, never too late.
+    self->killed_ = next;
+    ipc::KillDone done{self->table_->publish(next.all, next.ids()), 0};
+    self->wake_gateway();
+    done.sandboxes = self->stop_sandboxes(request);
+    CO_TRY(self->kill_file_.save(next));
+    log_warning("killed", {{"run", request.all ? "all" : request.run.text()},
+                           {"generation", done.generation},
+                           {"sandboxes", done.sandboxes},
+                           {"reason", request.reason}});
+    co_return done;
+  }
+
+  static Task<Result<ipc::KillDone>> revive_now(Impl* self, ipc::Revive request) {
+    KillState next = self->killed_;
+    if (request.all) {
+      next = {};
+    } else if (next.runs.erase(request.run) == 0) {
+      co_return failure(Error::kNotFound, request.run.text() + " is not killed");
+    }
+    CO_TRY(self->kill_file_.save(next));
+    self->killed_ = next;
+    ipc::KillDone done{self->table_->publish(next.all, next.ids()), 0};
+    for (const auto& [run, sandbox] : self->sandboxes_) {
+      const bool still = next.all || next.runs.contains(run);
+      if (!still && (request.all || run == request.run) && thaw(sandbox)) ++done.sandboxes;
+    }
+    log_warning("revived", {{"run", request.all ? "all" : request.run.text()},
+                            {"generation", done.generation}});
+    co_return done;
+  }
+
+  static Task<Result<ipc::Status>> status_now(Impl* self) {
+    ipc::Status status;
+    status.all_killed = self->killed_.all;
+    status.killed = self->killed_.ids();
+    for (const auto& [name, child] : self->children_) {
+      status.roles.push_back({name, child.pid, child.ready, child.restarts});
+    }
+    co_return status;
+  }
+
+  std::uint32_t stop_sandboxes(const ipc::Kill& request) {
+    std::uint32_t stopped = 0;
+    for (const auto& [run, sandbox] : sandboxes_) {
+      if (!request.all && run != request.run) continue;
+      if (request.destroy ? destroy(sandbox) : freeze(sandbox)) ++stopped;
+    }
+    return stopped;
+  }
+  static bool freeze(const Sandbox& sandbox) {
+    return write_all(sandbox.freeze.get(), sandbox.freezer_v1 ? "FROZEN" : "1");
+  }
+  static bool thaw(const Sandbox& sandbox) {
+    return write_all(sandbox.freeze.get(), sandbox.freezer_v1 ? "THAWED" : "0");
+  }
+  static bool destroy(const Sandbox& sandbox) {
+    if (!sandbox.kill_by_pidfd) return write_all(sandbox.kill.get(), "1");
+    const bool sent = syscall(SYS_pidfd_send_signal, sandbox.kill.get(), SIGKILL, nullptr, 0) == 0;
+    thaw(sandbox);  // a frozen process of cgroup v1 dies only when it is thawed
+    return sent;
+  }
+
+  void wake_gateway() {
+    const std::uint64_t one = 1;
+    [[maybe_unused]] const ssize_t written = ::write(kill_wake_.get(), &one, sizeof one);
+  }
+
+  Task<void> serve_people(std::unique_ptr<net::Listener> listener) {
+    std::vector<std::unique_ptr<ipc::Channel>> open;
+    while (true) {
+      auto stream = co_await listener->accept(Deadline::never());
+      if (!stream) {
+        co_await loop_.sleep_for(100ms);
+        continue;
+      }
+      std::erase_if(open, [](const auto& channel) { return !channel->is_open(); });
+      const Result<std::uint32_t> uid = net::peer_uid(**stream);
+      if (!uid || (*uid != 0 && *uid != settings_.owner_uid)) {
+        log_warning("a stranger at the supervisor's socket is turned away",
+                    {{"uid", uid.value_or(0)}});
+        continue;
+      }
+      open.push_back(std::make_unique<ipc::Channel>(loop_, net::as_local(std::move(*stream)),
+                                                    "person", people_));
+    }
+  }
+
+  // --- roles
+
+  void start(Child& child) {
+    const Result<void> started = spawn(child);
+    if (!started) {
+      log_error("a role cannot be started",
+                {{"role", child.spec.name}, {"why", started.error().message()}});
+    }
+    nursery_.spawn(started ? tend(child.spec.name) : start_again(child.spec.name));
+  }
+
+  Result<void> spawn(Child& child) {
+    auto [ours, theirs] = TRY(loop_.make_pair());
+    std::vector<std::string> words = {child.spec.executable};
+    words.insert(words.end(), child.spec.arguments.begin(), child.spec.arguments.end());
+    std::vector<char*> argv;
+    for (std::string& word : words) argv.push_back(word.data());
+    argv.push_back(nullptr);
+    std::vector<std::string> environment = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8"};
+    for (const char* name : {"GATEHOUSE_TESTING", "GATEHOUSE_LOG", "ASAN_OPTIONS"}) {
+      if (const char* value = ::getenv(name); value != nullptr) {
+        environment.push_back(fmt::format("{}={}", name, value));
+      }
+    }
+    std::vector<char*> envp;
+    for (std::string& item : environment) envp.push_back(item.data());
+    envp.push_back(nullptr);
+    const pid_t parent = getpid();
+    const pid_t pid = fork();
+    if (pid < 0) return failure_from_errno(errno, "starting " + child.spec.name);
+    if (pid == 0) {
+      prctl(PR_SET_PDEATHSIG, SIGKILL);
+      if (getppid() != parent) _exit(70);
+      if (theirs.get() == ipc::kSupervisorDescriptor) {
+        fcntl(theirs.get(), F_SETFD, 0);
+      } else {
+        dup2(theirs.get(), ipc::kSupervisorDescriptor);
+      }
+      close_range(ipc::kSupervisorDescriptor + 1, ~0U, 0);
+      sigset_t none;
+      sigemptyset(&none);
+      sigprocmask(SIG_SETMASK, &none, nullptr);
+      execve(argv[0], argv.data(), envp.data());
+      const std::string why = fmt::format("{}: {}\n", child.spec.executable, std::strerror(errno));
+      [[maybe_unused]] const ssize_t written = ::write(2, why.data(), why.size());
+      _exit(71);
+    }
+    child.pid = pid;
+    child.pidfd = net::Descriptor(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
+    child.ready = false;
+    auto stream = TRY(loop_.adopt_local(std::move(ours)));
+    child.channel = std::make_unique<ipc::Channel>(loop_, std::move(stream), child.spec.name,
+                                                   permits_of(child.spec.name));
+    return {};
+  }
+
+  const ipc::Permits& permits_of(const std::string& role) {
+    const auto [found, fresh] =
+        role_permits_.try_emplace(role, role == "control" ? control_ : ipc::Permits());
+    ipc::Permits& permits = found->second;
+    if (!fresh) return permits;
+    permits.on<ipc::RoleReady>([this, role](ipc::RoleReady, std::vector<net::Descriptor>) {
+      return role_ready(this, role);
+    });
+    if (role == "sandboxd") {
+      permits.on<ipc::RegisterSandbox>(
+          [this](ipc::RegisterSandbox request, std::vector<net::Descriptor> fds) {
+            return register_sandbox(this, std::move(request), std::move(fds));
+          });
+      permits.on<ipc::SandboxEnded>(
+          [this](ipc::SandboxEnded request, std::vector<net::Descriptor>) {
+            return forget_sandbox(this, std::move(request));
+          });
+    }
+    return permits;
+  }
+
+  static Task<Result<ipc::Done>> register_sandbox(Impl* self, ipc::RegisterSandbox request,
+                                                  std::vector<net::Descriptor> fds) {
+    if (fds.size() != 2) co_return failure(Error::kInvalid, "a sandbox comes with two descriptors");
+    Sandbox sandbox{std::move(fds[0]), std::move(fds[1]), request.freezer_v1,
+                    request.kill_by_pidfd};
+    if (self->killed_.all || self->killed_.runs.contains(request.run)) freeze(sandbox);
+    self->sandboxes_[request.run] = std::move(sandbox);
+    co_return ipc::Done{};
+  }
+  static Task<Result<ipc::Done>> forget_sandbox(Impl* self, ipc::SandboxEnded request) {
+    self->sandboxes_.erase(request.run);
+    co_return ipc::Done{};
+  }
+
+  static Task<Result<ipc::Done>> role_ready(Impl* self, std::string role) {
+    Child& child = self->children_.at(role);
+    child.ready = true;
+    child.back_off = kBackOffFirst;
+    log_info("a role is ready", {{"name", role}, {"pid", child.pid}});
+    self->nursery_.spawn(self->furnish(role));
+    co_return ipc::Done{};
+  }
+
+  // Gives a role that has become ready its descriptors, and joins it to each peer that is ready
+  // too.
+  Task<void> furnish(std::string role) {
+    if (role == "gateway") {
+      give(role, "kill-table", table_->fd());
+      give(role, "kill-wake", kill_wake_.get());
+    }
+    if (role == "control") {
+      const Result<void> listening = listen("control.sock", [this, role](net::Descriptor fd) {
+        give(role, "control.sock", fd.get());
+      });
+      if (!listening) log_error("control's socket", {{"why", listening.error().message()}});
+    }
+    for (auto& [name, child] : children_) {
+      if (!child.ready || name == role) continue;
+      const Child& mine = children_.at(role);
+      const auto names = [](const Child& a, const std::string& b) {
+        return std::find(a.spec.peers.begin(), a.spec.peers.end(), b) != a.spec.peers.end();
+      };
+      if (names(mine, name) || names(child, role)) join(role, name);
+    }
+    co_return;
+  }
+
+  void join(const std::string& a, const std::string& b) {
+    auto pair = loop_.make_pair();
+    if (!pair) {
+      log_error("two roles cannot be joined", {{"why", pair.error().message()}});
+      return;
+    }
+    attach(a, b, pair->first.get());
+    attach(b, a, pair->second.get());
+  }
+  void attach(const std::string& to, const std::string& peer, int fd) {
+    ipc::AttachPeer message{peer};
+    hand(to, ipc::parcel_of(message), fd);
+  }
+  void give(const std::string& to, const std::string& name, int fd) {
+    ipc::GiveDescriptor message{name};
+    hand(to, ipc::parcel_of(message), fd);
+  }
+  void hand(const std::string& to, ipc::Parcel message, int fd) {
+    net::Descriptor copy(fcntl(fd, F_DUPFD_CLOEXEC, 3));
+    nursery_.spawn([](this auto, Impl* self, std::string role, ipc::Parcel parcel,
+                      net::Descriptor mine) -> Task<void> {
+      ipc::Channel* channel = self->children_.at(role).channel.get();
+      if (channel == nullptr) co_return;
+      const std::array<int, 1> fds = {mine.get()};
+      const auto taken =
+          co_await channel->exchange(std::move(parcel), fds, self->loop_.in(kAnswerMost));
+      if (!taken) {
+        log_warning("a role did not take what it was given",
+                    {{"name", role}, {"why", taken.error().message()}});
+      }
+    }(this, to, std::move(message), std::move(copy)));
+  }
+
+  Task<void> tend(std::string name) {
+    Child& child = children_.at(name);
+    (void)co_await loop_.wait_readable(child.pidfd.get(), Deadline::never());
+    siginfo_t info{};
+    waitid(P_PID, static_cast<id_t>(child.pid), &info, WEXITED);
+    log_error("a role ended; it is started again",
+              {{"name", name},
+               {"pid", child.pid},
+               {info.si_code == CLD_EXITED ? "status" : "signal", info.si_status}});
+    child.ready = false;
+    child.channel.reset();
+    child.pid = -1;
+    ++child.restarts;
+    co_await start_again(name);
+  }
+  Task<void> start_again(std::string name) {
+    Child& child = children_.at(name);
+    const Nanos pause = child.back_off;
+    child.back_off = std::min(child.back_off * 2, kBackOffMost);
+    co_await loop_.sleep_for(pause);
+    start(child);
+  }
+
+  // --- sockets, signals, the end
+
+  template <class Give>
+  Result<void> listen(const std::string& name, Give give_to) {
+    const std::string path = settings_.run_directory + "/" + name;
+    ::unlink(path.c_str());
+    net::Descriptor fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    if (path.size() >= sizeof address.sun_path) {
+      return failure(Error::kInvalid, "the path of a socket is too long: " + path
+                                          + "; choose a shorter data directory");
+    }
+    std::memcpy(address.sun_path, path.data(), path.size());
+    if (::bind(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0
+        || ::chmod(path.c_str(), 0666) != 0 ||  // who may speak is decided by SO_PEERCRED
+        ::listen(fd.get(), 64) != 0) {
+      return failure_from_errno(errno, "listening at " + path);
+    }
+    give_to(std::move(fd));
+    return {};
+  }
+
+  Task<void> wait_for_signal() {
+    (void)co_await loop_.wait_readable(signals_.get(), Deadline::never());
+    log_info("told to stop");
+    loop_.stop();
+  }
+
+  void end_children() {
+    nursery_.cancel_all();
+    for (auto& [name, child] : children_) {
+      child.channel.reset();  // a role ends when its line to us ends
+      if (child.pid > 0) kill(child.pid, SIGTERM);
+    }
+    for (auto& [name, child] : children_) {
+      if (child.pid <= 0) continue;
+      for (int tries = 0; tries < 300 && waitpid(child.pid, nullptr, WNOHANG) == 0; ++tries) {
+        usleep(10'000);
+        if (tries == 200) kill(child.pid, SIGKILL);
+      }
+    }
+  }
+
+  net::RealLoop& loop_;
+  Settings settings_;
+  std::unique_ptr<net::FileSystem> files_;
+  KillFile kill_file_;
+  KillState killed_;
+  std::unique_ptr<ipc::KillTableWriter> table_;
+  net::Descriptor signals_;
+  net::Descriptor kill_wake_;
+  ipc::Permits people_;
+  ipc::Permits control_;
+  std::map<std::string, ipc::Permits> role_permits_;
+  std::map<std::string, Child> children_;
+  std::map<RunId, Sandbox> sandboxes_;
+  net::Nursery nursery_;
+};
+
+Supervisor::Supervisor(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Supervisor::~Supervisor() = default;
+
+Result<std::unique_ptr<Supervisor>> Supervisor::make(net::RealLoop& loop, Settings settings) {
+  auto files = TRY(net::open_file_system(settings.run_directory));
+  auto table = TRY(ipc::KillTableWriter::make());
+  auto impl = std::make_unique<Impl>(loop, std::move(settings), std::move(files), std::move(table));
+  TRY(impl->prepare());
+  return std::unique_ptr<Supervisor>(new Supervisor(std::move(impl)));
+}
+
+Result<void> Supervisor::run() { return impl_->run(); }
+
+}  // namespace gatehouse::supervisor

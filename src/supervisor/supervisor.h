@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+// The supervisor: starts each role as its own executable, joins them by socket pairs, starts again
+// what ends, and is the only writer of the kill table, so that a kill works with every other role
+// dead or captured.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "ipc/channel.h"
+#include "ipc/kill_table.h"
+#include "ipc/sandbox.h"
+#include "ipc/supervisor.h"
+#include "net/real_loop.h"
+#include "supervisor/kill_file.h"
+
+namespace gatehouse::supervisor {
+
+struct RoleSpec {
+  std::string name;        // "vault"
+  std::string executable;  // absolute path
+  std::vector<std::string> arguments;
+  std::vector<std::string> peers;  // roles it is joined to; each pair is named once
+};
+
+struct Settings {
+  std::string run_directory;  // supervisor.sock, control.sock and the kill file
+  std::vector<RoleSpec> roles;
+  std::uint32_t owner_uid = 0;  // beside root, who may kill and revive
+};
+
+class Supervisor {
+ public:
+  // Reads the kill file and publishes the table. A kill file that cannot be read kills everything,
+  // loudly.
+  [[nodiscard]] static Result<std::unique_ptr<Supervisor>> make(net::RealLoop& loop,
+                                                                Settings settings);
+  ~Supervisor();
+
+  // Starts everything and runs until SIGINT or SIGTERM, then ends the roles. Errors: a socket that
+  // cannot be opened.
+  [[nodiscard]] Result<void> run();
+
+ private:
+  class Impl;
+  explicit Supervisor(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace gatehouse::supervisor
