@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: Apache-2.0
+# The front door. `make` alone lists what there is; the work is in tools/ and tests/.
+.DEFAULT_GOAL := help
+.PHONY: help build demo test soak bench-gateway fuzz asan tsan tidy tidy-deep format clean
+SHELL := /bin/bash
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
+
+demo: build ## a real agent does a real job, is told to misbehave, and is stopped
+	@demo/run
+
+test: ## everything, from nothing: packages, build, unit, sanitizers, fuzz, integration, demo
+	@tools/run-tests
+
+build: ## the dev build, in build/dev/bin
+	@tools/bootstrap
+	@cmake --preset dev -Wno-dev >/dev/null
+	@ninja -C build/dev
+
+asan: ## unit tests under AddressSanitizer and UndefinedBehaviorSanitizer
+	@tools/run-tests bootstrap asan
+
+tsan: ## unit tests of net and ipc under ThreadSanitizer
+	@tools/run-tests bootstrap tsan
+
+fuzz: ## each fuzz target for a minute (FUZZ_SECONDS)
+	@FUZZ_SECONDS=$${FUZZ_SECONDS:-60} tools/run-tests bootstrap fuzz
+
+soak: ## fuzz and the unit tests again and again for an hour (SOAK_SECONDS)
+	@tools/soak
+
+bench-gateway: ## speed and memory beside nginx, to build/bench/gateway.json
+	@tools/bootstrap bench
+	@tests/bench/run-gateway
+
+tidy: ## the source rules alone: layers, banned calls, lengths
+	@tools/tidy
+
+tidy-deep: build ## clang-tidy over the whole tree: minutes
+	@tools/tidy-deep
+
+format: ## clang-format, in place
+	@git ls-files '*.h' '*.cc' | xargs -r clang-format-19 -i
+
+clean: ## everything that was built
+	rm -rf build
