@@ -204,6 +204,10 @@ class SocketStream : public LocalStream {
       CO_TRY(co_await pollable_->wait(Direction::kRead, deadline));
     }
   }
+  bool is_quiet() override {
+    char probe = 0;
+    return ::recv(fd(), &probe, 1, MSG_PEEK) < 0 && errno == EAGAIN;
+  }
   Task<Result<void>> wait_writable(Deadline deadline) override {
     co_return co_await pollable_->wait(Direction::kWrite, deadline);
   }

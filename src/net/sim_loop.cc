@@ -142,6 +142,7 @@ class MemoryStream : public Stream {
     }
     co_return Result<void>();
   }
+  bool is_quiet() override { return in_->bytes.empty() && !in_->finished && !in_->broken; }
   Task<Result<void>> wait_writable(Deadline deadline) override {
     while (out_->bytes.size() >= kPipeMost && !out_->broken && !out_->finished) {
       CO_TRY(co_await out_->writable.wait(deadline));

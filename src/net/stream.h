@@ -51,6 +51,9 @@ class Stream {
   // Waits until some bytes can be written without waiting.
   [[nodiscard]] virtual Task<Result<void>> wait_writable(Deadline) = 0;
 
+  // Whether the peer has sent nothing that is unread and has not ended: what a connection that is kept must be.
+  [[nodiscard]] virtual bool is_quiet() = 0;
+
   // Bytes that can be had now, without waiting: 0 if none. An end or error shows at the next
   // `read`.
   [[nodiscard]] virtual std::size_t read_now(std::span<char> into) = 0;

@@ -150,6 +150,13 @@ class TlsStream : public Stream {
     if (SSL_has_pending(ssl_.get()) == 1) co_return Result<void>();
     co_return co_await socket_->wait_readable(deadline);
   }
+  bool is_quiet() override {
+    // Reads what is no data (session tickets come after the handshake) out of the way.
+    char probe = 0;
+    ERR_clear_error();
+    const int got = SSL_peek(ssl_.get(), &probe, 1);
+    return got <= 0 && SSL_get_error(ssl_.get(), got) == SSL_ERROR_WANT_READ;
+  }
   Task<Result<void>> wait_writable(Deadline deadline) override {
     return socket_->wait_writable(deadline);
   }

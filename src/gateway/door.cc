@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "gateway/door.h"
+
+namespace gatehouse::gateway {
+namespace {
+
+constexpr std::uint32_t kFirstV4 = 0xc6120000;  // 198.18.0.0
+constexpr std::size_t kNamesMost = 65'536;
+constexpr std::array<std::uint8_t, 8> kPrefixV6 = {0xfd, 0x67, 0x61, 0x74, 0x65, 0x68, 0, 0};
+
+wire::IpAddress v6_of(std::uint32_t number) {
+  std::array<std::uint8_t, 16> bytes{};
+  for (std::size_t i = 0; i < kPrefixV6.size(); ++i) bytes[i] = kPrefixV6[i];
+  for (std::size_t i = 0; i < 4; ++i) {
+    bytes[12 + i] = static_cast<std::uint8_t>(number >> (24 - 8 * i));
+  }
+  return wire::IpAddress::v6(bytes);
+}
+
+}  // namespace
+
+std::optional<SyntheticNames::Pair> SyntheticNames::addresses_of(const std::string& name) {
+  const auto found = number_of_.find(name);
+  std::uint32_t number = 0;
+  if (found != number_of_.end()) {
+    number = found->second;
+  } else {
+    if (names_.size() >= kNamesMost) return std::nullopt;
+    names_.push_back(name);
+    number = static_cast<std::uint32_t>(names_.size());  // from 1: .0 is no host
+    number_of_[name] = number;
+  }
+  return Pair{wire::IpAddress::v4(kFirstV4 + number), v6_of(number)};
+}
+
+std::optional<std::string> SyntheticNames::name_of(const wire::IpAddress& address) const {
+  std::uint32_t number = 0;
+  if (address.is_v4()) {
+    number = address.v4_bits() - kFirstV4;
+  } else {
+    const auto& bytes = address.bytes();
+    for (std::size_t i = 0; i < 4; ++i) number = number << 8 | bytes[12 + i];
+    if (v6_of(number) != address) return std::nullopt;
+  }
+  if (number == 0 || number > names_.size()) return std::nullopt;
+  return names_[number - 1];
+}
+
+}  // namespace gatehouse::gateway

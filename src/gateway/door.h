@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+// Door: a sandbox's only way out, as the gateway holds it: listeners that sandboxd made inside the sandbox's network
+// namespace. The descriptor that a connection came through is the identity; no header is.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <list>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "ipc/sandbox.h"
+#include "net/nursery.h"
+#include "net/stream.h"
+#include "wire/address.h"
+
+namespace gatehouse::gateway {
+
+// How a connection came in.
+enum class Entrance : std::uint8_t {
+  kProxy,     // the explicit proxy: absolute-form and CONNECT
+  kCaptured,  // caught on its way to somewhere; the original destination is the socket's local address
+};
+
+// Addresses that stand for names inside one sandbox: answered by the Door's DNS, mapped back when one is dialled.
+// IPv4 from 198.18.0.0/15 (RFC 2544), IPv6 from fd67:6174:6568::/64 (RFC 4193). Bounded: when it is full no further
+// name is answered.
+class SyntheticNames {
+ public:
+  struct Pair {
+    wire::IpAddress v4;
+    wire::IpAddress v6;
+  };
+  [[nodiscard]] std::optional<Pair> addresses_of(const std::string& name);
+  [[nodiscard]] std::optional<std::string> name_of(const wire::IpAddress& address) const;
+
+ private:
+  std::map<std::string, std::uint32_t> number_of_;
+  std::vector<std::string> names_;
+};
+
+struct Door {
+  Door(net::Loop& loop, ipc::OpenDoor opened)
+      : run(std::move(opened.run)), placeholders(std::move(opened.placeholders)), tasks(loop) {}
+
+  ipc::RunSpec run;
+  std::vector<ipc::Placeholder> placeholders;
+  SyntheticNames names;
+  std::vector<std::unique_ptr<net::Listener>> listeners;
+  net::Descriptor dns;
+  std::uint64_t connections = 0;  // that are open now
+  // Last, so that it goes first: accept loops, DNS, and a task per connection.
+  net::Nursery tasks;
+};
+
+}  // namespace gatehouse::gateway

@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "gateway/gate.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "gateway/connection.h"
+#include "gateway/names.h"
+#include "ipc/any_audit.h"
+#include "ipc/cli_control.h"
+
+namespace gatehouse::gateway {
+namespace {
+
+using net::Task;
+
+constexpr std::size_t kDoorDescriptors = 4;
+constexpr std::uint64_t kConnectionsMost = 512;  // open at once through one Door
+constexpr std::int64_t kSnapshotMost = 64 * 1024 * 1024;
+
+}  // namespace
+
+Gate::Gate(ipc::Role& owner, net::Resolver& resolver)
+    : loop(owner.loop()),
+      role(owner),
+      upstreams(owner.loop(), resolver),
+      interceptor(owner),
+      tasks_(owner.loop()) {}
+Gate::~Gate() = default;
+
+void Gate::serve() {
+  for_sandboxd_.on<ipc::OpenDoor>([this](ipc::OpenDoor request, std::vector<net::Descriptor> fds) {
+    return open_door(std::move(request), std::move(fds));
+  });
+  for_sandboxd_.on<ipc::CloseDoor>([this](ipc::CloseDoor request, std::vector<net::Descriptor>) {
+    return close_door(request.run);
+  });
+  for_control_.on<ipc::SnapshotReady>(
+      [this](ipc::SnapshotReady request, std::vector<net::Descriptor> fds) {
+        return take_snapshot(request.generation, std::move(fds));
+      });
+  role.serve("sandboxd", for_sandboxd_);
+  role.serve("control", for_control_);
+  role.serve("vault", nothing_);
+  role.serve("audit", nothing_);
+  role.on_peer("audit", [this](ipc::Channel& audit) { tasks_.spawn(offer_ring(&audit)); });
+  role.on_descriptor("kill-table", [this](net::Descriptor fd) {
+    auto reader = ipc::KillTableReader::open(std::move(fd));
+    if (reader) {
+      kills = std::move(*reader);
+    } else {
+      log_error("no kill table, so everything counts as killed", {{"why", reader.error().message()}});
+    }
+  });
+  role.on_descriptor("kill-wake", [this](net::Descriptor fd) {
+    kill_wake_ = std::move(fd);
+    tasks_.spawn(watch_kills());
+  });
+}
+
+Task<Result<ipc::Done>> Gate::open_door(ipc::OpenDoor request, std::vector<net::Descriptor> fds) {
+  if (fds.size() != kDoorDescriptors) {
+    co_return failure(Error::kInvalid, "a Door comes with four descriptors");
+  }
+  auto door = std::make_unique<Door>(loop, std::move(request));
+  constexpr std::array kEntrances = {Entrance::kProxy, Entrance::kCaptured, Entrance::kCaptured};
+  for (std::size_t i = 0; i < kEntrances.size(); ++i) {
+    auto listener = CO_TRY(loop.adopt_listener(std::move(fds[i])));
+    door->listeners.push_back(std::move(listener));
+    door->tasks.spawn(accept_all(door.get(), door->listeners.back().get(), kEntrances[i]));
+  }
+  door->dns = std::move(fds[3]);
+  door->tasks.spawn(answer_names(*this, *door));
+  log_info("a Door is open", {{"run", door->run.run.text()}, {"trace", door->run.trace.text()}});
+  doors_[door->run.run] = std::move(door);
+  co_return ipc::Done{};
+}
+
+Task<Result<ipc::Done>> Gate::close_door(RunId run) {
+  doors_.erase(run);
+  co_return ipc::Done{};
+}
+
+Task<Result<ipc::Done>> Gate::take_snapshot(std::uint64_t generation,
+                                            std::vector<net::Descriptor> fds) {
+  struct stat about {};
+  if (fds.size() != 1 || fstat(fds[0].get(), &about) != 0 || about.st_size > kSnapshotMost) {
+    co_return failure(Error::kInvalid, "a Snapshot comes as one descriptor");
+  }
+  std::string bytes(static_cast<std::size_t>(about.st_size), '\0');
+  if (pread(fds[0].get(), bytes.data(), bytes.size(), 0) != about.st_size) {
+    co_return failure(Error::kInvalid, "the Snapshot cannot be read");
+  }
+  auto snapshot = CO_TRY(ipc::decode<ipc::Snapshot>(bytes));
+  if (snapshot.generation != generation) {
+    co_return failure(Error::kInvalid, "the Snapshot is of another generation than announced");
+  }
+  rulebook = std::make_shared<const Rulebook>(std::move(snapshot));
+  log_info("rules are in force", {{"generation", generation}});
+  co_return ipc::Done{};
+}
+
+Task<void> Gate::accept_all(Door* door, net::Listener* listener, Entrance entrance) {
+  while (true) {
+    auto stream = co_await listener->accept(Deadline::never());
+    if (!stream) {
+      log_warning("a Door cannot accept for now", {{"why", stream.error().message()}});
+      co_await loop.sleep_for(100ms);
+      continue;
+    }
+    if (door->connections >= kConnectionsMost) {
+      (*stream)->close_with_reset();
+      ++counters.refused;
+      continue;
+    }
+    ++counters.connections;
+    const std::uint64_t id = next_connection++;
+    connections[id].door = door;
+    net::Nursery::Child* task =
+        door->tasks.spawn(serve_connection(*this, *door, id, std::move(*stream), entrance));
+    connections[id].task = task;
+  }
+}
+
+void Gate::cancel_soon(Door& door, std::uint64_t connection) {
+  loop.post([this, run = door.run.run, connection] {
+    const auto found = connections.find(connection);
+    if (found == connections.end() || !doors_.contains(run)) return;
+    ++counters.client_left;
+    found->second.door->tasks.cancel(found->second.task);
+  });
+}
+
+Task<void> Gate::watch_kills() {
+  while (true) {
+    (void)co_await loop.wait_readable(kill_wake_.get(), Deadline::never());
+    std::uint64_t count = 0;
+    [[maybe_unused]] const ssize_t got = ::read(kill_wake_.get(), &count, sizeof count);
+    cut_killed();
+  }
+}
+
+void Gate::cut_killed() {
+  std::vector<std::uint64_t> killed;
+  for (const auto& [id, open] : connections) {
+    if (is_killed(open.door->run.run)) killed.push_back(id);
+  }
+  for (const std::uint64_t id : killed) {
+    const auto found = connections.find(id);
+    if (found == connections.end()) continue;
+    ++counters.cut_by_kill;
+    found->second.door->tasks.cancel(found->second.task);
+  }
+  if (!killed.empty()) log_warning("connections cut by a kill", {{"count", killed.size()}});
+}
+
+}  // namespace gatehouse::gateway

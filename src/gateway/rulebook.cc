@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "gateway/rulebook.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "wire/path.h"
+
+namespace gatehouse::gateway {
+namespace {
+
+std::string place_key(std::string_view tenant, std::string_view host, std::uint16_t port) {
+  return fmt::format("{}\n{}\n{}", tenant, host, port);
+}
+std::string pair_key(std::string_view tenant, std::string_view name) {
+  return fmt::format("{}\n{}", tenant, name);
+}
+
+bool lists(const std::vector<std::string>& list, std::string_view wanted) {
+  return list.empty() || std::find(list.begin(), list.end(), wanted) != list.end();
+}
+
+bool matches_path(const std::vector<std::string>& patterns, std::string_view path) {
+  return patterns.empty() || std::any_of(patterns.begin(), patterns.end(), [&](const std::string& p) {
+           return wire::path_matches(p, path);
+         });
+}
+
+bool matches_host(const std::vector<std::string>& patterns, const wire::Host& host) {
+  return std::any_of(patterns.begin(), patterns.end(),
+                     [&](const std::string& pattern) { return wire::host_matches(pattern, host); });
+}
+
+// Only tools/call is subject to a rule's tools; the rest of MCP follows the rule that admits the service.
+bool matches_tool(const ipc::RuleSpec& rule, const Call& call) {
+  const auto* tool = std::get_if<ToolCall>(&call);
+  if (tool == nullptr || tool->method != "tools/call") return true;
+  return lists(rule.tools, tool->tool);
+}
+
+std::string what_of(const Question& q) {
+  std::string what = fmt::format("{} {}{}", q.method, q.host->text(), q.path);
+  if (const auto* tool = std::get_if<ToolCall>(q.call); tool != nullptr && !tool->tool.empty()) {
+    what += fmt::format(" (tool {})", tool->tool);
+  }
+  return what;
+}
+
+}  // namespace
+
+Rulebook::Rulebook(ipc::Snapshot snapshot) : snapshot_(std::move(snapshot)) {
+  for (const ipc::ServiceSpec& service : snapshot_.services) {
+    by_place_[place_key(service.tenant, service.host, service.port)] = &service;
+    by_name_[pair_key(service.tenant, service.name)] = &service;
+  }
+  for (const ipc::RuleSpec& rule : snapshot_.rules) {
+    by_agent_[pair_key(rule.tenant, rule.agent)].push_back(&rule);
+  }
+}
+
+const ipc::ServiceSpec* Rulebook::service_at(std::string_view tenant, std::string_view host,
+                                             std::uint16_t port) const {
+  const auto found = by_place_.find(place_key(tenant, host, port));
+  return found == by_place_.end() ? nullptr : found->second;
+}
+
+const ipc::ServiceSpec* Rulebook::service_named(std::string_view tenant, std::string_view name) const {
+  const auto found = by_name_.find(pair_key(tenant, name));
+  return found == by_name_.end() ? nullptr : found->second;
+}
+
+Ruling Rulebook::rule(const Question& q) const {
+  const auto deny = [&](std::string rule, std::string_view why) {
+    return Ruling{Ruling::Effect::kDeny, std::move(rule),
+                  fmt::format("{}: {}", what_of(q), why)};
+  };
+  if (const auto* llm = std::get_if<LlmCall>(q.call); llm != nullptr && !llm->provider_tools.empty()) {
+    return deny("provider-side-tools",
+                fmt::format("the tool type \"{}\" would run at the provider, past the gateway",
+                            llm->provider_tools.front()));
+  }
+  const auto rules = by_agent_.find(pair_key(q.run->tenant, q.run->agent));
+  if (rules != by_agent_.end()) {
+    for (const ipc::RuleSpec* rule : rules->second) {
+      const bool place = q.service != nullptr ? rule->service == q.service->name
+                                              : matches_host(rule->hosts, *q.host);
+      if (place && lists(rule->methods, q.method) && matches_path(rule->paths, q.path) &&
+          matches_tool(*rule, *q.call)) {
+        return {Ruling::Effect::kAllow, rule->id, ""};
+      }
+    }
+  }
+  return deny("default-deny", fmt::format("no rule of agent {} allows it; its owner can add one",
+                                          q.run->agent));
+}
+
+bool Rulebook::may_reach(const ipc::RunSpec& run, const wire::Host& host) const {
+  const auto rules = by_agent_.find(pair_key(run.tenant, run.agent));
+  if (rules == by_agent_.end()) return false;
+  return std::any_of(rules->second.begin(), rules->second.end(), [&](const ipc::RuleSpec* rule) {
+    if (!rule->service.empty()) {
+      const ipc::ServiceSpec* service = service_named(run.tenant, rule->service);
+      return service != nullptr && service->host == host.text();
+    }
+    return matches_host(rule->hosts, host);
+  });
+}
+
+bool Rulebook::wants_intent(const ipc::ServiceSpec& service, std::string_view path) {
+  return !service.intent_paths.empty() && matches_path(service.intent_paths, path);
+}
+
+}  // namespace gatehouse::gateway
