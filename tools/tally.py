@@ -29,7 +29,7 @@ def gtest_outcomes(path):
         name = f'{case.get("classname")}.{case.get("name")}'
         skip, failure = case.find("skipped"), case.find("failure")
         if failure is not None:
-            outcomes.append(Outcome("failed", name, (failure.get("message") or "").strip()))
+            outcomes.append(Outcome("failed", name, one_line(failure.get("message") or "")))
         elif skip is not None or case.get("result") == "skipped":
             text = (skip.get("message") or skip.text or "") if skip is not None else ""
             outcomes.append(Outcome("skipped", name, one_line(text)))
@@ -117,7 +117,7 @@ def main(arguments):
             if outcome.status == "skipped":
                 print(f"{section}: {outcome.name}: skipped: {outcome.reason}")
             if outcome.status == "failed":
-                print(f"{section}: {outcome.name}: FAILED: {outcome.reason}")
+                print(f"{section}: {outcome.name}: FAILED: {outcome.reason[:300]}")
         counts = {s: sum(o.status == s for o in outcomes) for s in total}
         print(f"{section}: " + ", ".join(f"{n} {s}" for s, n in counts.items()))
     if total["passed"] == 0:

@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Shows that every rule of tools/tidy.py can fail, and that good code passes."""
+import sys
 import tempfile
 import unittest
 from pathlib import Path
 
-import tidy
+sys.dont_write_bytecode = True
+import tidy  # noqa: E402
 
 SPDX = "// SPDX-License-Identifier: Apache-2.0\n"
 HEADER = SPDX + "#pragma once\n\n// What this is.\n"

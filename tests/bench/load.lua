@@ -1,0 +1,85 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- wrk's requests: POST of a chat completion, no two bodies alike. Arguments after `--`:
+-- target, Host header, shape (1k | 300k | 300k_all_new), seed.
+local ffi = require("ffi")
+local bit = require("bit")
+local TURNS, TURN_BYTES = 60, 5 * 1024
+local target, shape
+local state, count = 1, 0
+local conversations = {}
+local pool = 16
+
+-- `bytes` letters, all new: xorshift over 32-bit words, each byte one of a..p.
+local function letters(bytes)
+  local words = bit.rshift(bytes, 2)
+  local buffer = ffi.new("uint32_t[?]", words)
+  local x = state
+  for i = 0, words - 1 do
+    x = bit.bxor(x, bit.lshift(x, 13))
+    x = bit.bxor(x, bit.rshift(x, 17))
+    x = bit.bxor(x, bit.lshift(x, 5))
+    buffer[i] = bit.band(x, 0x0f0f0f0f) + 0x61616161
+  end
+  state = x
+  return ffi.string(buffer, words * 4)
+end
+
+local function message(bytes)
+  return '{"role":"user","content":"' .. letters(bytes) .. '"}'
+end
+
+local function wrapped(messages)
+  return '{"model":"bench","messages":[' .. messages .. "]}"
+end
+
+-- The next turn of one of `pool` conversations, which stand at different lengths.
+local function next_turn()
+  count = count + 1
+  local index = count % pool
+  local talk = conversations[index]
+  if not talk or talk.turns >= TURNS then
+    talk = { turns = 1, text = message(TURN_BYTES) }
+    conversations[index] = talk
+  else
+    talk.turns = talk.turns + 1
+    talk.text = talk.text .. "," .. message(TURN_BYTES)
+  end
+  return wrapped(talk.text)
+end
+
+function init(arguments)
+  target, shape = arguments[1], arguments[3]
+  state = tonumber(arguments[4]) * 2654435761 % 2147483647 + 1
+  wrk.method = "POST"
+  wrk.headers["Host"] = arguments[2]
+  wrk.headers["Content-Type"] = "application/json"
+  if shape == "300k" then
+    for index = 0, pool - 1 do
+      local turns = 1 + math.floor(index * TURNS / pool)
+      local parts = {}
+      for i = 1, turns do parts[i] = message(TURN_BYTES) end
+      conversations[index] = { turns = turns, text = table.concat(parts, ",") }
+    end
+  end
+end
+
+function request()
+  local body
+  if shape == "1k" then
+    body = wrapped(message(960))
+  elseif shape == "300k" then
+    body = next_turn()
+  else
+    body = wrapped(message(TURNS * TURN_BYTES))
+  end
+  return wrk.format(nil, target, nil, body)
+end
+
+function done(summary, latency)
+  local bad = summary.errors.connect + summary.errors.read + summary.errors.write
+    + summary.errors.status + summary.errors.timeout
+  io.write(string.format(
+    '{"requests":%d,"seconds":%.6f,"bad":%d,"p50_us":%d,"p99_us":%d}\n',
+    summary.requests, summary.duration / 1e6, bad, latency:percentile(50),
+    latency:percentile(99)))
+end
