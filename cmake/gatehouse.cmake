@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # One static library a folder, its unit tests (*_test.cc) and fuzzers (*_fuzz.cc) beside it.
 #
-# gatehouse_library(NAME [DEPENDS folders...] [LIBRARIES imported targets...] [HEADERS headers to precompile...])
+# gatehouse_library(NAME [DEPENDS folders...] [LIBRARIES targets...] [HEADERS to precompile...])
 function(gatehouse_library name)
   cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "DEPENDS;LIBRARIES;HEADERS")
   file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cc

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What an Exchange means. LLM, MCP, plain and intercepted HTTP all become a Call before RULE, so that one policy, one
-// kill and one audit serve them all.
+// What an Exchange means. LLM, MCP, plain and intercepted HTTP all become a Call before RULE, so
+// that one policy, one kill and one audit serve them all.
 #pragma once
 
 #include <cstdint>
@@ -17,9 +17,10 @@ struct HttpCall {};
 struct LlmCall {
   std::string model;
   bool stream = false;
-  bool asks_for_usage = false;      // the caller wants the usage chunk
-  std::size_t input_bytes = 0;      // of the request's body, for the estimate
-  std::vector<std::string> provider_tools;  // tools that would run at the provider, past the gateway
+  bool asks_for_usage = false;  // the caller wants the usage chunk
+  std::size_t input_bytes = 0;  // of the request's body, for the estimate
+  std::vector<std::string>
+      provider_tools;  // tools that would run at the provider, past the gateway
   std::string last_user_message;
 };
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// One connection of an agent: HTTP/1.1 on it, one Exchange after another, CONNECT and interception included.
+// One connection of an agent: HTTP/1.1 on it, one Exchange after another, CONNECT and interception
+// included.
 #pragma once
 
 #include "gateway/gate.h"
@@ -7,6 +8,7 @@
 namespace gatehouse::gateway {
 
 [[nodiscard]] net::Task<void> serve_connection(Gate& gate, Door& door, std::uint64_t id,
-                                               std::unique_ptr<net::Stream> stream, Entrance entrance);
+                                               std::unique_ptr<net::Stream> stream,
+                                               Entrance entrance);
 
 }  // namespace gatehouse::gateway

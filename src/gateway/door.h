@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Door: a sandbox's only way out, as the gateway holds it: listeners that sandboxd made inside the sandbox's network
-// namespace. The descriptor that a connection came through is the identity; no header is.
+// Door: a sandbox's only way out, as the gateway holds it: listeners that sandboxd made inside the
+// sandbox's network namespace. The descriptor that a connection came through is the identity; no
+// header is.
 #pragma once
 
 #include <array>
@@ -22,12 +23,13 @@ namespace gatehouse::gateway {
 // How a connection came in.
 enum class Entrance : std::uint8_t {
   kProxy,     // the explicit proxy: absolute-form and CONNECT
-  kCaptured,  // caught on its way to somewhere; the original destination is the socket's local address
+  kCaptured,  // caught on its way to somewhere; the original destination is the socket's local
+              // address
 };
 
-// Addresses that stand for names inside one sandbox: answered by the Door's DNS, mapped back when one is dialled.
-// IPv4 from 198.18.0.0/15 (RFC 2544), IPv6 from fd67:6174:6568::/64 (RFC 4193). Bounded: when it is full no further
-// name is answered.
+// Addresses that stand for names inside one sandbox: answered by the Door's DNS, mapped back when
+// one is dialled. IPv4 from 198.18.0.0/15 (RFC 2544), IPv6 from fd67:6174:6568::/64 (RFC 4193).
+// Bounded: when it is full no further name is answered.
 class SyntheticNames {
  public:
   struct Pair {

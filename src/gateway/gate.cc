@@ -52,7 +52,8 @@ void Gate::serve() {
     if (reader) {
       kills = std::move(*reader);
     } else {
-      log_error("no kill table, so everything counts as killed", {{"why", reader.error().message()}});
+      log_error("no kill table, so everything counts as killed",
+                {{"why", reader.error().message()}});
     }
   });
   role.on_descriptor("kill-wake", [this](net::Descriptor fd) {
@@ -86,7 +87,7 @@ Task<Result<ipc::Done>> Gate::close_door(RunId run) {
 
 Task<Result<ipc::Done>> Gate::take_snapshot(std::uint64_t generation,
                                             std::vector<net::Descriptor> fds) {
-  struct stat about {};
+  struct stat about{};
   if (fds.size() != 1 || fstat(fds[0].get(), &about) != 0 || about.st_size > kSnapshotMost) {
     co_return failure(Error::kInvalid, "a Snapshot comes as one descriptor");
   }

@@ -39,13 +39,14 @@ class Gate {
   ipc::Role& role;
   Upstreams upstreams;
   Interceptor interceptor;
-  std::unique_ptr<Recorder> recorder;             // null until the audit role took the ring: nothing passes
-  std::shared_ptr<const Rulebook> rulebook;       // null until the first Snapshot: everything is denied
-  std::unique_ptr<ipc::KillTableReader> kills;    // null until it came: everything is killed
+  std::unique_ptr<Recorder> recorder;  // null until the audit role took the ring: nothing passes
+  std::shared_ptr<const Rulebook> rulebook;  // null until the first Snapshot: everything is denied
+  std::unique_ptr<ipc::KillTableReader> kills;  // null until it came: everything is killed
   Counters counters;
 
   [[nodiscard]] bool is_killed(const RunId& run) const { return !kills || kills->is_killed(run); }
-  // Ends that connection at the Loop's next turn, if it is still there. For a watcher that cannot end its owner itself.
+  // Ends that connection at the Loop's next turn, if it is still there. For a watcher that cannot
+  // end its owner itself.
   void cancel_soon(Door& door, std::uint64_t connection);
   struct OpenConnection {
     Door* door = nullptr;
@@ -57,7 +58,8 @@ class Gate {
  private:
   net::Task<Result<ipc::Done>> open_door(ipc::OpenDoor request, std::vector<net::Descriptor> fds);
   net::Task<Result<ipc::Done>> close_door(RunId run);
-  net::Task<Result<ipc::Done>> take_snapshot(std::uint64_t generation, std::vector<net::Descriptor> fds);
+  net::Task<Result<ipc::Done>> take_snapshot(std::uint64_t generation,
+                                             std::vector<net::Descriptor> fds);
   net::Task<void> accept_all(Door* door, net::Listener* listener, Entrance entrance);
   net::Task<void> watch_kills();
   net::Task<void> offer_ring(ipc::Channel* audit);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Interception: leaves of the tenant's CA, minted by the vault for hosts that control has published, kept per tenant
-// and host until an hour before they end.
+// Interception: leaves of the tenant's CA, minted by the vault for hosts that control has
+// published, kept per tenant and host until an hour before they end.
 #pragma once
 
 #include <memory>
@@ -16,8 +16,10 @@ namespace gatehouse::gateway {
 class Interceptor {
  public:
   explicit Interceptor(ipc::Role& role) : role_(role) {}
-  // The TLS server that speaks as `host` to this Run. Shared with the handshakes that are under way.
-  [[nodiscard]] net::Task<Result<std::shared_ptr<net::TlsServer>>> server_for(ipc::RunSpec run, std::string host,
+  // The TLS server that speaks as `host` to this Run. Shared with the handshakes that are under
+  // way.
+  [[nodiscard]] net::Task<Result<std::shared_ptr<net::TlsServer>>> server_for(ipc::RunSpec run,
+                                                                              std::string host,
                                                                               Deadline deadline);
 
  private:

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The gateway thread's pen: Entries and bodies into the ring that the audit role reads. Appending never waits on the
-// disk; `wait_durable` does, for those Intents that must be durable before an effect or before an answer's first byte.
+// The gateway thread's pen: Entries and bodies into the ring that the audit role reads. Appending
+// never waits on the disk; `wait_durable` does, for those Intents that must be durable before an
+// effect or before an answer's first byte.
 #pragma once
 
 #include <cstdint>
@@ -26,14 +27,15 @@ class Recorder {
  public:
   Recorder(net::RealLoop& loop, std::unique_ptr<ipc::RingWriter> ring);
 
-  // Queues an Entry; returns the ring position by which it is durable. Waits (at most until `deadline`) while the ring
-  // is full. Errors: kAuditUnavailable.
+  // Queues an Entry; returns the ring position by which it is durable. Waits (at most until
+  // `deadline`) while the ring is full. Errors: kAuditUnavailable.
   [[nodiscard]] net::Task<Result<std::uint64_t>> append(audit::Entry entry, Deadline deadline);
-  // The same without waiting, for destructors and settling: false when the ring is full, which is counted and becomes
-  // a gap Entry as soon as there is room.
+  // The same without waiting, for destructors and settling: false when the ring is full, which is
+  // counted and becomes a gap Entry as soon as there is room.
   bool append_now(const audit::Entry& entry);
 
-  // Stores a whole body now; its reference goes into an Entry. An empty reference when there is no room (counted).
+  // Stores a whole body now; its reference goes into an Entry. An empty reference when there is no
+  // room (counted).
   [[nodiscard]] std::optional<BodyRef> store(std::string_view name, std::string_view bytes);
 
   // Returns when everything up to `position` is on disk. Errors: kAuditUnavailable at the deadline.

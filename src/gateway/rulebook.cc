@@ -22,9 +22,9 @@ bool lists(const std::vector<std::string>& list, std::string_view wanted) {
 }
 
 bool matches_path(const std::vector<std::string>& patterns, std::string_view path) {
-  return patterns.empty() || std::any_of(patterns.begin(), patterns.end(), [&](const std::string& p) {
-           return wire::path_matches(p, path);
-         });
+  return patterns.empty()
+         || std::any_of(patterns.begin(), patterns.end(),
+                        [&](const std::string& p) { return wire::path_matches(p, path); });
 }
 
 bool matches_host(const std::vector<std::string>& patterns, const wire::Host& host) {
@@ -32,7 +32,8 @@ bool matches_host(const std::vector<std::string>& patterns, const wire::Host& ho
                      [&](const std::string& pattern) { return wire::host_matches(pattern, host); });
 }
 
-// Only tools/call is subject to a rule's tools; the rest of MCP follows the rule that admits the service.
+// Only tools/call is subject to a rule's tools; the rest of MCP follows the rule that admits the
+// service.
 bool matches_tool(const ipc::RuleSpec& rule, const Call& call) {
   const auto* tool = std::get_if<ToolCall>(&call);
   if (tool == nullptr || tool->method != "tools/call") return true;
@@ -65,17 +66,18 @@ const ipc::ServiceSpec* Rulebook::service_at(std::string_view tenant, std::strin
   return found == by_place_.end() ? nullptr : found->second;
 }
 
-const ipc::ServiceSpec* Rulebook::service_named(std::string_view tenant, std::string_view name) const {
+const ipc::ServiceSpec* Rulebook::service_named(std::string_view tenant,
+                                                std::string_view name) const {
   const auto found = by_name_.find(pair_key(tenant, name));
   return found == by_name_.end() ? nullptr : found->second;
 }
 
 Ruling Rulebook::rule(const Question& q) const {
   const auto deny = [&](std::string rule, std::string_view why) {
-    return Ruling{Ruling::Effect::kDeny, std::move(rule),
-                  fmt::format("{}: {}", what_of(q), why)};
+    return Ruling{Ruling::Effect::kDeny, std::move(rule), fmt::format("{}: {}", what_of(q), why)};
   };
-  if (const auto* llm = std::get_if<LlmCall>(q.call); llm != nullptr && !llm->provider_tools.empty()) {
+  if (const auto* llm = std::get_if<LlmCall>(q.call);
+      llm != nullptr && !llm->provider_tools.empty()) {
     return deny("provider-side-tools",
                 fmt::format("the tool type \"{}\" would run at the provider, past the gateway",
                             llm->provider_tools.front()));
@@ -85,14 +87,14 @@ Ruling Rulebook::rule(const Question& q) const {
     for (const ipc::RuleSpec* rule : rules->second) {
       const bool place = q.service != nullptr ? rule->service == q.service->name
                                               : matches_host(rule->hosts, *q.host);
-      if (place && lists(rule->methods, q.method) && matches_path(rule->paths, q.path) &&
-          matches_tool(*rule, *q.call)) {
+      if (place && lists(rule->methods, q.method) && matches_path(rule->paths, q.path)
+          && matches_tool(*rule, *q.call)) {
         return {Ruling::Effect::kAllow, rule->id, ""};
       }
     }
   }
-  return deny("default-deny", fmt::format("no rule of agent {} allows it; its owner can add one",
-                                          q.run->agent));
+  return deny("default-deny",
+              fmt::format("no rule of agent {} allows it; its owner can add one", q.run->agent));
 }
 
 bool Rulebook::may_reach(const ipc::RunSpec& run, const wire::Host& host) const {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The Snapshot as a gateway thread uses it: services by where the agent says it goes, rules by agent. Immutable once
-// built; threads share it.
+// The Snapshot as a gateway thread uses it: services by where the agent says it goes, rules by
+// agent. Immutable once built; threads share it.
 #pragma once
 
 #include <memory>
@@ -43,10 +43,12 @@ class Rulebook {
   // The Service that this tenant knows by that name and port; null if none.
   [[nodiscard]] const ipc::ServiceSpec* service_at(std::string_view tenant, std::string_view host,
                                                    std::uint16_t port) const;
-  [[nodiscard]] const ipc::ServiceSpec* service_named(std::string_view tenant, std::string_view name) const;
+  [[nodiscard]] const ipc::ServiceSpec* service_named(std::string_view tenant,
+                                                      std::string_view name) const;
   // Default deny; pure.
   [[nodiscard]] Ruling rule(const Question& question) const;
-  // Whether any rule of this agent could let it reach a host of that name: what the Door's DNS may answer.
+  // Whether any rule of this agent could let it reach a host of that name: what the Door's DNS may
+  // answer.
   [[nodiscard]] bool may_reach(const ipc::RunSpec& run, const wire::Host& host) const;
   // Whether a safe request to this path needs a durable Intent all the same.
   [[nodiscard]] static bool wants_intent(const ipc::ServiceSpec& service, std::string_view path);

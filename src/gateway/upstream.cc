@@ -10,19 +10,22 @@ namespace {
 
 using net::Task;
 
-constexpr std::size_t kIdleMost = 256;                     // per destination
-constexpr Nanos kIdleFor = std::chrono::seconds(55);       // below nginx's keepalive_timeout of 75 s
+constexpr std::size_t kIdleMost = 256;                // per destination
+constexpr Nanos kIdleFor = std::chrono::seconds(55);  // below nginx's keepalive_timeout of 75 s
 constexpr Nanos kConnectMost = std::chrono::seconds(10);
 
 bool may_dial(const net::Endpoint& endpoint, const Destination& to) {
   const auto address = wire::IpAddress::parse(endpoint.host);
   if (!address) return false;
   switch (wire::address_class(*address)) {
-    case wire::AddressClass::kPublic: return true;
+    case wire::AddressClass::kPublic:
+      return true;
     case wire::AddressClass::kLoopback:
     case wire::AddressClass::kPrivate:
-    case wire::AddressClass::kCgnat: return to.allow_private;
-    default: return false;  // metadata, link-local, multicast, reserved: never
+    case wire::AddressClass::kCgnat:
+      return to.allow_private;
+    default:
+      return false;  // metadata, link-local, multicast, reserved: never
   }
 }
 
@@ -57,14 +60,16 @@ Task<Result<Upstreams::Connection>> Upstreams::acquire(Destination to, Deadline 
   co_return Connection{std::move(stream), key, false};
 }
 
-Task<Result<std::unique_ptr<net::Stream>>> Upstreams::dial(const Destination& to, Deadline deadline) {
+Task<Result<std::unique_ptr<net::Stream>>> Upstreams::dial(const Destination& to,
+                                                           Deadline deadline) {
   const auto addresses = CO_TRY(co_await resolver_.resolve(to.host, to.port, deadline));
   for (const net::Endpoint& address : addresses) {
     if (!may_dial(address, to)) {
-      co_return failure(Error::kDenied,
-                        fmt::format("{} is at {}, which is {}; set allow_private for the service if "
-                                    "it is meant to be there (never possible for metadata services)",
-                                    to.host, address.host, class_of(address)));
+      co_return failure(
+          Error::kDenied,
+          fmt::format("{} is at {}, which is {}; set allow_private for the service if "
+                      "it is meant to be there (never possible for metadata services)",
+                      to.host, address.host, class_of(address)));
     }
   }
   Error last(Error::kUnreachable, to.host + " has no address");

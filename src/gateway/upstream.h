@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Upstream: connections to where services live. Names are looked up once per connection, every address is checked, and
-// exactly the checked one is dialled. Strict custody (an egress process that owns upstream TLS) is another
-// implementation of this type.
+// Upstream: connections to where services live. Names are looked up once per connection, every
+// address is checked, and exactly the checked one is dialled. Strict custody (an egress process
+// that owns upstream TLS) is another implementation of this type.
 #pragma once
 
 #include <deque>
@@ -34,8 +34,8 @@ class Upstreams {
     std::string key;
     bool reused = false;
   };
-  // An idle connection that is still alive, or a new one. Errors: kDenied (the address is private, link-local or a
-  // cloud's metadata service), kUnreachable, kTimeout, kUpstream (TLS).
+  // An idle connection that is still alive, or a new one. Errors: kDenied (the address is private,
+  // link-local or a cloud's metadata service), kUnreachable, kTimeout, kUpstream (TLS).
   [[nodiscard]] net::Task<Result<Connection>> acquire(Destination to, Deadline deadline);
   // Takes back a connection whose last response was read to its end.
   void release(Connection connection);

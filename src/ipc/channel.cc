@@ -41,27 +41,28 @@ class Channel::Impl {
     nursery_.spawn(write_frames());
   }
 
-  net::Task<Result<Parcel>> exchange(Parcel request, std::span<const int> fds, Deadline deadline) {
-    if (closed_.is_set()) co_return Failure(gone());
-    if (pending_.size() >= kPendingMost) {
-      co_return failure(Error::kTooMany, "too many requests wait for " + peer_);
+  static net::Task<Result<Parcel>> exchange(std::shared_ptr<Impl> self, Parcel request,
+                                            std::span<const int> fds, Deadline deadline) {
+    if (self->closed_.is_set()) co_return Failure(self->gone());
+    if (self->pending_.size() >= kPendingMost) {
+      co_return failure(Error::kTooMany, "too many requests wait for " + self->peer_);
     }
-    const std::uint64_t id = next_id_++;
-    Pending mine(loop_);
-    const Entry entry(*this, id, mine);
+    const std::uint64_t id = self->next_id_++;
+    Pending mine(self->loop_);
+    const Entry entry(*self, id, mine);
     std::vector<net::Descriptor>
         copies;  // the caller may close its own before the writer gets to them
     for (const int fd : fds) {
       copies.emplace_back(::fcntl(fd, F_DUPFD_CLOEXEC, 3));
       if (!copies.back().is_open()) co_return failure_from_errno(errno, "copying a descriptor");
     }
-    CO_TRY(enqueue({request.type, 0, id, request.payload}, std::move(copies)));
+    CO_TRY(self->enqueue({request.type, 0, id, request.payload}, std::move(copies)));
     wipe(request.payload);
     const Result<void> answered = co_await mine.answered.wait(deadline);
     if (!answered) {
-      co_return failure(Error::kTimeout, peer_ + " did not answer before the deadline");
+      co_return failure(Error::kTimeout, self->peer_ + " did not answer before the deadline");
     }
-    if (!mine.reply) co_return Failure(gone());
+    if (!mine.reply) co_return Failure(self->gone());
     if (mine.reply->type == Refused::kType) {
       const Refused refused = CO_TRY(decode<Refused>(mine.reply->payload));
       const auto code = refused.code <= Error::kBudgetExhausted
@@ -72,6 +73,11 @@ class Channel::Impl {
     co_return std::move(*mine.reply);
   }
 
+  // The Channel is going. Not from inside a handler of its own.
+  void abandon() {
+    end();
+    nursery_.cancel_all();
+  }
   [[nodiscard]] bool is_open() const { return !closed_.is_set(); }
   [[nodiscard]] const std::string& peer() const { return peer_; }
   net::Task<void> closed() { (void)co_await closed_.wait(Deadline::never()); }
@@ -249,12 +255,12 @@ class Channel::Impl {
 
 Channel::Channel(net::Loop& loop, std::unique_ptr<net::LocalStream> stream, std::string peer,
                  const Permits& permits)
-    : impl_(std::make_unique<Impl>(loop, std::move(stream), std::move(peer), permits)) {}
-Channel::~Channel() = default;
+    : impl_(std::make_shared<Impl>(loop, std::move(stream), std::move(peer), permits)) {}
+Channel::~Channel() { impl_->abandon(); }
 
 net::Task<Result<Parcel>> Channel::exchange(Parcel request, std::span<const int> fds,
                                             Deadline deadline) {
-  return impl_->exchange(std::move(request), fds, deadline);
+  return Impl::exchange(impl_, std::move(request), fds, deadline);
 }
 bool Channel::is_open() const { return impl_->is_open(); }
 const std::string& Channel::peer() const { return impl_->peer(); }

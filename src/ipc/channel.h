@@ -73,7 +73,9 @@ class Channel {
 
  private:
   class Impl;
-  std::unique_ptr<Impl> impl_;
+  // Shared with the calls that are under way: when the Channel goes, they end as kUnavailable
+  // instead of dangling.
+  std::shared_ptr<Impl> impl_;
 };
 
 // Requests refused because no permit row allowed them, since the process began.

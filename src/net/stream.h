@@ -51,7 +51,8 @@ class Stream {
   // Waits until some bytes can be written without waiting.
   [[nodiscard]] virtual Task<Result<void>> wait_writable(Deadline) = 0;
 
-  // Whether the peer has sent nothing that is unread and has not ended: what a connection that is kept must be.
+  // Whether the peer has sent nothing that is unread and has not ended: what a connection that is
+  // kept must be.
   [[nodiscard]] virtual bool is_quiet() = 0;
 
   // Bytes that can be had now, without waiting: 0 if none. An end or error shows at the next

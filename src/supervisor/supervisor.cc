@@ -37,6 +37,7 @@ struct Child {
   net::Descriptor pidfd;
   std::unique_ptr<ipc::Channel> channel;
   bool ready = false;
+  bool furnished = false;  // has been offered to the peers that came before it
   std::uint32_t restarts = 0;
   Nanos back_off = kBackOffFirst;
 };
@@ -336,8 +337,9 @@ class Supervisor::Impl {
       });
       if (!listening) log_error("control's socket", {{"why", listening.error().message()}});
     }
+    children_.at(role).furnished = true;
     for (auto& [name, child] : children_) {
-      if (!child.ready || name == role) continue;
+      if (!child.furnished || name == role) continue;
       const Child& mine = children_.at(role);
       const auto names = [](const Child& a, const std::string& b) {
         return std::find(a.spec.peers.begin(), a.spec.peers.end(), b) != a.spec.peers.end();
@@ -390,6 +392,7 @@ class Supervisor::Impl {
                {"pid", child.pid},
                {info.si_code == CLD_EXITED ? "status" : "signal", info.si_status}});
     child.ready = false;
+    child.furnished = false;
     child.channel.reset();
     child.pid = -1;
     ++child.restarts;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The supervisor with real processes: it joins roles, starts again what dies, and its kills survive itself.
+// The supervisor with real processes: it joins roles, starts again what dies, and its kills survive
+// itself.
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <signal.h>

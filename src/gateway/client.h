@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+// Client: the agent's side of one connection: what was read and is not consumed yet, and whether an
+// answer has begun.
+#pragma once
+
+#include <array>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "net/stream.h"
+#include "wire/http1.h"
+
+namespace gatehouse::gateway {
+
+inline constexpr std::size_t kReadPiece = 16 * 1024;
+
+// Bytes between a Stream and a parser.
+class Inbox {
+ public:
+  explicit Inbox(net::Stream& stream) : stream_(&stream) {}
+  [[nodiscard]] std::string_view waiting() const { return std::string_view(bytes_).substr(taken_); }
+  void take(std::size_t count) {
+    taken_ += count;
+    if (taken_ == bytes_.size()) {
+      bytes_.clear();
+      taken_ = 0;
+    }
+  }
+  // Reads once more from the stream; false at its end.
+  [[nodiscard]] net::Task<Result<bool>> fill(Deadline deadline) {
+    if (taken_ > 0) bytes_.erase(0, taken_);
+    taken_ = 0;
+    const std::size_t before = bytes_.size();
+    bytes_.resize(before + kReadPiece);
+    const Result<std::size_t> got =
+        co_await stream_->read({bytes_.data() + before, kReadPiece}, deadline);
+    bytes_.resize(before + (got ? *got : 0));
+    if (!got) co_return Failure(got.error());
+    co_return *got > 0;
+  }
+
+ private:
+  net::Stream* stream_;
+  std::string bytes_;
+  std::size_t taken_ = 0;
+};
+
+struct Client {
+  explicit Client(std::unique_ptr<net::Stream> from) : stream(std::move(from)), inbox(*stream) {}
+  // A stream that is not ended in order is reset, so that a cut is never taken for a clean end.
+  ~Client() {
+    if (mid_answer) stream->close_with_reset();
+  }
+  Client(const Client&) = delete;
+  Client& operator=(const Client&) = delete;
+
+  std::unique_ptr<net::Stream> stream;
+  Inbox inbox;
+  std::uint64_t connection = 0;
+  bool mid_answer = false;   // the head of an answer has gone out, its end has not
+  bool body_unread = false;  // the request's body has not been read to its end
+};
+
+}  // namespace gatehouse::gateway

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "gateway/connection.h"
+
+#include <fmt/format.h>
+
+#include "base/log.h"
+#include "gateway/exchange.h"
+#include "gateway/refusal.h"
+#include "gateway/tunnel.h"
+
+namespace gatehouse::gateway {
+namespace {
+
+using net::Task;
+
+constexpr Nanos kIdleMost = std::chrono::seconds(75);  // between two requests
+constexpr Nanos kHeadMost = std::chrono::seconds(20);  // from a head's first byte to its last
+constexpr Nanos kWriteMost = std::chrono::seconds(20);
+
+// The connection's entry in the Gate, gone on every path.
+struct Listed {
+  Gate& gate;
+  Door& door;
+  std::uint64_t id;
+  Listed(Gate& g, Door& d, std::uint64_t n) : gate(g), door(d), id(n) { ++door.connections; }
+  ~Listed() {
+    --door.connections;
+    gate.connections.erase(id);
+  }
+};
+
+// Reads one head; nothing when the client ended in order between two requests.
+Task<Result<std::optional<wire::RequestHead>>> read_head(net::Loop& loop, Client& client) {
+  wire::RequestParser parser;
+  Deadline deadline = loop.in(kIdleMost);
+  while (true) {
+    if (!client.inbox.waiting().empty()) {
+      const wire::HeadProgress progress = CO_TRY(parser.feed(client.inbox.waiting()));
+      client.inbox.take(progress.consumed);
+      if (progress.done) co_return parser.take();
+    }
+    const bool untouched = parser.untouched();
+    if (!untouched && deadline.at() > loop.now() + kHeadMost) deadline = loop.in(kHeadMost);
+    const Result<bool> more = co_await client.inbox.fill(deadline);
+    if (!more && untouched) co_return std::nullopt;
+    if (!more) co_return Failure(more.error());
+    if (!*more && untouched) co_return std::nullopt;
+    if (!*more) co_return failure(Error::kInvalid, "the request broke off in its head");
+  }
+}
+
+// Where a request is meant to go, from how it came in. The three names that a request can carry
+// (the address it was captured on the way to, the TLS name, its Host) must agree.
+Result<Decoded> decode(const Place& place, wire::RequestHead head) {
+  if (head.form == wire::TargetForm::kAsterisk) {
+    return failure(Error::kUnsupported,
+                   "OPTIONS * is for the gateway itself, which has nothing to say");
+  }
+  if (!head.authority) return failure(Error::kInvalid, "an HTTP/1.0 request without Host");
+  const bool tls = place.tls || head.scheme == wire::Scheme::kHttps;
+  if (head.scheme == wire::Scheme::kHttps && !place.tls) {
+    return failure(Error::kInvalid, "an https URL cannot be asked for in the clear; use CONNECT");
+  }
+  const wire::Scheme scheme = tls ? wire::Scheme::kHttps : wire::Scheme::kHttp;
+  Decoded decoded{std::move(head), {}, 0, tls};
+  decoded.host = decoded.head.authority->host;
+  decoded.port = decoded.head.authority->port_or(scheme);
+  if (place.host) {
+    if (decoded.host != *place.host) {
+      return failure(Error::kInvalid, fmt::format("the request names {} on a connection to {}",
+                                                  decoded.host.text(), place.host->text()));
+    }
+    decoded.port = place.port;
+  } else if (place.entrance == Entrance::kProxy && decoded.head.form == wire::TargetForm::kOrigin) {
+    return failure(
+        Error::kInvalid,
+        "this is a proxy: give the whole URL (http_proxy does), or use CONNECT for https");
+  }
+  return decoded;
+}
+
+Task<void> refuse(Gate& gate, Client& client, const Door& door, Error error) {
+  ++gate.counters.malformed;
+  Refusal refusal{std::move(error),
+                  ipc::ServiceKind::kHttp,
+                  "",
+                  "",
+                  fmt::format("x-gatehouse-trace: {}\r\n", door.run.trace.text()),
+                  true};
+  (void)co_await client.stream->write(response_of(refusal), gate.loop.in(kWriteMost));
+  (void)co_await client.stream->finish(gate.loop.in(kWriteMost));
+}
+
+}  // namespace
+
+Task<void> serve_requests(Gate& gate, Door& door, Client& client, Place place) {
+  while (true) {
+    auto head = co_await read_head(gate.loop, client);
+    if (!head) {
+      co_return co_await refuse(gate, client, door, head.error());
+    }
+    if (!*head) co_return;
+    if ((*head)->form == wire::TargetForm::kAuthority) {
+      if (place.entrance != Entrance::kProxy || place.host) {
+        co_return co_await refuse(gate, client, door,
+                                  {Error::kInvalid, "CONNECT inside a connection to one host"});
+      }
+      co_return co_await serve_connect(gate, door, client, std::move(**head));
+    }
+    Result<Decoded> decoded = decode(place, std::move(**head));
+    if (!decoded) co_return co_await refuse(gate, client, door, decoded.error());
+    if (!co_await serve_exchange(gate, door, client, std::move(*decoded))) co_return;
+  }
+}
+
+Task<void> serve_connection(Gate& gate, Door& door, std::uint64_t id,
+                            std::unique_ptr<net::Stream> stream, Entrance entrance) {
+  const Listed listed(gate, door, id);
+  if (gate.is_killed(door.run.run)) {
+    stream->close_with_reset();
+    ++gate.counters.refused;
+    co_return;
+  }
+  Client client(std::move(stream));
+  client.connection = id;
+  if (entrance == Entrance::kProxy) {
+    co_await serve_requests(gate, door, client, {entrance, std::nullopt, 0, false});
+  } else {
+    co_await serve_captured(gate, door, client);
+  }
+}
+
+}  // namespace gatehouse::gateway

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+// The life of one Exchange, in one direction:
+//
+//   identify -> interpret -> route -> rule -> record -> lease -> relay -> settle
+//
+// Each phase is a type that only its own function makes and the next consumes by move, so that
+// `relay` cannot be called without an allowed Ruling, an Intent (durable where it must be) and a
+// Lease. exchange.cc is the page to read first.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "base/secret.h"
+#include "gateway/call.h"
+#include "gateway/client.h"
+#include "gateway/gate.h"
+#include "gateway/intent.h"
+#include "wire/http1.h"
+#include "wire/redact.h"
+
+namespace gatehouse::gateway {
+
+// What came: the request's head, where it is meant to go, and through which Door.
+struct Decoded {
+  wire::RequestHead head;
+  wire::Host host;
+  std::uint16_t port = 0;
+  bool tls = false;
+};
+
+class Identified {
+ public:
+  Gate* gate = nullptr;
+  Door* door = nullptr;
+  Client* client = nullptr;
+  ExchangeId exchange = ExchangeId::fresh();
+  SpanId span = SpanId::fresh();
+  std::string linked_trace;  // the agent's own traceparent where it names another trace
+  Instant began;
+  Decoded request;
+  std::string path;   // canonical; what is matched is what is sent
+  std::string query;  // with its '?', or empty
+
+ private:
+  Identified() = default;
+  friend Result<Identified> identify(Gate&, Door&, Client&, Decoded);
+};
+
+class Interpreted : public Identified {
+ public:
+  std::shared_ptr<const Rulebook> rulebook;
+  const ipc::ServiceSpec* service = nullptr;  // null: a host that is no Service
+  Call call;
+  std::optional<std::string>
+      body;  // whole, where the Call is in it; else it is relayed as it comes
+
+ private:
+  explicit Interpreted(Identified from) : Identified(std::move(from)) {}
+  friend net::Task<Result<Interpreted>> interpret(Identified);
+};
+
+class Routed : public Interpreted {
+ public:
+  Destination destination;
+  std::string target;  // path and query as they are sent upstream
+
+ private:
+  explicit Routed(Interpreted from) : Interpreted(std::move(from)) {}
+  friend Result<Routed> route(Interpreted);
+};
+
+class Ruled : public Routed {
+ public:
+  Ruling ruling;
+
+ private:
+  explicit Ruled(Routed from) : Routed(std::move(from)) {}
+  friend Ruled rule(Routed);
+};
+
+class Recorded {
+ public:
+  Ruled ruled;
+  Intent intent;
+
+ private:
+  Recorded(Ruled from, Intent opened) : ruled(std::move(from)), intent(std::move(opened)) {}
+  friend net::Task<Result<Recorded>> record(Ruled);
+};
+
+class Leased {
+ public:
+  Recorded recorded;
+  LeaseId lease = ipc::no_lease();
+  Secret value;             // empty: this Exchange needs no credential
+  std::string placeholder;  // what it stands for
+
+ private:
+  explicit Leased(Recorded from) : recorded(std::move(from)) {}
+  friend net::Task<Result<Leased>> lease(Recorded);
+};
+
+[[nodiscard]] Result<Identified> identify(Gate& gate, Door& door, Client& client, Decoded request);
+[[nodiscard]] net::Task<Result<Interpreted>> interpret(Identified who);
+[[nodiscard]] Result<Routed> route(Interpreted what);
+[[nodiscard]] Ruled rule(Routed where);
+[[nodiscard]] net::Task<Result<Recorded>> record(Ruled ruled);
+[[nodiscard]] net::Task<Result<Leased>> lease(Recorded recorded);
+// Settles the Intent on every path.
+[[nodiscard]] net::Task<Result<void>> relay(Leased leased);
+
+// All of it, and the error in the caller's dialect where a phase refuses. Returns whether the
+// client's connection can carry another Exchange.
+[[nodiscard]] net::Task<bool> serve_exchange(Gate& gate, Door& door, Client& client,
+                                             Decoded request);
+
+}  // namespace gatehouse::gateway

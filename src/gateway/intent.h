@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+// Intent: the guard that RECORD returns. It must be settled; one that is destroyed unsettled (a
+// cancelled Exchange, a kill) settles itself as `cut`, so that the log never misses an end that
+// this process lived to see.
+#pragma once
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "gateway/recorder.h"
+
+namespace gatehouse::gateway {
+
+struct Outcome {
+  std::string state = "cut";  // done, refused, failed, cut
+  std::string reason;
+  std::vector<std::pair<std::string, std::string>> tags;
+};
+
+class Intent {
+ public:
+  // `entry` is the Intent Entry as it was appended; the settling Entry repeats its identity.
+  Intent(Recorder& recorder, audit::Entry entry, std::uint64_t position, Instant began,
+         net::Loop& loop)
+      : recorder_(&recorder),
+        entry_(std::move(entry)),
+        position_(position),
+        began_(began),
+        loop_(&loop) {}
+  Intent(Intent&& other) noexcept
+      : recorder_(std::exchange(other.recorder_, nullptr)),
+        entry_(std::move(other.entry_)),
+        position_(other.position_),
+        began_(other.began_),
+        loop_(other.loop_),
+        outcome(std::move(other.outcome)),
+        bodies_(std::move(other.bodies_)) {}
+  Intent& operator=(Intent&&) = delete;
+  ~Intent() {
+    if (recorder_ != nullptr) settle();
+  }
+
+  // Where in the ring the Intent is; durable once the audit role has passed it.
+  [[nodiscard]] std::uint64_t position() const { return position_; }
+  [[nodiscard]] Recorder& recorder() const { return *recorder_; }
+  // A body that belongs to the settling Entry.
+  void add_body(std::string_view name, std::string_view bytes);
+  void tag(std::string_view key, std::string_view value);
+  // Appends the settling Entry with `outcome`. Once.
+  void settle();
+
+ private:
+  Recorder* recorder_;
+  audit::Entry entry_;
+  std::uint64_t position_;
+  Instant began_;
+  net::Loop* loop_;
+
+ public:
+  Outcome outcome;
+
+ private:
+  std::vector<BodyRef> bodies_;
+};
+
+}  // namespace gatehouse::gateway

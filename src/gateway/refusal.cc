@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "gateway/refusal.h"
+
+#include <fmt/format.h>
+
+#include "base/encoding.h"
+#include "wire/http1.h"
+
+namespace gatehouse::gateway {
+namespace {
+
+std::string body_of(const Refusal& refusal) {
+  const ErrorRow& row = row_of(refusal.error.code());
+  const std::string message = json_quoted(refusal.error.message());
+  const std::string rule = refusal.rule.empty() ? "null" : json_quoted(refusal.rule);
+  switch (refusal.dialect) {
+    case ipc::ServiceKind::kOpenAi:
+      return fmt::format(
+          R"({{"error":{{"message":{},"type":"gatehouse_{}","param":null,"code":{}}}}})", message,
+          row.label, rule);
+    case ipc::ServiceKind::kMcp:
+      return fmt::format(
+          R"({{"jsonrpc":"2.0","id":{},"error":{{"code":{},"message":{},"data":{{"type":"{}","rule":{}}}}}}})",
+          refusal.json_rpc_id.empty() ? "null" : refusal.json_rpc_id, row.json_rpc_code, message,
+          row.label, rule);
+    case ipc::ServiceKind::kHttp:
+      break;
+  }
+  return fmt::format(
+      R"({{"type":"about:blank","title":{},"status":{},"detail":{},"gatehouse_error":"{}","rule":{}}})",
+      json_quoted(wire::reason_phrase(row.http_status)), row.http_status, message, row.label, rule);
+}
+
+}  // namespace
+
+std::string response_of(const Refusal& refusal) {
+  const int status = row_of(refusal.error.code()).http_status;
+  const std::string body = body_of(refusal) + "\n";
+  return fmt::format(
+      "HTTP/1.1 {} {}\r\ncontent-type: {}\r\ncontent-length: {}\r\ncache-control: no-store\r\n"
+      "x-gatehouse-error: {}\r\n{}{}\r\n{}",
+      status, wire::reason_phrase(status),
+      refusal.dialect == ipc::ServiceKind::kHttp ? "application/problem+json" : "application/json",
+      body.size(), row_of(refusal.error.code()).label, refusal.trace_headers,
+      refusal.close ? "connection: close\r\n" : "", body);
+}
+
+}  // namespace gatehouse::gateway

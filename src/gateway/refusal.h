@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+// Errors in the caller's own dialect: OpenAI's error object, a JSON-RPC error, or problem details
+// (RFC 9457).
+#pragma once
+
+#include <string>
+
+#include "gateway/call.h"
+#include "gateway/client.h"
+#include "ipc/snapshot.h"
+
+namespace gatehouse::gateway {
+
+struct Refusal {
+  Error error;
+  ipc::ServiceKind dialect = ipc::ServiceKind::kHttp;
+  std::string rule;           // which rule refused, if one did
+  std::string json_rpc_id;    // raw JSON, "" for none
+  std::string trace_headers;  // whole lines, may be empty
+  bool close = true;          // the connection ends after it
+};
+
+// The whole response.
+[[nodiscard]] std::string response_of(const Refusal& refusal);
+
+}  // namespace gatehouse::gateway

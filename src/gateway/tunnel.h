@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+// What comes before HTTP can be read: CONNECT to the explicit proxy, and connections that were
+// captured on their way somewhere. Both end in `serve_requests` (intercepted or plain), in a tunnel
+// that a rule allows by name, or in a refusal.
+#pragma once
+
+#include <optional>
+
+#include "gateway/client.h"
+#include "gateway/gate.h"
+#include "wire/url.h"
+
+namespace gatehouse::gateway {
+
+// What is known of a connection's destination before its requests are read.
+struct Place {
+  Entrance entrance = Entrance::kProxy;
+  std::optional<wire::Host> host;  // fixed by CONNECT or by the captured address
+  std::uint16_t port = 0;
+  bool tls = false;  // intercepted
+};
+
+[[nodiscard]] net::Task<void> serve_connect(Gate& gate, Door& door, Client& client,
+                                            wire::RequestHead head);
+[[nodiscard]] net::Task<void> serve_captured(Gate& gate, Door& door, Client& client);
+// The HTTP requests of a connection, one after another.
+[[nodiscard]] net::Task<void> serve_requests(Gate& gate, Door& door, Client& client, Place place);
+
+}  // namespace gatehouse::gateway
