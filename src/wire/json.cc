@@ -1,0 +1,378 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "wire/json.h"
+
+#include <algorithm>
+#include <charconv>
+
+#include "base/encoding.h"
+#include "wire/characters.h"
+
+namespace gatehouse::wire {
+namespace {
+
+constexpr unsigned kNoCodePoint = 0x110000;
+
+void append_utf8(std::string& out, unsigned code) {
+  const auto put = [&](unsigned byte) { out += static_cast<char>(byte); };
+  if (code < 0x80) {
+    put(code);
+  } else if (code < 0x800) {
+    put(0xc0 | code >> 6);
+    put(0x80 | (code & 0x3f));
+  } else if (code < 0x10000) {
+    put(0xe0 | code >> 12);
+    put(0x80 | (code >> 6 & 0x3f));
+    put(0x80 | (code & 0x3f));
+  } else {
+    put(0xf0 | code >> 18);
+    put(0x80 | (code >> 12 & 0x3f));
+    put(0x80 | (code >> 6 & 0x3f));
+    put(0x80 | (code & 0x3f));
+  }
+}
+
+unsigned four_hex(std::string_view text) {
+  unsigned value = 0;
+  for (const char c : text.substr(0, 4)) value = value << 4 | hex_value(c);
+  return value;
+}
+
+// The code point of the \u escape at `at` (after its 'u'), which moves behind it and its pair.
+unsigned unescaped(std::string_view text, std::size_t& at) {
+  const unsigned first = four_hex(text.substr(at));
+  at += 4;
+  if (first < 0xd800 || first > 0xdfff) return first;
+  if (first > 0xdbff || !text.substr(at).starts_with("\\u")) return kNoCodePoint;
+  const unsigned second = four_hex(text.substr(at + 2));
+  if (second < 0xdc00 || second > 0xdfff) return kNoCodePoint;
+  at += 6;
+  return 0x10000 + ((first - 0xd800) << 10) + (second - 0xdc00);
+}
+
+// `raw` is a valid JSON string with its quotes. `lone` becomes true at a lone surrogate.
+std::string decoded(std::string_view raw, bool& lone) {
+  const std::string_view text = raw.substr(1, raw.size() - 2);
+  if (!text.contains('\\')) return std::string(text);
+  std::string out;
+  out.reserve(text.size());
+  for (std::size_t at = 0; at < text.size();) {
+    const char c = text[at++];
+    if (c != '\\') {
+      out += c;
+      continue;
+    }
+    const char kind = text[at++];
+    switch (kind) {
+      case 'b':
+        out += '\b';
+        break;
+      case 'f':
+        out += '\f';
+        break;
+      case 'n':
+        out += '\n';
+        break;
+      case 'r':
+        out += '\r';
+        break;
+      case 't':
+        out += '\t';
+        break;
+      case 'u': {
+        const unsigned code = unescaped(text, at);
+        lone |= code == kNoCodePoint;
+        append_utf8(out, code == kNoCodePoint ? 0xfffd : code);
+        break;
+      }
+      default:
+        out += kind;
+    }
+  }
+  return out;
+}
+
+// The size of the well-formed UTF-8 sequence that begins `text` (RFC 3629), or 0.
+std::size_t utf8_sequence(std::string_view text) {
+  const auto byte = [&](std::size_t i) {
+    return i < text.size() ? static_cast<unsigned char>(text[i]) : 0U;
+  };
+  const unsigned a = byte(0);
+  const auto continues = [&](std::size_t i) { return (byte(i) & 0xc0) == 0x80; };
+  if (a >= 0xc2 && a <= 0xdf) return continues(1) ? 2 : 0;
+  if (a >= 0xe0 && a <= 0xef) {
+    const bool fits = (a != 0xe0 || byte(1) >= 0xa0) && (a != 0xed || byte(1) < 0xa0);
+    return fits && continues(1) && continues(2) ? 3 : 0;
+  }
+  if (a >= 0xf0 && a <= 0xf4) {
+    const bool fits = (a != 0xf0 || byte(1) >= 0x90) && (a != 0xf4 || byte(1) < 0x90);
+    return fits && continues(1) && continues(2) && continues(3) ? 4 : 0;
+  }
+  return 0;
+}
+
+class Scanner {
+ public:
+  Scanner(std::string_view text, Duplicates duplicates) : text_(text), duplicates_(duplicates) {}
+
+  // The whole text as one value; its members or elements are collected where asked for.
+  Result<JsonValue> whole(std::vector<JsonMember>* members, std::vector<JsonValue>* elements) {
+    space();
+    const JsonValue value = TRY(this->value(0, members, elements));
+    space();
+    if (at_ != text_.size()) return bad("there is more after the value");
+    return value;
+  }
+
+ private:
+  Failure bad(std::string_view what) const {
+    return failure(Error::kInvalid,
+                   "JSON at byte " + std::to_string(at_) + ": " + std::string(what));
+  }
+  [[nodiscard]] char peek() const { return at_ < text_.size() ? text_[at_] : '\0'; }
+  void space() {
+    while (peek() == ' ' || peek() == '\n' || peek() == '\r' || peek() == '\t') ++at_;
+  }
+  bool take(char c) {
+    if (peek() != c || at_ == text_.size()) return false;
+    ++at_;
+    return true;
+  }
+
+  Result<JsonValue> value(int depth, std::vector<JsonMember>* members,
+                          std::vector<JsonValue>* elements) {
+    if (depth >= kMaxJsonDepth) {
+      return failure(Error::kTooLarge,
+                     "JSON at byte " + std::to_string(at_) + ": is nested deeper than 64 levels");
+    }
+    const std::size_t begin = at_;
+    JsonType type = JsonType::kNull;
+    switch (peek()) {
+      case '{':
+        type = JsonType::kObject;
+        TRY(object(depth, members));
+        break;
+      case '[':
+        type = JsonType::kArray;
+        TRY(array(depth, elements));
+        break;
+      case '"':
+        type = JsonType::kString;
+        TRY(string());
+        break;
+      case 't':
+      case 'f':
+        type = JsonType::kBoolean;
+        TRY(word(peek() == 't' ? "true" : "false"));
+        break;
+      case 'n':
+        TRY(word("null"));
+        break;
+      default:
+        type = JsonType::kNumber;
+        TRY(number());
+    }
+    return JsonValue{type, text_.substr(begin, at_ - begin)};
+  }
+
+  Result<void> object(int depth, std::vector<JsonMember>* members) {
+    std::vector<JsonMember> own;
+    const bool check = duplicates_ == Duplicates::kRejectEverywhere;
+    if (members == nullptr && check) members = &own;
+    ++at_;
+    space();
+    if (take('}')) return {};
+    while (true) {
+      const std::size_t key_at = at_;
+      if (peek() != '"') return bad("a key in quotes is expected");
+      TRY(string());
+      const std::string_view key = text_.substr(key_at, at_ - key_at);
+      space();
+      if (!take(':')) return bad("':' is expected");
+      space();
+      const JsonValue value = TRY(this->value(depth + 1, nullptr, nullptr));
+      if (members != nullptr) {
+        bool lone = false;
+        members->push_back({decoded(key, lone), value});
+        if (lone) return bad("a key has a lone surrogate");
+      }
+      space();
+      if (take('}')) break;
+      if (!take(',')) return bad("',' or '}' is expected");
+      space();
+    }
+    return members == nullptr ? Result<void>{} : unique(*members);
+  }
+
+  Result<void> unique(const std::vector<JsonMember>& members) const {
+    std::vector<std::string_view> keys;
+    keys.reserve(members.size());
+    for (const JsonMember& member : members) keys.push_back(member.key);
+    std::ranges::sort(keys);
+    const auto twin = std::ranges::adjacent_find(keys);
+    if (twin == keys.end()) return {};
+    return bad("the object that ends here has the key '" + printable(twin->substr(0, 64))
+               + "' twice");
+  }
+
+  Result<void> array(int depth, std::vector<JsonValue>* elements) {
+    ++at_;
+    space();
+    if (take(']')) return {};
+    while (true) {
+      const JsonValue value = TRY(this->value(depth + 1, nullptr, nullptr));
+      if (elements != nullptr) elements->push_back(value);
+      space();
+      if (take(']')) return {};
+      if (!take(',')) return bad("',' or ']' is expected");
+      space();
+    }
+  }
+
+  Result<void> string() {
+    ++at_;
+    while (at_ < text_.size()) {
+      const auto c = static_cast<unsigned char>(text_[at_]);
+      if (c == '"') {
+        ++at_;
+        return {};
+      }
+      if (c == '\\') {
+        TRY(escape());
+      } else if (c < 0x20) {
+        return bad("a control character in a string must be escaped");
+      } else if (c < 0x80) {
+        ++at_;
+      } else {
+        const std::size_t size = utf8_sequence(text_.substr(at_, 4));
+        if (size == 0) return bad("is not UTF-8");
+        at_ += size;
+      }
+    }
+    return bad("a string does not end");
+  }
+
+  Result<void> escape() {
+    ++at_;
+    const char kind = peek();
+    if (kind == 'u') {
+      const std::string_view digits = text_.substr(at_ + 1, 4);
+      if (digits.size() != 4 || !all_are(kHexChar, digits)) return bad("\\u needs four hex digits");
+      at_ += 5;
+      return {};
+    }
+    if (kind == '\0' || !std::string_view("\"\\/bfnrt").contains(kind)) {
+      return bad("there is no such escape");
+    }
+    ++at_;
+    return {};
+  }
+
+  Result<void> word(std::string_view name) {
+    if (!text_.substr(at_).starts_with(name)) return bad("a value is expected");
+    at_ += name.size();
+    return {};
+  }
+
+  std::size_t digits() {
+    const std::size_t begin = at_;
+    while (is(kDigitChar, peek())) ++at_;
+    return at_ - begin;
+  }
+
+  Result<void> number() {
+    take('-');
+    const bool zero = peek() == '0';
+    const std::size_t whole = digits();
+    if (whole == 0) return bad("a value is expected");
+    if (zero && whole > 1) return bad("a number has a leading zero");
+    if (take('.') && digits() == 0) return bad("a digit is expected");
+    if (take('e') || take('E')) {
+      if (!take('+')) take('-');
+      if (digits() == 0) return bad("a digit is expected");
+    }
+    return {};
+  }
+
+  std::string_view text_;
+  Duplicates duplicates_;
+  std::size_t at_ = 0;
+};
+
+}  // namespace
+
+std::optional<std::string> JsonValue::string() const {
+  bool lone = false;
+  return type == JsonType::kString ? std::optional(decoded(raw, lone)) : std::nullopt;
+}
+
+std::optional<std::int64_t> JsonValue::integer() const {
+  if (type != JsonType::kNumber) return std::nullopt;
+  std::int64_t value = 0;
+  const char* const end = raw.data() + raw.size();
+  const auto [at, fault] = std::from_chars(raw.data(), end, value);
+  return fault == std::errc{} && at == end ? std::optional(value) : std::nullopt;
+}
+
+std::optional<bool> JsonValue::boolean() const {
+  return type == JsonType::kBoolean ? std::optional(raw == "true") : std::nullopt;
+}
+
+const JsonValue* JsonObject::find(std::string_view key) const {
+  const auto at = std::ranges::find(members, key, &JsonMember::key);
+  return at == members.end() ? nullptr : &at->value;
+}
+
+std::optional<std::string> JsonObject::string(std::string_view key) const {
+  const JsonValue* const value = find(key);
+  return value == nullptr ? std::nullopt : value->string();
+}
+
+Result<JsonValue> scan_value(std::string_view text, Duplicates duplicates) {
+  return Scanner(text, duplicates).whole(nullptr, nullptr);
+}
+
+Result<JsonObject> scan_object(std::string_view text, Duplicates duplicates) {
+  JsonObject object;
+  const JsonValue value = TRY(Scanner(text, duplicates).whole(&object.members, nullptr));
+  if (!value.is(JsonType::kObject)) return failure(Error::kInvalid, "JSON: an object is expected");
+  object.raw = value.raw;
+  return object;
+}
+
+Result<std::vector<JsonValue>> scan_array(std::string_view text) {
+  std::vector<JsonValue> elements;
+  const JsonValue value = TRY(Scanner(text, Duplicates::kRejectHere).whole(nullptr, &elements));
+  if (!value.is(JsonType::kArray)) return failure(Error::kInvalid, "JSON: an array is expected");
+  return elements;
+}
+
+void JsonWriter::separate() {
+  if (needs_comma_) out_ += ',';
+}
+JsonWriter& JsonWriter::open(char c) {
+  separate();
+  out_ += c;
+  needs_comma_ = false;
+  return *this;
+}
+JsonWriter& JsonWriter::close(char c) {
+  out_ += c;
+  needs_comma_ = true;
+  return *this;
+}
+JsonWriter& JsonWriter::key(std::string_view name) {
+  separate();
+  out_ += json_quoted(name);
+  out_ += ':';
+  needs_comma_ = false;
+  return *this;
+}
+JsonWriter& JsonWriter::string(std::string_view value) { return raw(json_quoted(value)); }
+JsonWriter& JsonWriter::raw(std::string_view json) {
+  separate();
+  out_ += json;
+  needs_comma_ = true;
+  return *this;
+}
+
+}  // namespace gatehouse::wire

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "wire/json.h"
+
+#include <gtest/gtest.h>
+
+namespace gatehouse::wire {
+namespace {
+
+TEST(Json, GivesTheMembersOfAnObjectInPlace) {
+  const std::string_view text =
+      R"( {"model":"a\u00e9b","n":-12,"s":true,"o":{"x":[1,2]},"z":null} )";
+  const auto object = scan_object(text);
+  ASSERT_TRUE(object) << object.error().message();
+  EXPECT_EQ(object->string("model"),
+            "a\xc3\xa9"
+            "b");
+  EXPECT_EQ(object->find("n")->integer(), -12);
+  EXPECT_EQ(object->find("s")->boolean(), true);
+  EXPECT_EQ(object->find("o")->raw, R"({"x":[1,2]})");
+  EXPECT_TRUE(object->find("z")->is(JsonType::kNull));
+  EXPECT_EQ(object->find("none"), nullptr);
+  EXPECT_EQ(scan_array("[1, \"a\" ,[]]")->size(), 3U);
+}
+
+TEST(Json, TellsWhereItIsBroken) {
+  for (const char* text : {"",
+                           "{",
+                           "{}x",
+                           "{\"a\"}",
+                           "{\"a\":}",
+                           "{\"a\":1,}",
+                           "{a:1}",
+                           "{\"a\":01}",
+                           "{\"a\":1.}",
+                           "{\"a\":.5}",
+                           "{\"a\":+1}",
+                           "{\"a\":1e}",
+                           "{\"a\":tru}",
+                           "{\"a\":\"\\x\"}",
+                           "{\"a\":\"\n\"}",
+                           "{\"a\":\"\\u12g4\"}",
+                           "{\"a\":\"\xff\"}",
+                           "{\"a\":\"\xed\xa0\x80\"}",
+                           "{\"a\":\"\xc0\x80\"}",
+                           "[1]",
+                           "{\"a\":NaN}",
+                           "{'a':1}",
+                           "{\"\\ud800\":1}"}) {
+    EXPECT_EQ(scan_object(text).error(), Error::kInvalid) << text;
+  }
+  EXPECT_TRUE(scan_object("{\"a\":01}").error().message().contains("at byte 7"));
+  const std::string deep(65, '[');
+  EXPECT_EQ(scan_value(deep).error(), Error::kTooLarge);
+}
+
+TEST(Json, RefusesAKeyThatIsThereTwice) {
+  EXPECT_EQ(scan_object(R"({"model":1,"\u006dodel":2})").error(), Error::kInvalid);
+  const std::string_view nested = R"({"a":[{"b":1,"b":2}]})";
+  EXPECT_TRUE(scan_object(nested));
+  EXPECT_EQ(scan_object(nested, Duplicates::kRejectEverywhere).error(), Error::kInvalid);
+}
+
+TEST(Json, IsWrittenWithItsCommas) {
+  JsonWriter json;
+  json.begin_object().key("a").string("x\"\n").key("b").begin_array().integer(1).boolean(false);
+  json.begin_object().end_object().end_array().key("c").null().end_object();
+  EXPECT_EQ(json.text(), R"({"a":"x\"\n","b":[1,false,{}],"c":null})");
+}
+
+}  // namespace
+}  // namespace gatehouse::wire

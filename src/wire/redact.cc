@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "wire/redact.h"
+
+#include <algorithm>
+
+#include "base/check.h"
+#include "base/encoding.h"
+
+namespace gatehouse::wire {
+namespace {
+
+void wipe_text(std::string& text) { wipe({text.data(), text.size()}); }
+
+// The characters of base64 that depend on the value alone, when `shift` bytes stand before it.
+std::string base64_core(std::string_view value, std::size_t shift, bool url) {
+  std::string padded(shift, '\0');
+  padded += value;
+  std::string all = url ? to_base64url(padded) : to_base64(padded);
+  const std::size_t begin = (shift * 8 + 5) / 6;
+  const std::size_t end = padded.size() * 8 / 6;
+  std::string core = all.substr(begin, end - begin);
+  wipe_text(padded);
+  wipe_text(all);
+  return core;
+}
+
+std::string upper(std::string text) {
+  for (char& c : text) c = c >= 'a' && c <= 'z' ? static_cast<char>(c - 0x20) : c;
+  return text;
+}
+
+std::string utf16le(std::string_view value) {
+  std::string out;
+  out.reserve(2 * value.size());
+  for (const char c : value) out.append({c, '\0'});
+  return out;
+}
+
+std::size_t pair_of(char a, char b) {
+  return static_cast<std::size_t>(static_cast<unsigned char>(a)) << 8
+         | static_cast<unsigned char>(b);
+}
+
+}  // namespace
+
+Redactor::Redactor(std::string replacement)
+    : replacement_(std::move(replacement)), heads_(256), pairs_(65536) {}
+
+Redactor::~Redactor() {
+  for (std::string& form : forms_) wipe_text(form);
+  wipe_text(held_);
+}
+
+Result<void> Redactor::add(const Secret& value) {
+  CHECK(held_.empty());
+  if (value.size() < kMinRedactable) {
+    return failure(Error::kInvalid, "a value shorter than 6 bytes cannot be matched in traffic");
+  }
+  if (value.size() > kMaxRedactable) {
+    return failure(Error::kTooLarge, "a value longer than 16 KiB cannot be matched in traffic");
+  }
+  if (++values_ > kMaxRedacted) {
+    return failure(Error::kTooMany, "more than 256 values to match in one stream");
+  }
+  const std::string_view raw = value.open(Purpose::kCompare);
+  add_form(std::string(raw));
+  for (std::size_t shift = 0; shift < 3; ++shift) {
+    add_form(base64_core(raw, shift, false));
+    add_form(base64_core(raw, shift, true));
+  }
+  std::string hex = to_hex(bytes_of(raw));
+  add_form(upper(hex));
+  add_form(std::move(hex));
+  add_form(percent_encoded(raw));
+  std::string quoted = json_quoted(raw);
+  add_form(quoted.substr(1, quoted.size() - 2));
+  wipe_text(quoted);
+  add_form(utf16le(raw));
+  // Indexes follow the order, longest first, so that the first hit of a place is its longest.
+  std::ranges::sort(forms_, [](const std::string& a, const std::string& b) {
+    return a.size() != b.size() ? a.size() > b.size() : a < b;
+  });
+  for (auto& head : heads_) head.clear();
+  for (std::uint32_t i = 0; i < forms_.size(); ++i) {
+    heads_[static_cast<unsigned char>(forms_[i][0])].push_back(i);
+  }
+  return {};
+}
+
+void Redactor::add_form(std::string form) {
+  if (form.size() >= kMinRedactable && std::ranges::find(forms_, form) == forms_.end()) {
+    pairs_[pair_of(form[0], form[1])] = true;
+    forms_.push_back(std::move(form));
+  } else {
+    wipe_text(form);
+  }
+}
+
+void Redactor::feed(std::string_view input, std::string& out) {
+  if (held_.empty()) {
+    scan(input, out, false);
+    return;
+  }
+  std::string joined = std::move(held_);
+  held_.clear();
+  joined += input;
+  scan(joined, out, false);
+  wipe_text(joined);
+}
+
+void Redactor::finish(std::string& out) {
+  std::string rest = std::move(held_);
+  held_.clear();
+  scan(rest, out, true);
+  wipe_text(rest);
+}
+
+void Redactor::scan(std::string_view text, std::string& out, bool at_end) {
+  std::size_t settled = 0;
+  std::size_t at = 0;
+  while (at < text.size()) {
+    const bool last = at + 1 == text.size();
+    if (!last && !pairs_[pair_of(text[at], text[at + 1])]) {
+      ++at;
+      continue;
+    }
+    const std::string_view rest = text.substr(at);
+    std::size_t hit = 0;
+    bool wait = false;
+    for (const std::uint32_t i : heads_[static_cast<unsigned char>(text[at])]) {
+      const std::string_view form = forms_[i];
+      if (rest.starts_with(form)) {
+        hit = form.size();
+        break;
+      }
+      wait = !at_end && form.starts_with(rest);
+      if (wait) break;
+    }
+    if (wait) {
+      out.append(text.substr(settled, at - settled));
+      held_ = rest;
+      return;
+    }
+    if (hit == 0) {
+      ++at;
+      continue;
+    }
+    out.append(text.substr(settled, at - settled)).append(replacement_);
+    ++hits_;
+    at += hit;
+    settled = at;
+  }
+  out.append(text.substr(settled));
+}
+
+}  // namespace gatehouse::wire
