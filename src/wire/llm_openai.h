@@ -72,9 +72,9 @@ class OpenAiStream {
   bool done_ = false;
 };
 
-// An upper bound of the tokens in that many bytes of text, for reservations: byte-level encodings
-// never make more tokens than bytes, but ordinary text makes one in three or four; two bytes a
-// token holds for prose, code and JSON. The settled figure is the provider's.
+// An estimate on the high side for reservations, not a bound: two bytes a token, where prose, code
+// and JSON need three or four. Dense scripts and noise can make up to one token a byte. The settled
+// figure is the provider's.
 [[nodiscard]] std::int64_t estimate_tokens(std::size_t bytes);
 
 // {"error":{"message":...,"type":...,"param":null,"code":...}}; an empty code is null. `status`
