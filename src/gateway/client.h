@@ -50,7 +50,7 @@ struct Client {
   explicit Client(std::unique_ptr<net::Stream> from) : stream(std::move(from)), inbox(*stream) {}
   // A stream that is not ended in order is reset, so that a cut is never taken for a clean end.
   ~Client() {
-    if (mid_answer) stream->close_with_reset();
+    if (mid_answer && stream) stream->close_with_reset();
   }
   Client(const Client&) = delete;
   Client& operator=(const Client&) = delete;

@@ -108,6 +108,8 @@ class Leased {
 [[nodiscard]] Ruled rule(Routed where);
 [[nodiscard]] net::Task<Result<Recorded>> record(Ruled ruled);
 [[nodiscard]] net::Task<Result<Leased>> lease(Recorded recorded);
+// The first placeholder of this Run that the request carries anywhere; null if none.
+[[nodiscard]] const ipc::Placeholder* carried_placeholder(const Ruled& ruled);
 // Settles the Intent on every path.
 [[nodiscard]] net::Task<Result<void>> relay(Leased leased);
 

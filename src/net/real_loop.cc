@@ -216,6 +216,10 @@ class SocketStream : public LocalStream {
     const ssize_t got = ::recv(fd(), into.data(), into.size(), 0);
     return got > 0 ? static_cast<std::size_t>(got) : 0;
   }
+  std::size_t peek_now(std::span<char> into) override {
+    const ssize_t got = ::recv(fd(), into.data(), into.size(), MSG_PEEK);
+    return got > 0 ? static_cast<std::size_t>(got) : 0;
+  }
   std::size_t write_now(std::string_view bytes) override {
     const ssize_t put = ::send(fd(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
     return put > 0 ? static_cast<std::size_t>(put) : 0;

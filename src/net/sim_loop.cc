@@ -152,6 +152,11 @@ class MemoryStream : public Stream {
   std::size_t read_now(std::span<char> into) override {
     return in_->bytes.empty() ? 0 : take(into);
   }
+  std::size_t peek_now(std::span<char> into) override {
+    const std::size_t got = std::min(into.size(), in_->bytes.size());
+    std::copy_n(in_->bytes.begin(), got, into.begin());
+    return got;
+  }
   std::size_t write_now(std::string_view bytes) override {
     if (out_->broken || out_->finished) return 0;
     const std::size_t room = kPipeMost - std::min(out_->bytes.size(), kPipeMost);

@@ -58,6 +58,8 @@ class Stream {
   // Bytes that can be had now, without waiting: 0 if none. An end or error shows at the next
   // `read`.
   [[nodiscard]] virtual std::size_t read_now(std::span<char> into) = 0;
+  // As read_now, but the bytes stay unread.
+  [[nodiscard]] virtual std::size_t peek_now(std::span<char> into) = 0;
   // As much of `bytes` as fits now, without waiting.
   [[nodiscard]] virtual std::size_t write_now(std::string_view bytes) = 0;
 

@@ -165,6 +165,11 @@ class TlsStream : public Stream {
     const int got = SSL_read(ssl_.get(), into.data(), static_cast<int>(into.size()));
     return got > 0 ? static_cast<std::size_t>(got) : 0;
   }
+  std::size_t peek_now(std::span<char> into) override {
+    ERR_clear_error();
+    const int got = SSL_peek(ssl_.get(), into.data(), static_cast<int>(into.size()));
+    return got > 0 ? static_cast<std::size_t>(got) : 0;
+  }
   std::size_t write_now(std::string_view bytes) override {
     if (bytes.empty()) return 0;
     ERR_clear_error();

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+// Reading: what a Call's answer says of itself, read beside the relay: text, reasoning, tool calls and usage of a
+// model, the result of a tool. Whatever happens, what was read so far goes into the settling Entry.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "gateway/call.h"
+#include "gateway/intent.h"
+#include "wire/http1.h"
+#include "wire/llm_openai.h"
+#include "wire/sse.h"
+
+namespace gatehouse::gateway {
+
+class Reading {
+ public:
+  Reading(Intent& intent, const Call& call) : intent_(intent), call_(call) {}
+  Reading(const Reading&) = delete;
+  Reading& operator=(const Reading&) = delete;
+  // Tells the Intent, also when the Exchange is cancelled in the middle.
+  ~Reading();
+
+  void begin(const wire::ResponseHead& head);
+  // A piece of the request's body that was relayed unread.
+  void sent(std::string_view payload);
+  // A piece of the answer's body as the agent gets it.
+  void take(std::string_view payload);
+
+ private:
+  void read_event(std::string_view data);
+  void tell_llm(const LlmCall& call);
+  void tell_tool(const ToolCall& call);
+
+  Intent& intent_;
+  const Call& call_;
+  std::string request_;
+  std::string answer_;
+  std::uint64_t answer_bytes_ = 0;
+  bool is_stream_ = false;
+  wire::SseParser events_;
+  bool events_broken_ = false;
+  wire::OpenAiStream chunks_;
+  std::string tool_answer_;
+};
+
+}  // namespace gatehouse::gateway

@@ -1,0 +1,382 @@
+// SPDX-License-Identifier: Apache-2.0
+// RELAY and SETTLE: the request to the upstream, its answer back, byte for byte, watched on the way: the kill table
+// between any two pieces, the credential's echo, and what the answer says of itself (usage, text, tool calls).
+#include <fmt/format.h>
+
+#include "base/encoding.h"
+#include "base/log.h"
+#include "gateway/exchange.h"
+#include "gateway/reading.h"
+#include "ipc/gateway_vault.h"
+
+namespace gatehouse::gateway {
+namespace {
+
+using net::Task;
+
+constexpr Nanos kWriteMost = std::chrono::seconds(30);
+constexpr Nanos kFirstByteMost = std::chrono::minutes(10);  // a model may think that long
+constexpr Nanos kIdleMost = std::chrono::minutes(5);        // between two pieces of an answer
+constexpr Nanos kPatience = 20ms;  // an answer that takes longer is worth a watch on the client
+constexpr Nanos kDurableMost = 250ms;
+constexpr Nanos kEndLeaseMost = std::chrono::seconds(5);
+
+// Ends the Lease on every path.
+class LeaseGuard {
+ public:
+  LeaseGuard(Gate& gate, LeaseId lease) : gate_(gate), lease_(lease) {}
+  LeaseGuard(const LeaseGuard&) = delete;
+  LeaseGuard& operator=(const LeaseGuard&) = delete;
+  ~LeaseGuard() {
+    if (lease_ != ipc::no_lease()) gate_.end_lease_soon(lease_);
+  }
+
+ private:
+  Gate& gate_;
+  LeaseId lease_;
+};
+
+// Ends the connection of a client that leaves while its answer is awaited, so that the upstream is cancelled at once.
+Task<void> watch_client(Gate* gate, Door* door, Client* client) {
+  const Result<void> readable = co_await client->stream->wait_readable(Deadline::never());
+  if (readable && client->stream->is_quiet()) co_return;
+  std::array<char, 1> probe;
+  // Bytes: the client pipelines and is there. An end: it has gone.
+  if (client->stream->peek_now(probe) == 0) gate->cancel_soon(*door, client->connection);
+}
+
+class Relay {
+ public:
+  explicit Relay(Leased leased)
+      : leased_(std::move(leased)),
+        ruled_(leased_.recorded.ruled),
+        intent_(leased_.recorded.intent),
+        gate_(*ruled_.gate),
+        client_(*ruled_.client),
+        guard_(gate_, leased_.lease),
+        reading_(intent_, ruled_.call),
+        watch_(gate_.loop) {}
+
+  Task<Result<void>> run() {
+    const Result<void> done = co_await exchange();
+    // The lease ends, and the Intent is settled, before the connection carries anything else.
+    intent_.outcome.state = done ? "done" : "failed";
+    if (!done) intent_.outcome.reason = done.error().message();
+    co_return done;
+  }
+
+ private:
+  Task<Result<void>> exchange() {
+    upstream_ = CO_TRY(co_await gate_.upstreams.acquire(ruled_.destination, gate_.loop.in(kWriteMost)));
+    CO_TRY(co_await send_request());
+    wire::ResponseHead head = CO_TRY(co_await read_head());
+    const wire::BodyFraming framing =
+        CO_TRY(wire::response_framing(head, ruled_.request.head.method));
+    intent_.tag("status", std::to_string(head.status));
+    CO_TRY(prepare_redaction(head));
+    const bool keep = !wire::ends_connection(head.version, head.headers) &&
+                      framing.kind != wire::BodyFraming::Kind::kUntilClose;
+    reading_.begin(head);
+    if (!may_release_before_durable()) {
+      CO_TRY(co_await intent_.recorder().wait_durable(intent_.position(), gate_.loop.in(kDurableMost)));
+    }
+    CO_TRY(still_alive());
+    CO_TRY(co_await relay_body(std::move(head), framing));
+    if (keep && upstream_inbox_->waiting().empty()) gate_.upstreams.release(std::move(upstream_));
+    co_return Result<void>();
+  }
+
+  // --- to the upstream
+
+  Result<std::string> request_text() {
+    wire::RequestHead head = ruled_.request.head;
+    wire::remove_hop_by_hop(head.headers);
+    for (const char* name : {"expect", "traceparent", "tracestate", "proxy-authorization"}) {
+      head.headers.remove(name);
+    }
+    head.target = ruled_.target;
+    head.form = wire::TargetForm::kOrigin;
+    head.version = wire::HttpVersion::k11;
+    head.headers.set("host", host_field());
+    head.headers.set("traceparent",
+                     wire::TraceParent{ruled_.door->run.trace, ruled_.span, true}.text());
+    const bool inspected = !std::holds_alternative<HttpCall>(ruled_.call) || !leased_.value.empty();
+    if (inspected) head.headers.set("accept-encoding", "identity");
+    head.headers.remove("content-length");
+    if (ruled_.body) {
+      head.headers.set("content-length", std::to_string(ruled_.body->size()));
+    } else if (head.framing.kind == wire::BodyFraming::Kind::kLength) {
+      head.headers.set("content-length", std::to_string(head.framing.length));
+    } else if (head.framing.kind == wire::BodyFraming::Kind::kChunked) {
+      head.headers.set("transfer-encoding", "chunked");
+    }
+    std::string credential;
+    const ipc::ServiceSpec* service = ruled_.service;
+    if (service != nullptr && !service->credential_header.empty()) {
+      const auto original = head.headers.find(service->credential_header);
+      if (original && !leased_.value.empty()) credential = *original;
+      head.headers.remove(service->credential_header);  // the agent's own never passes
+    }
+    std::string text;
+    text.reserve(4096 + leased_.value.size());
+    TRY(wire::append_request_head(text, head));
+    if (!credential.empty()) TRY(append_credential(text, credential));
+    return text;
+  }
+  // The one place where a credential's value meets a request. `text` has room: no copy of it is left behind.
+  Result<void> append_credential(std::string& text, std::string& template_value) {
+    const std::string_view value = leased_.value.open(Purpose::kInject);
+    if (!wire::all_are(wire::kValueChar, value)) {
+      return failure(Error::kLeaseRefused, "the stored credential holds characters that no header may");
+    }
+    text.reserve(text.size() + template_value.size() + 2 * value.size() + 256);
+    text.resize(text.size() - 2);  // before the empty line
+    text += ruled_.service->credential_header;
+    text += ": ";
+    const std::size_t at = template_value.find(leased_.placeholder);
+    if (template_value == leased_.placeholder) {
+      text += ruled_.service->credential_prefix;
+      text += value;
+    } else if (at != std::string::npos) {
+      text += std::string_view(template_value).substr(0, at);
+      text += value;
+      text += std::string_view(template_value).substr(at + leased_.placeholder.size());
+    } else {
+      // Inside a Basic credential (RFC 7617), as git and curl -u send it.
+      std::string pair = TRY(from_base64(wire::trimmed(std::string_view(template_value).substr(6))));
+      const std::size_t in_pair = pair.find(leased_.placeholder);
+      if (in_pair == std::string::npos) {
+        return failure(Error::kDenied, "the placeholder is encoded in a way that is not understood");
+      }
+      std::string filled;
+      filled.reserve(pair.size() + value.size());
+      filled.append(pair, 0, in_pair).append(value);
+      filled.append(pair, in_pair + leased_.placeholder.size());
+      std::string encoded = to_base64(filled);
+      text += "Basic ";
+      text += encoded;
+      wipe(filled);
+      wipe(encoded);
+    }
+    text += "\r\n\r\n";
+    return {};
+  }
+  [[nodiscard]] std::string host_field() const {
+    const Destination& to = ruled_.destination;
+    const std::string host = to.host.contains(':') ? "[" + to.host + "]" : to.host;
+    const std::uint16_t usual = to.tls ? 443 : 80;
+    return to.port == usual ? host : fmt::format("{}:{}", host, to.port);
+  }
+
+  Task<Result<void>> send_request() {
+    std::string text = CO_TRY(request_text());
+    if (ruled_.body && ruled_.body->size() <= 16 * 1024) text += *ruled_.body;
+    const Result<void> sent = co_await upstream_.stream->write(text, gate_.loop.in(kWriteMost));
+    gatehouse::wipe({text.data(), text.size()});
+    if (!sent) co_return Failure(sent.error().in("sending to " + ruled_.destination.host));
+    if (ruled_.body) {
+      if (ruled_.body->size() > 16 * 1024) {
+        CO_TRY(co_await upstream_.stream->write(*ruled_.body, gate_.loop.in(kWriteMost)));
+      }
+      co_return Result<void>();
+    }
+    co_return co_await stream_request_body();
+  }
+  // A body that need not be understood goes through in pieces; memory does not grow with it.
+  Task<Result<void>> stream_request_body() {
+    const wire::BodyFraming framing = ruled_.request.head.framing;
+    if (framing.kind == wire::BodyFraming::Kind::kNone) co_return Result<void>();
+    if (ruled_.request.head.headers.find("expect")) {
+      CO_TRY(co_await client_.stream->write("HTTP/1.1 100 Continue\r\n\r\n", gate_.loop.in(kWriteMost)));
+    }
+    const bool chunked = framing.kind == wire::BodyFraming::Kind::kChunked;
+    wire::BodyReader reader(framing);
+    std::string out;
+    while (!reader.done()) {
+      if (client_.inbox.waiting().empty() &&
+          !CO_TRY(co_await client_.inbox.fill(gate_.loop.in(kWriteMost)))) {
+        co_return failure(Error::kClosed, "the request's body broke off");
+      }
+      const wire::BodyPiece piece = CO_TRY(reader.feed(client_.inbox.waiting()));
+      out.clear();
+      append_piece(out, piece.payload, chunked);
+      if (chunked && piece.done) CO_TRY(wire::append_last_chunk(out));
+      reading_.sent(piece.payload);
+      CO_TRY(still_alive());
+      CO_TRY(co_await upstream_.stream->write(out, gate_.loop.in(kWriteMost)));
+      client_.inbox.take(piece.consumed);
+    }
+    client_.body_unread = false;
+    co_return Result<void>();
+  }
+  static void append_piece(std::string& out, std::string_view payload, bool chunked) {
+    if (payload.empty()) return;
+    if (chunked) wire::append_chunk_header(out, payload.size());
+    out += payload;
+    if (chunked) out += wire::kChunkEnd;
+  }
+
+  // --- from the upstream
+
+  Task<Result<wire::ResponseHead>> read_head() {
+    upstream_inbox_.emplace(*upstream_.stream);
+    wire::ResponseParser parser;
+    const Deadline deadline = gate_.loop.in(kFirstByteMost);
+    while (true) {
+      if (!CO_TRY(co_await fill_from_upstream(deadline))) {
+        co_return failure(Error::kUpstream, ruled_.destination.host + " closed without an answer");
+      }
+      while (!upstream_inbox_->waiting().empty()) {
+        const Result<wire::HeadProgress> progress = parser.feed(upstream_inbox_->waiting());
+        if (!progress) {
+          co_return failure(Error::kUpstream, fmt::format("{} answered with broken HTTP: {}",
+                                                          ruled_.destination.host,
+                                                          progress.error().message()));
+        }
+        upstream_inbox_->take(progress->consumed);
+        if (!progress->done) break;
+        wire::ResponseHead head = parser.take();
+        if (head.status >= 200) co_return head;
+        if (head.status == 101) {
+          co_return failure(Error::kUnsupported, "an upgrade of the protocol is not relayed");
+        }
+        parser = wire::ResponseParser();  // an interim answer: 100, 103
+      }
+    }
+  }
+  // Reads once. An upstream that lets us wait gets a watch on the client beside it.
+  Task<Result<bool>> fill_from_upstream(Deadline deadline) {
+    if (!watching_) {
+      Result<bool> soon = co_await upstream_inbox_->fill(gate_.loop.in(kPatience));
+      if (soon || soon.error().code() != Error::kTimeout) co_return soon;
+      watching_ = true;
+      watch_.spawn(watch_client(&gate_, ruled_.door, &client_));
+    }
+    co_return co_await upstream_inbox_->fill(deadline);
+  }
+
+  Result<void> prepare_redaction(wire::ResponseHead& head) {
+    if (leased_.value.empty() || leased_.value.size() < wire::kMinRedactable) return {};
+    redactor_.emplace("[credential removed by gatehouse]");
+    TRY(redactor_->add(leased_.value));
+    if (const auto coding = head.headers.find("content-encoding");
+        coding && !wire::equal_ignoring_case(*coding, "identity")) {
+      return failure(Error::kUpstream, "the upstream compressed an answer that must be looked through, "
+                                       "though it was asked not to");
+    }
+    wire::Headers clean;
+    for (const wire::Header header : head.headers) {
+      std::string value;
+      wire::Redactor& redactor = *redactor_;
+      redactor.feed(header.value, value);
+      redactor.finish(value);
+      clean.add(TRY(wire::HeaderName::parse(header.name)), value);
+    }
+    head.headers = std::move(clean);
+    return {};
+  }
+
+  // Plain LLM calls may be sent before their Intent is durable, but no byte of the answer goes to the agent before.
+  // For all else that needs it, RECORD has waited already.
+  [[nodiscard]] bool may_release_before_durable() const {
+    return !std::holds_alternative<LlmCall>(ruled_.call);
+  }
+
+  Result<void> still_alive() {
+    const std::uint64_t generation = gate_.kills ? gate_.kills->generation() : 0;
+    if (generation == seen_generation_) return {};
+    seen_generation_ = generation;
+    if (!gate_.is_killed(ruled_.door->run.run)) return {};
+    intent_.outcome.state = "cut";
+    return failure(Error::kKilled, "the run was killed");
+  }
+
+  Task<Result<void>> relay_body(wire::ResponseHead head, wire::BodyFraming framing) {
+    using Kind = wire::BodyFraming::Kind;
+    const bool client_is_10 = ruled_.request.head.version == wire::HttpVersion::k10;
+    // Redaction may change the length, so that it cannot be promised.
+    const bool known = framing.kind == Kind::kLength && !redactor_;
+    const bool has_body = framing.kind != Kind::kNone;
+    const bool chunked = has_body && !known && !client_is_10;
+    wire::remove_hop_by_hop(head.headers);
+    if (has_body) {
+      head.headers.remove("content-length");
+      if (known) head.headers.set("content-length", std::to_string(framing.length));
+      if (chunked) head.headers.set("transfer-encoding", "chunked");
+    }
+    if (has_body && !known && client_is_10) head.headers.set("connection", "close");
+    head.headers.set("x-gatehouse-run", ruled_.door->run.run.text());
+    head.headers.set("x-gatehouse-trace", ruled_.door->run.trace.text());
+    head.version = wire::HttpVersion::k11;
+    std::string out;
+    CO_TRY(wire::append_response_head(out, head));
+    client_.mid_answer = true;
+    wire::BodyReader reader(framing);
+    std::string clean;
+    while (!reader.done()) {
+      if (upstream_inbox_->waiting().empty()) {
+        // What is at hand goes out before we wait for more.
+        if (!out.empty()) CO_TRY(co_await to_client(out));
+        if (!CO_TRY(co_await fill_from_upstream(gate_.loop.in(kIdleMost)))) {
+          CO_TRY(reader.finish());
+          break;
+        }
+        CO_TRY(still_alive());
+      }
+      const Result<wire::BodyPiece> piece = reader.feed(upstream_inbox_->waiting());
+      if (!piece) co_return failure(Error::kUpstream, piece.error().message());
+      std::string_view payload = piece->payload;
+      if (redactor_) {
+        clean.clear();
+        redactor_->feed(payload, clean);
+        payload = clean;
+      }
+      reading_.take(payload);
+      append_piece(out, payload, chunked);
+      upstream_inbox_->take(piece->consumed);
+      if (out.size() >= 64 * 1024) CO_TRY(co_await to_client(out));
+    }
+    if (redactor_) {
+      clean.clear();
+      redactor_->finish(clean);
+      reading_.take(clean);
+      append_piece(out, clean, chunked);
+      if (redactor_->hits() > 0) intent_.tag("credential_echoes", std::to_string(redactor_->hits()));
+    }
+    if (chunked) CO_TRY(wire::append_last_chunk(out));
+    CO_TRY(co_await to_client(out));
+    client_.mid_answer = false;
+    if (has_body && !known && client_is_10) (void)co_await client_.stream->finish(gate_.loop.in(kWriteMost));
+    co_return Result<void>();
+  }
+  Task<Result<void>> to_client(std::string& out) {
+    const Result<void> written = co_await client_.stream->write(out, gate_.loop.in(kWriteMost));
+    out.clear();
+    if (!written) co_return Failure(written.error().in("the agent"));
+    co_return Result<void>();
+  }
+  static void wipe(std::string& text) { gatehouse::wipe({text.data(), text.size()}); }
+
+  Leased leased_;
+  const Ruled& ruled_;
+  Intent& intent_;
+  Gate& gate_;
+  Client& client_;
+  LeaseGuard guard_;
+  Reading reading_;
+  Upstreams::Connection upstream_;
+  std::optional<Inbox> upstream_inbox_;
+  std::optional<wire::Redactor> redactor_;
+  std::uint64_t seen_generation_ = 0;
+  bool watching_ = false;
+  net::Nursery watch_;
+};
+
+}  // namespace
+
+Task<Result<void>> relay(Leased leased) {
+  Relay relay(std::move(leased));
+  co_return co_await relay.run();
+}
+
+}  // namespace gatehouse::gateway
