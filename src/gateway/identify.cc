@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// IDENTIFY: who calls. The Door's descriptor says so; what the request says of itself is only kept as a link.
+// IDENTIFY: who calls. The Door's descriptor says so; what the request says of itself is only kept
+// as a link.
 #include "gateway/exchange.h"
 #include "wire/path.h"
 #include "wire/trace.h"

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// INTERPRET: what the request means. The body is read whole where the meaning is in it (LLM and MCP).
+// INTERPRET: what the request means. The body is read whole where the meaning is in it (LLM and
+// MCP).
 #include <fmt/format.h>
 
 #include "gateway/exchange.h"
@@ -12,7 +13,7 @@ namespace {
 
 using net::Task;
 
-constexpr std::size_t kBodyMost = 16 * 1024 * 1024;      // of a body that is read whole
+constexpr std::size_t kBodyMost = 16 * 1024 * 1024;         // of a body that is read whole
 constexpr Nanos kBodyPieceMost = std::chrono::seconds(30);  // between two pieces of it
 
 bool expects_continue(const wire::Headers& headers) {
@@ -28,7 +29,8 @@ Task<Result<std::string>> read_body(Gate& gate, Client& client, const wire::Requ
                                                     head.framing.length, kBodyMost));
   }
   if (expects_continue(head.headers)) {
-    CO_TRY(co_await client.stream->write("HTTP/1.1 100 Continue\r\n\r\n", gate.loop.in(kBodyPieceMost)));
+    CO_TRY(co_await client.stream->write("HTTP/1.1 100 Continue\r\n\r\n",
+                                         gate.loop.in(kBodyPieceMost)));
   }
   body.reserve(head.framing.length);
   wire::BodyReader reader(head.framing);
@@ -85,15 +87,15 @@ Task<Result<Interpreted>> interpret(Identified who) {
     co_return failure(Error::kUnavailable, "no rules are in force yet; try again in a moment");
   }
   const std::string& tenant = what.door->run.tenant;
-  what.service =
-      what.rulebook->service_at(tenant, what.request.host.text(), what.request.port);
+  what.service = what.rulebook->service_at(tenant, what.request.host.text(), what.request.port);
   if (what.service == nullptr || what.request.head.method != "POST") co_return what;
   const bool llm =
       what.service->kind == ipc::ServiceKind::kOpenAi && what.path.ends_with("/chat/completions");
   const bool mcp = what.service->kind == ipc::ServiceKind::kMcp;
   if (!llm && !mcp) co_return what;
   if (what.request.head.headers.find("content-encoding")) {
-    co_return failure(Error::kUnsupported, "a compressed request body cannot be ruled on; send it plain");
+    co_return failure(Error::kUnsupported,
+                      "a compressed request body cannot be ruled on; send it plain");
   }
   what.body = CO_TRY(co_await read_body(*what.gate, *what.client, what.request.head));
   what.call = CO_TRY(llm ? llm_call(*what.body) : tool_call(*what.body));

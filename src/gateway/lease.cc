@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// LEASE: the placeholder is found, its binding checked, and the value it stands for leased for this one Exchange.
+// LEASE: the placeholder is found, its binding checked, and the value it stands for leased for this
+// one Exchange.
 #include <fmt/format.h>
 
 #include "base/encoding.h"
@@ -31,8 +32,8 @@ bool request_holds(const Ruled& ruled, const std::string& placeholder) {
   for (const wire::Header header : ruled.request.head.headers) {
     if (holds(header.value, placeholder)) return true;
   }
-  return holds(ruled.request.head.target, placeholder) ||
-         (ruled.body && ruled.body->contains(placeholder));
+  return holds(ruled.request.head.target, placeholder)
+         || (ruled.body && ruled.body->contains(placeholder));
 }
 
 }  // namespace
@@ -58,10 +59,11 @@ Task<Result<Leased>> lease(Recorded recorded) {
       leased.recorded.intent.raise_alarm("placeholder-misused");
       co_return failure(
           Error::kDenied,
-          fmt::format("the placeholder of service {} was sent {}: it is bound to that service's host "
-                      "and header, and this is recorded as an alarm",
-                      placeholder.service,
-                      bound ? "in another place than its header" : "to " + ruled.request.host.text()));
+          fmt::format(
+              "the placeholder of service {} was sent {}: it is bound to that service's host "
+              "and header, and this is recorded as an alarm",
+              placeholder.service,
+              bound ? "in another place than its header" : "to " + ruled.request.host.text()));
     }
     leased.placeholder = placeholder.text;
   }

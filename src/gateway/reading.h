@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Reading: what a Call's answer says of itself, read beside the relay: text, reasoning, tool calls and usage of a
-// model, the result of a tool. Whatever happens, what was read so far goes into the settling Entry.
+// Reading: what a Call's answer says of itself, read beside the relay: text, reasoning, tool calls
+// and usage of a model, the result of a tool. Whatever happens, what was read so far goes into the
+// settling Entry.
 #pragma once
 
 #include <optional>

@@ -19,16 +19,17 @@ std::string body_of(const Refusal& refusal) {
           R"({{"error":{{"message":{},"type":"gatehouse_{}","param":null,"code":{}}}}})", message,
           row.label, rule);
     case ipc::ServiceKind::kMcp:
-      return fmt::format(
-          R"({{"jsonrpc":"2.0","id":{},"error":{{"code":{},"message":{},"data":{{"type":"{}","rule":{}}}}}}})",
-          refusal.json_rpc_id.empty() ? "null" : refusal.json_rpc_id, row.json_rpc_code, message,
-          row.label, rule);
+      return fmt::format(R"({{"jsonrpc":"2.0","id":{},"error":{{"code":{},"message":{},)"
+                         R"("data":{{"type":"{}","rule":{}}}}}}})",
+                         refusal.json_rpc_id.empty() ? "null" : refusal.json_rpc_id,
+                         row.json_rpc_code, message, row.label, rule);
     case ipc::ServiceKind::kHttp:
       break;
   }
-  return fmt::format(
-      R"({{"type":"about:blank","title":{},"status":{},"detail":{},"gatehouse_error":"{}","rule":{}}})",
-      json_quoted(wire::reason_phrase(row.http_status)), row.http_status, message, row.label, rule);
+  return fmt::format(R"({{"type":"about:blank","title":{},"status":{},"detail":{},)"
+                     R"("gatehouse_error":"{}","rule":{}}})",
+                     json_quoted(wire::reason_phrase(row.http_status)), row.http_status, message,
+                     row.label, rule);
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// RELAY and SETTLE: the request to the upstream, its answer back, byte for byte, watched on the way: the kill table
-// between any two pieces, the credential's echo, and what the answer says of itself (usage, text, tool calls).
+// RELAY and SETTLE: the request to the upstream, its answer back, byte for byte, watched on the
+// way: the kill table between any two pieces, the credential's echo, and what the answer says of
+// itself (usage, text, tool calls).
 #include <fmt/format.h>
 
 #include "base/encoding.h"
@@ -36,7 +37,8 @@ class LeaseGuard {
   LeaseId lease_;
 };
 
-// Ends the connection of a client that leaves while its answer is awaited, so that the upstream is cancelled at once.
+// Ends the connection of a client that leaves while its answer is awaited, so that the upstream is
+// cancelled at once.
 Task<void> watch_client(Gate* gate, Door* door, Client* client) {
   const Result<void> readable = co_await client->stream->wait_readable(Deadline::never());
   if (readable && client->stream->is_quiet()) co_return;
@@ -67,18 +69,20 @@ class Relay {
 
  private:
   Task<Result<void>> exchange() {
-    upstream_ = CO_TRY(co_await gate_.upstreams.acquire(ruled_.destination, gate_.loop.in(kWriteMost)));
+    upstream_ =
+        CO_TRY(co_await gate_.upstreams.acquire(ruled_.destination, gate_.loop.in(kWriteMost)));
     CO_TRY(co_await send_request());
     wire::ResponseHead head = CO_TRY(co_await read_head());
     const wire::BodyFraming framing =
         CO_TRY(wire::response_framing(head, ruled_.request.head.method));
     intent_.tag("status", std::to_string(head.status));
     CO_TRY(prepare_redaction(head));
-    const bool keep = !wire::ends_connection(head.version, head.headers) &&
-                      framing.kind != wire::BodyFraming::Kind::kUntilClose;
+    const bool keep = !wire::ends_connection(head.version, head.headers)
+                      && framing.kind != wire::BodyFraming::Kind::kUntilClose;
     reading_.begin(head);
     if (!may_release_before_durable()) {
-      CO_TRY(co_await intent_.recorder().wait_durable(intent_.position(), gate_.loop.in(kDurableMost)));
+      CO_TRY(co_await intent_.recorder().wait_durable(intent_.position(),
+                                                      gate_.loop.in(kDurableMost)));
     }
     CO_TRY(still_alive());
     CO_TRY(co_await relay_body(std::move(head), framing));
@@ -123,11 +127,13 @@ class Relay {
     if (!credential.empty()) TRY(append_credential(text, credential));
     return text;
   }
-  // The one place where a credential's value meets a request. `text` has room: no copy of it is left behind.
+  // The one place where a credential's value meets a request. `text` has room: no copy of it is
+  // left behind.
   Result<void> append_credential(std::string& text, std::string& template_value) {
     const std::string_view value = leased_.value.open(Purpose::kInject);
     if (!wire::all_are(wire::kValueChar, value)) {
-      return failure(Error::kLeaseRefused, "the stored credential holds characters that no header may");
+      return failure(Error::kLeaseRefused,
+                     "the stored credential holds characters that no header may");
     }
     text.reserve(text.size() + template_value.size() + 2 * value.size() + 256);
     text.resize(text.size() - 2);  // before the empty line
@@ -143,10 +149,12 @@ class Relay {
       text += std::string_view(template_value).substr(at + leased_.placeholder.size());
     } else {
       // Inside a Basic credential (RFC 7617), as git and curl -u send it.
-      std::string pair = TRY(from_base64(wire::trimmed(std::string_view(template_value).substr(6))));
+      std::string pair =
+          TRY(from_base64(wire::trimmed(std::string_view(template_value).substr(6))));
       const std::size_t in_pair = pair.find(leased_.placeholder);
       if (in_pair == std::string::npos) {
-        return failure(Error::kDenied, "the placeholder is encoded in a way that is not understood");
+        return failure(Error::kDenied,
+                       "the placeholder is encoded in a way that is not understood");
       }
       std::string filled;
       filled.reserve(pair.size() + value.size());
@@ -187,14 +195,15 @@ class Relay {
     const wire::BodyFraming framing = ruled_.request.head.framing;
     if (framing.kind == wire::BodyFraming::Kind::kNone) co_return Result<void>();
     if (ruled_.request.head.headers.find("expect")) {
-      CO_TRY(co_await client_.stream->write("HTTP/1.1 100 Continue\r\n\r\n", gate_.loop.in(kWriteMost)));
+      CO_TRY(co_await client_.stream->write("HTTP/1.1 100 Continue\r\n\r\n",
+                                            gate_.loop.in(kWriteMost)));
     }
     const bool chunked = framing.kind == wire::BodyFraming::Kind::kChunked;
     wire::BodyReader reader(framing);
     std::string out;
     while (!reader.done()) {
-      if (client_.inbox.waiting().empty() &&
-          !CO_TRY(co_await client_.inbox.fill(gate_.loop.in(kWriteMost)))) {
+      if (client_.inbox.waiting().empty()
+          && !CO_TRY(co_await client_.inbox.fill(gate_.loop.in(kWriteMost)))) {
         co_return failure(Error::kClosed, "the request's body broke off");
       }
       const wire::BodyPiece piece = CO_TRY(reader.feed(client_.inbox.waiting()));
@@ -229,9 +238,9 @@ class Relay {
       while (!upstream_inbox_->waiting().empty()) {
         const Result<wire::HeadProgress> progress = parser.feed(upstream_inbox_->waiting());
         if (!progress) {
-          co_return failure(Error::kUpstream, fmt::format("{} answered with broken HTTP: {}",
-                                                          ruled_.destination.host,
-                                                          progress.error().message()));
+          co_return failure(Error::kUpstream,
+                            fmt::format("{} answered with broken HTTP: {}", ruled_.destination.host,
+                                        progress.error().message()));
         }
         upstream_inbox_->take(progress->consumed);
         if (!progress->done) break;
@@ -261,8 +270,9 @@ class Relay {
     TRY(redactor_->add(leased_.value));
     if (const auto coding = head.headers.find("content-encoding");
         coding && !wire::equal_ignoring_case(*coding, "identity")) {
-      return failure(Error::kUpstream, "the upstream compressed an answer that must be looked through, "
-                                       "though it was asked not to");
+      return failure(Error::kUpstream,
+                     "the upstream compressed an answer that must be looked through, "
+                     "though it was asked not to");
     }
     wire::Headers clean;
     for (const wire::Header header : head.headers) {
@@ -276,8 +286,8 @@ class Relay {
     return {};
   }
 
-  // Plain LLM calls may be sent before their Intent is durable, but no byte of the answer goes to the agent before.
-  // For all else that needs it, RECORD has waited already.
+  // Plain LLM calls may be sent before their Intent is durable, but no byte of the answer goes to
+  // the agent before. For all else that needs it, RECORD has waited already.
   [[nodiscard]] bool may_release_before_durable() const {
     return !std::holds_alternative<LlmCall>(ruled_.call);
   }
@@ -341,12 +351,14 @@ class Relay {
       redactor_->finish(clean);
       reading_.take(clean);
       append_piece(out, clean, chunked);
-      if (redactor_->hits() > 0) intent_.tag("credential_echoes", std::to_string(redactor_->hits()));
+      if (redactor_->hits() > 0)
+        intent_.tag("credential_echoes", std::to_string(redactor_->hits()));
     }
     if (chunked) CO_TRY(wire::append_last_chunk(out));
     CO_TRY(co_await to_client(out));
     client_.mid_answer = false;
-    if (has_body && !known && client_is_10) (void)co_await client_.stream->finish(gate_.loop.in(kWriteMost));
+    if (has_body && !known && client_is_10)
+      (void)co_await client_.stream->finish(gate_.loop.in(kWriteMost));
     co_return Result<void>();
   }
   Task<Result<void>> to_client(std::string& out) {

@@ -12,9 +12,9 @@ Result<Routed> route(Interpreted what) {
     where.target = service->base_path + where.path + where.query;
     return where;
   }
-  where.destination = {where.request.host.ip() ? where.request.host.ip()->text()
-                                               : where.request.host.text(),
-                       where.request.port, where.request.tls, "", false};
+  where.destination = {
+      where.request.host.ip() ? where.request.host.ip()->text() : where.request.host.text(),
+      where.request.port, where.request.tls, "", false};
   where.target = where.path + where.query;
   return where;
 }

@@ -17,15 +17,16 @@ constexpr Nanos kHandshakeMost = std::chrono::seconds(15);
 constexpr Nanos kWriteMost = std::chrono::seconds(20);
 constexpr Nanos kTunnelIdleMost = std::chrono::minutes(10);
 constexpr std::string_view kEstablished = "HTTP/1.1 200 Connection established\r\n\r\n";
-constexpr char kTlsHandshake = 0x16;  // RFC 8446 section 5.1: the first byte of a ClientHello's record
+constexpr char kTlsHandshake =
+    0x16;  // RFC 8446 section 5.1: the first byte of a ClientHello's record
 
-// From now on `client` is a TLS stream that speaks as `host`. Errors: the handshake's, or that the client asked for
-// another name than it dialled.
-Task<Result<std::unique_ptr<Client>>> intercept(Gate& gate, Door& door, std::unique_ptr<net::Stream> stream,
+// From now on `client` is a TLS stream that speaks as `host`. Errors: the handshake's, or that the
+// client asked for another name than it dialled.
+Task<Result<std::unique_ptr<Client>>> intercept(Gate& gate, Door& door,
+                                                std::unique_ptr<net::Stream> stream,
                                                 const wire::Host& host) {
   const Deadline deadline = gate.loop.in(kHandshakeMost);
-  const auto server =
-      CO_TRY(co_await gate.interceptor.server_for(door.run, host.text(), deadline));
+  const auto server = CO_TRY(co_await gate.interceptor.server_for(door.run, host.text(), deadline));
   auto accepted = CO_TRY(co_await server->accept(gate.loop, std::move(stream), deadline));
   if (!accepted.server_name.empty() && accepted.server_name != host.text()) {
     co_return failure(Error::kDenied, fmt::format("the TLS name {} on a connection to {}",
@@ -41,8 +42,8 @@ const ipc::ServiceSpec* service_at(Gate& gate, const Door& door, const wire::Hos
 }
 
 // Bytes one way until the end, the kill, or too long a silence.
-Task<Result<void>> pump(Gate* gate, const Door* door, net::Stream* from, Inbox* first, net::Stream* to,
-                        std::uint64_t* count) {
+Task<Result<void>> pump(Gate* gate, const Door* door, net::Stream* from, Inbox* first,
+                        net::Stream* to, std::uint64_t* count) {
   std::string bytes = first != nullptr ? std::string(first->waiting()) : std::string();
   if (first != nullptr) first->take(bytes.size());
   std::uint64_t generation = 0;
@@ -64,8 +65,8 @@ Task<Result<void>> pump(Gate* gate, const Door* door, net::Stream* from, Inbox* 
 }
 
 // A tunnel that a rule allows by name: what goes through it is not seen, and recorded as such.
-Task<void> tunnel(Gate& gate, Door& door, Client& client, const wire::Host& host, std::uint16_t port,
-                  const Ruling& ruling) {
+Task<void> tunnel(Gate& gate, Door& door, Client& client, const wire::Host& host,
+                  std::uint16_t port, const Ruling& ruling) {
   Result<Intent> intent = co_await open_tunnel_intent(gate, door, host, port, ruling);
   if (!intent) {
     (void)co_await client.stream->write(
@@ -74,7 +75,8 @@ Task<void> tunnel(Gate& gate, Door& door, Client& client, const wire::Host& host
     co_return;
   }
   auto upstream = co_await gate.upstreams.acquire(
-      {host.ip() ? host.ip()->text() : host.text(), port, false, "", false}, gate.loop.in(kWriteMost));
+      {host.ip() ? host.ip()->text() : host.text(), port, false, "", false},
+      gate.loop.in(kWriteMost));
   if (!upstream) {
     intent->outcome.state = "failed";
     intent->outcome.reason = upstream.error().message();
@@ -107,11 +109,14 @@ Task<void> refuse_connect(Gate& gate, Door& door, Client& client, const wire::Ho
                           std::uint16_t port, Ruling ruling) {
   ++gate.counters.refused;
   record_refusal(gate, door, "CONNECT", fmt::format("{}:{}", host.text(), port), ruling);
-  const std::string answer = response_of(
-      {{Error::kDenied, ruling.reason}, ipc::ServiceKind::kHttp, ruling.rule, "",
-       fmt::format("x-gatehouse-run: {}\r\nx-gatehouse-trace: {}\r\n", door.run.run.text(),
-                   door.run.trace.text()),
-       true});
+  const std::string answer =
+      response_of({{Error::kDenied, ruling.reason},
+                   ipc::ServiceKind::kHttp,
+                   ruling.rule,
+                   "",
+                   fmt::format("x-gatehouse-run: {}\r\nx-gatehouse-trace: {}\r\n",
+                               door.run.run.text(), door.run.trace.text()),
+                   true});
   if (co_await client.stream->write(answer, gate.loop.in(kWriteMost))) {
     (void)co_await client.stream->finish(gate.loop.in(kWriteMost));
   }
@@ -129,7 +134,8 @@ Task<void> serve_intercepted(Gate& gate, Door& door, std::unique_ptr<net::Stream
   co_await serve_requests(gate, door, **inner, {Entrance::kCaptured, host, port, true});
 }
 
-// The name behind an address that was dialled: the one that the Door's DNS gave it for, or the address itself.
+// The name behind an address that was dialled: the one that the Door's DNS gave it for, or the
+// address itself.
 Result<wire::Host> dialled_host(const Door& door, const net::Endpoint& destination) {
   const auto address = wire::IpAddress::parse(destination.host);
   if (!address) return failure(Error::kInvalid, "a captured connection without a destination");
@@ -144,7 +150,8 @@ Task<void> serve_connect(Gate& gate, Door& door, Client& client, wire::RequestHe
   const std::uint16_t port = head.authority->port.value_or(443);
   const ipc::ServiceSpec* service = service_at(gate, door, host, port);
   if (service != nullptr && service->agent_tls) {
-    if (!client.inbox.waiting().empty()) co_return;  // bytes before our answer: no TLS client does that
+    if (!client.inbox.waiting().empty())
+      co_return;  // bytes before our answer: no TLS client does that
     if (!co_await client.stream->write(kEstablished, gate.loop.in(kWriteMost))) co_return;
     co_return co_await serve_intercepted(gate, door, std::move(client.stream), client.connection,
                                          host, port);

@@ -8,36 +8,35 @@ namespace gatehouse::ipc {
 using net::Task;
 
 Role::Role(net::RealLoop& loop) : loop_(loop), nursery_(loop) {
-  supervisor_permits_.on<AttachPeer>(
-      [this](AttachPeer request, std::vector<net::Descriptor> fds) -> Task<Result<Done>> {
-        return [](this auto, Role* self, std::string name,
-                  std::vector<net::Descriptor> ends) -> Task<Result<Done>> {
-          if (ends.size() != 1)
-            co_return failure(Error::kInvalid, "a peer comes with one descriptor");
-          auto stream = CO_TRY(self->loop_.adopt_local(std::move(ends[0])));
-          auto channel = std::make_unique<Channel>(self->loop_, std::move(stream), name,
-                                                   self->permits_for(name));
-          Channel& arrived = *channel;
-          self->peers_[name] = std::move(channel);
-          log_debug("a peer is attached", {{"peer", name}});
-          for (const auto& [wanted, tell] : self->on_peer_) {
-            if (name == wanted || name.starts_with(wanted + ".")) tell(arrived);
-          }
-          co_return Done{};
-        }(this, std::move(request.peer), std::move(fds));
-      });
+  supervisor_permits_.on<AttachPeer>([this](AttachPeer request, std::vector<net::Descriptor> fds) {
+    return attach(std::move(request.peer), std::move(fds));
+  });
   supervisor_permits_.on<GiveDescriptor>(
-      [this](GiveDescriptor request, std::vector<net::Descriptor> fds) -> Task<Result<Done>> {
-        return [](this auto, Role* self, std::string name,
-                  std::vector<net::Descriptor> given) -> Task<Result<Done>> {
-          const auto found = self->on_descriptor_.find(name);
-          if (given.size() != 1 || found == self->on_descriptor_.end()) {
-            co_return failure(Error::kInvalid, "nobody here wants a descriptor named " + name);
-          }
-          found->second(std::move(given[0]));
-          co_return Done{};
-        }(this, std::move(request.name), std::move(fds));
+      [this](GiveDescriptor request, std::vector<net::Descriptor> fds) {
+        return take(std::move(request.name), std::move(fds));
       });
+}
+
+Task<Result<Done>> Role::attach(std::string name, std::vector<net::Descriptor> ends) {
+  if (ends.size() != 1) co_return failure(Error::kInvalid, "a peer comes with one descriptor");
+  auto stream = CO_TRY(loop_.adopt_local(std::move(ends[0])));
+  auto channel = std::make_unique<Channel>(loop_, std::move(stream), name, permits_for(name));
+  Channel& arrived = *channel;
+  peers_[name] = std::move(channel);
+  log_debug("a peer is attached", {{"peer", name}});
+  for (const auto& [wanted, tell] : on_peer_) {
+    if (name == wanted || name.starts_with(wanted + ".")) tell(arrived);
+  }
+  co_return Done{};
+}
+
+Task<Result<Done>> Role::take(std::string name, std::vector<net::Descriptor> given) {
+  const auto found = on_descriptor_.find(name);
+  if (given.size() != 1 || found == on_descriptor_.end()) {
+    co_return failure(Error::kInvalid, "nobody here wants a descriptor named " + name);
+  }
+  found->second(std::move(given[0]));
+  co_return Done{};
 }
 
 Role::~Role() = default;

@@ -50,6 +50,8 @@ class Role {
   [[nodiscard]] net::RealLoop& loop() { return loop_; }
 
  private:
+  net::Task<Result<Done>> attach(std::string name, std::vector<net::Descriptor> ends);
+  net::Task<Result<Done>> take(std::string name, std::vector<net::Descriptor> given);
   const Permits& permits_for(const std::string& peer) const;
 
   net::RealLoop& loop_;

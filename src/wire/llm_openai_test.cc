@@ -42,12 +42,13 @@ TEST(OpenAiAnswer, IsReadWithItsUsage) {
 
 TEST(OpenAiStream, PutsAnAnswerTogether) {
   OpenAiStream stream;
-  for (
-      const char* data :
-      {R"({"choices":[{"index":0,"delta":{"content":"he","reasoning_content":"r"}}]})",
-       R"({"choices":[{"index":0,"delta":{"content":"y","tool_calls":[{"index":1,"id":"b","function":{"name":"g","arguments":"{\"x"}}]}}]})",
-       R"({"choices":[{"index":0,"delta":{"tool_calls":[{"index":1,"function":{"arguments":"\":1}"}}]},"finish_reason":"tool_calls"}]})",
-       R"({"choices":[],"usage":{"prompt_tokens":1,"completion_tokens":2}})", "[DONE]"}) {
+  for (const char* data :
+       {R"({"choices":[{"index":0,"delta":{"content":"he","reasoning_content":"r"}}]})",
+        R"({"choices":[{"index":0,"delta":{"content":"y","tool_calls":[{"index":1,"id":"b",)"
+        R"("function":{"name":"g","arguments":"{\"x"}}]}}]})",
+        R"({"choices":[{"index":0,"delta":{"tool_calls":[{"index":1,"function":)"
+        R"({"arguments":"\":1}"}}]},"finish_reason":"tool_calls"}]})",
+        R"({"choices":[],"usage":{"prompt_tokens":1,"completion_tokens":2}})", "[DONE]"}) {
     ASSERT_TRUE(stream.feed(data)) << data;
   }
   EXPECT_TRUE(stream.done());

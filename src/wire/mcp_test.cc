@@ -29,7 +29,8 @@ TEST(JsonRpc, AnswersWithTheCallersId) {
 
 TEST(Mcp, ReadsAToolCall) {
   const std::string text =
-      R"({"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"send","arguments":{"to":"x"},"_meta":{"traceparent":"00-a"}}})";
+      R"({"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"send",)"
+      R"("arguments":{"to":"x"},"_meta":{"traceparent":"00-a"}}})";
   const auto call = McpToolCall::of(*JsonRpcMessage::parse(text));
   ASSERT_TRUE(call);
   EXPECT_EQ(call->name, "send");
@@ -38,8 +39,8 @@ TEST(Mcp, ReadsAToolCall) {
 }
 
 TEST(Mcp, SummarisesAResult) {
-  const std::string text =
-      R"({"jsonrpc":"2.0","id":1,"result":{"isError":true,"content":[{"type":"text","text":"oh"}]}})";
+  const std::string text = R"({"jsonrpc":"2.0","id":1,"result":{"isError":true,)"
+                           R"("content":[{"type":"text","text":"oh"}]}})";
   const auto result = McpToolResult::of(*JsonRpcMessage::parse(text));
   ASSERT_TRUE(result);
   EXPECT_TRUE(result->is_error);
