@@ -11,6 +11,7 @@
 #include "gateway/names.h"
 #include "ipc/any_audit.h"
 #include "ipc/cli_control.h"
+#include "ipc/gateway_vault.h"
 
 namespace gatehouse::gateway {
 namespace {
@@ -124,6 +125,33 @@ Task<void> Gate::accept_all(Door* door, net::Listener* listener, Entrance entran
         door->tasks.spawn(serve_connection(*this, *door, id, std::move(*stream), entrance));
     connections[id].task = task;
   }
+}
+
+Task<void> Gate::offer_ring(ipc::Channel* audit) {
+  auto ring = ipc::RingWriter::make();
+  if (!ring) {
+    log_error("no audit ring can be made, so nothing passes", {{"why", ring.error().message()}});
+    co_return;
+  }
+  ipc::OfferRing offer;
+  const std::array<int, 3> fds = {(*ring)->memory_fd(), (*ring)->wake_fd(), (*ring)->durable_fd()};
+  const auto taken = co_await audit->exchange(ipc::parcel_of(offer), fds, loop.in(5s));
+  if (!taken) {
+    log_error("the audit role did not take the ring", {{"why", taken.error().message()}});
+    co_return;
+  }
+  // Exchanges that still hold the old recorder end with their connections; it is kept until then.
+  retired_.push_back(std::move(recorder));
+  recorder = std::make_unique<Recorder>(loop, std::move(*ring));
+}
+
+void Gate::end_lease_soon(LeaseId lease) {
+  tasks_.spawn([](this auto, ipc::Role* to, LeaseId ended) -> Task<void> {
+    ipc::EndLease message;
+    message.lease = ended;
+    // The vault ends a lease by itself when its Run ends; a lost message costs nothing but that.
+    (void)co_await to->call("vault", std::move(message), to->loop().in(5s));
+  }(&role, lease));
 }
 
 void Gate::cancel_soon(Door& door, std::uint64_t connection) {

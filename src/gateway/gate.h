@@ -48,6 +48,8 @@ class Gate {
   // Ends that connection at the Loop's next turn, if it is still there. For a watcher that cannot
   // end its owner itself.
   void cancel_soon(Door& door, std::uint64_t connection);
+  // Tells the vault that a Lease has ended, without waiting for its answer.
+  void end_lease_soon(LeaseId lease);
   struct OpenConnection {
     Door* door = nullptr;
     net::Nursery::Child* task = nullptr;
@@ -69,6 +71,7 @@ class Gate {
   ipc::Permits for_control_;
   ipc::Permits nothing_;
   net::Descriptor kill_wake_;
+  std::vector<std::unique_ptr<Recorder>> retired_;
   net::Nursery tasks_;
   std::map<RunId, std::unique_ptr<Door>> doors_;  // last: their tasks use all the rest
 };

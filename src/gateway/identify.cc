@@ -9,8 +9,8 @@ namespace gatehouse::gateway {
 
 Result<Identified> identify(Gate& gate, Door& door, Client& client, Decoded request) {
   if (gate.is_killed(door.run.run)) {
-    return failure(Error::kKilled, "the run " + door.run.run.text() + " is killed; only a person with "
-                                   "that right can revive it");
+    return failure(Error::kKilled, "the run " + door.run.run.text()
+                                       + " is killed; only a person with that right can revive it");
   }
   Identified who;
   who.gate = &gate;

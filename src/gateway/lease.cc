@@ -6,6 +6,7 @@
 #include "base/encoding.h"
 #include "base/log.h"
 #include "gateway/exchange.h"
+#include "ipc/gateway_vault.h"
 
 namespace gatehouse::gateway {
 namespace {

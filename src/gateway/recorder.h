@@ -16,6 +16,7 @@
 #include "audit/entry.h"
 #include "ipc/ring.h"
 #include "ipc/sandbox.h"
+#include "net/nursery.h"
 #include "net/real_loop.h"
 
 namespace gatehouse::gateway {
@@ -32,7 +33,7 @@ class Recorder {
   [[nodiscard]] net::Task<Result<std::uint64_t>> append(audit::Entry entry, Deadline deadline);
   // The same without waiting, for destructors and settling: false when the ring is full, which is
   // counted and becomes a gap Entry as soon as there is room.
-  bool append_now(const audit::Entry& entry);
+  bool append_now(audit::Entry entry);
 
   // Stores a whole body now; its reference goes into an Entry. An empty reference when there is no
   // room (counted).
@@ -44,9 +45,15 @@ class Recorder {
   [[nodiscard]] std::uint64_t lost() const { return lost_; }
 
  private:
+  void stamp(audit::Entry& entry);
+  std::optional<std::uint64_t> put(const audit::Entry& entry);
+  net::Task<void> watch_durable();
+
   net::RealLoop& loop_;
   std::unique_ptr<ipc::RingWriter> ring_;
   std::uint64_t lost_ = 0;
+  net::Event durable_;
+  net::Nursery tasks_;
 };
 
 }  // namespace gatehouse::gateway

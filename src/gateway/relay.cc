@@ -8,7 +8,7 @@
 #include "base/log.h"
 #include "gateway/exchange.h"
 #include "gateway/reading.h"
-#include "ipc/gateway_vault.h"
+#include "wire/trace.h"
 
 namespace gatehouse::gateway {
 namespace {
@@ -20,7 +20,6 @@ constexpr Nanos kFirstByteMost = std::chrono::minutes(10);  // a model may think
 constexpr Nanos kIdleMost = std::chrono::minutes(5);        // between two pieces of an answer
 constexpr Nanos kPatience = 20ms;  // an answer that takes longer is worth a watch on the client
 constexpr Nanos kDurableMost = 250ms;
-constexpr Nanos kEndLeaseMost = std::chrono::seconds(5);
 
 // Ends the Lease on every path.
 class LeaseGuard {

@@ -45,11 +45,12 @@ struct OfferRing {
 // are no more.
 struct EntryPage {
   static constexpr MessageType kType = 0x0412;
-  std::vector<std::string> entries;  // encoded, with their sequence
-  std::uint64_t next_sequence = 0;   // 0: no more
+  std::vector<std::string> entries;  // encoded
+  std::vector<std::uint64_t> sequences;
+  std::uint64_t next_sequence = 0;  // 0: no more
   template <class F>
   void fields(F& f) {
-    f(entries, next_sequence);
+    f(entries, sequences, next_sequence);
   }
 };
 struct ReadRun {

@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "audit/entry.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstring>
+
+namespace gatehouse::audit {
+namespace {
+
+constexpr std::uint8_t kVersion = 1;
+constexpr std::size_t kListMost = 256;
+
+constexpr std::array<std::string_view, 12> kNames = {
+    "note",  "run_started", "run_ended", "intent",  "settled",        "refused",
+    "alarm", "vault_use",   "killed",    "revived", "config_changed", "gap"};
+
+class Writer {
+ public:
+  template <class T>
+  void integer(T value) {
+    const auto raw = static_cast<std::make_unsigned_t<T>>(value);
+    for (std::size_t i = 0; i < sizeof raw; ++i) out += static_cast<char>(raw >> (8 * i));
+  }
+  void text(std::string_view value) {
+    integer(static_cast<std::uint16_t>(std::min<std::size_t>(value.size(), 0xffff)));
+    out += value.substr(0, 0xffff);
+  }
+  template <std::size_t N>
+  void raw(const std::array<std::uint8_t, N>& bytes) {
+    out.append(reinterpret_cast<const char*>(bytes.data()), N);
+  }
+  std::string out;
+};
+
+class Reader {
+ public:
+  explicit Reader(std::string_view bytes) : left_(bytes) {}
+  template <class T>
+  void integer(T& value) {
+    const std::string_view raw = take(sizeof(T));
+    std::make_unsigned_t<T> number = 0;
+    for (std::size_t i = 0; i < raw.size(); ++i) {
+      number = static_cast<std::make_unsigned_t<T>>(
+          number
+          | static_cast<std::make_unsigned_t<T>>(static_cast<std::uint8_t>(raw[i])) << (8 * i));
+    }
+    value = static_cast<T>(number);
+  }
+  void text(std::string& value) {
+    std::uint16_t size = 0;
+    integer(size);
+    value = std::string(take(size));
+  }
+  template <std::size_t N>
+  void raw(std::array<std::uint8_t, N>& bytes) {
+    const std::string_view taken = take(N);
+    if (!failed) std::memcpy(bytes.data(), taken.data(), N);
+  }
+  std::size_t count() {
+    std::uint16_t n = 0;
+    integer(n);
+    if (n > kListMost) failed = true;
+    return failed ? 0 : n;
+  }
+  [[nodiscard]] bool complete() const { return !failed && left_.empty(); }
+  bool failed = false;
+
+ private:
+  std::string_view take(std::size_t size) {
+    if (failed || size > left_.size()) {
+      failed = true;
+      return {};
+    }
+    const std::string_view taken = left_.substr(0, size);
+    left_.remove_prefix(size);
+    return taken;
+  }
+  std::string_view left_;
+};
+
+}  // namespace
+
+std::string_view name_of(Kind kind) {
+  const auto at = static_cast<std::size_t>(kind);
+  return at < kNames.size() ? kNames[at] : "unknown";
+}
+
+std::string_view Entry::tag(std::string_view key) const {
+  const auto found =
+      std::find_if(tags.begin(), tags.end(), [&](const auto& tag) { return tag.first == key; });
+  return found == tags.end() ? std::string_view() : std::string_view(found->second);
+}
+
+Result<std::string> encode(const Entry& entry) {
+  Writer w;
+  w.integer(kVersion);
+  w.integer(static_cast<std::uint8_t>(entry.kind));
+  w.integer(entry.wall_ns);
+  w.integer(entry.monotonic_ns);
+  w.text(entry.role);
+  w.text(entry.tenant);
+  w.raw(entry.run ? entry.run->bytes() : IdBytes{});
+  w.raw(entry.trace.bytes);
+  w.raw(entry.span.bytes);
+  w.text(entry.linked_trace);
+  w.raw(entry.exchange ? entry.exchange->bytes() : IdBytes{});
+  w.integer(static_cast<std::uint16_t>(entry.tags.size()));
+  for (const auto& [key, value] : entry.tags) {
+    w.text(key);
+    w.text(value);
+  }
+  w.integer(static_cast<std::uint16_t>(entry.bodies.size()));
+  for (const BodyRef& body : entry.bodies) {
+    w.text(body.name);
+    w.raw(body.object);
+    w.integer(body.size);
+    w.raw(body.commitment);
+  }
+  if (w.out.size() > kEntryMost || entry.tags.size() > kListMost
+      || entry.bodies.size() > kListMost) {
+    return failure(Error::kTooLarge,
+                   fmt::format("an Entry of {} bytes, {} tags and {} bodies", w.out.size(),
+                               entry.tags.size(), entry.bodies.size()));
+  }
+  return std::move(w.out);
+}
+
+Result<Entry> decode(std::string_view bytes) {
+  Reader r(bytes);
+  Entry entry;
+  std::uint8_t version = 0;
+  std::uint8_t kind = 0;
+  r.integer(version);
+  if (version != kVersion || bytes.size() > kEntryMost) {
+    return failure(Error::kCorrupt,
+                   fmt::format("an Entry of version {}; {} is known here", version, kVersion));
+  }
+  r.integer(kind);
+  if (kind >= kNames.size()) r.failed = true;
+  entry.kind = static_cast<Kind>(kind);
+  r.integer(entry.wall_ns);
+  r.integer(entry.monotonic_ns);
+  r.text(entry.role);
+  r.text(entry.tenant);
+  IdBytes run{};
+  r.raw(run);
+  if (run != IdBytes{}) entry.run = RunId::from_bytes(run);
+  r.raw(entry.trace.bytes);
+  r.raw(entry.span.bytes);
+  r.text(entry.linked_trace);
+  IdBytes exchange{};
+  r.raw(exchange);
+  if (exchange != IdBytes{}) entry.exchange = ExchangeId::from_bytes(exchange);
+  for (std::size_t n = r.count(); n > 0 && !r.failed; --n) {
+    auto& [key, value] = entry.tags.emplace_back();
+    r.text(key);
+    r.text(value);
+  }
+  for (std::size_t n = r.count(); n > 0 && !r.failed; --n) {
+    BodyRef& body = entry.bodies.emplace_back();
+    r.text(body.name);
+    r.raw(body.object);
+    r.integer(body.size);
+    r.raw(body.commitment);
+  }
+  if (!r.complete()) return failure(Error::kCorrupt, "an Entry that does not decode");
+  return entry;
+}
+
+}  // namespace gatehouse::audit

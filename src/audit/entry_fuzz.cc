@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+// Entries, frames and bodies from hostile bytes: refused, or written again to the same bytes.
+#include <cstdlib>
+
+#include "audit/log.h"
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  using namespace gatehouse::audit;
+  const std::string_view bytes(reinterpret_cast<const char*>(data), size);
+  if (const auto entry = decode(bytes)) {
+    const auto again = encode(*entry);
+    if (again && *again != bytes) std::abort();
+  }
+  SegmentHeader header;
+  FrameView frame;
+  (void)read_frame(bytes, header, frame);
+  (void)holds_marker(bytes, header, UINT64_MAX);
+  (void)parse_segment_header(bytes);
+  (void)parse_body(bytes);
+  return 0;
+}

@@ -1,0 +1,419 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "audit/log.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cstring>
+
+#include "base/encoding.h"
+#include "base/log.h"
+#include "base/random.h"
+
+namespace gatehouse::audit {
+namespace {
+
+constexpr std::size_t kBodyHeaderSize = 56;
+
+struct Place {
+  std::size_t segment = 0;
+  std::uint64_t offset = 0;  // of the frame
+  std::uint32_t size = 0;    // of its payload
+};
+
+struct ObjectHash {
+  std::size_t operator()(const ObjectId& id) const {
+    std::size_t hash = 0;
+    std::memcpy(&hash, id.data(), sizeof hash);
+    return hash;
+  }
+};
+
+struct Segment {
+  std::string name;
+  SegmentHeader header;
+  std::unique_ptr<net::File> file;
+  std::uint64_t used = 0;  // where the next frame goes
+};
+
+}  // namespace
+
+std::string segment_name(std::uint64_t first_sequence, std::uint32_t attempt) {
+  return fmt::format("{:020}-{:04}.seg", first_sequence, attempt);
+}
+
+std::uint64_t first_sequence_of(std::string_view name) {
+  std::uint64_t first = 0;
+  std::from_chars(name.data(), name.data() + name.size(), first);
+  return first;
+}
+
+std::string body_payload(const BodyPiece& piece) {
+  std::string out(reinterpret_cast<const char*>(piece.object.data()), piece.object.size());
+  out.append(reinterpret_cast<const char*>(piece.salt.data()), piece.salt.size());
+  out += piece.last ? '\1' : '\0';
+  out.append(7, '\0');
+  out += piece.bytes;
+  return out;
+}
+
+std::optional<BodyPiece> parse_body(std::string_view payload) {
+  if (payload.size() < kBodyHeaderSize) return std::nullopt;
+  BodyPiece piece;
+  std::memcpy(piece.object.data(), payload.data(), piece.object.size());
+  std::memcpy(piece.salt.data(), payload.data() + 16, piece.salt.size());
+  piece.last = payload[48] == '\1';
+  piece.bytes = payload.substr(kBodyHeaderSize);
+  return piece;
+}
+
+class Log::Impl {
+ public:
+  Impl(net::FileSystem& files, LogOptions options) : files_(files), options_(options) {}
+
+  Result<void> recover() {
+    for (const std::string& name : TRY(files_.list("."))) {
+      if (name.ends_with(".seg")) names_.push_back(name);
+    }
+    for (std::size_t i = 0; i < names_.size(); ++i) {
+      // A segment that was left behind after a failed sync may hold a group that its successor
+      // holds again.
+      until_ = i + 1 < names_.size() ? first_sequence_of(names_[i + 1]) : UINT64_MAX;
+      const Result<void> read = recover_segment(names_[i], i + 1 == names_.size());
+      if (!read) return Failure(read.error().in("audit segment " + names_[i]));
+    }
+    return {};
+  }
+
+  Result<std::uint64_t> append(std::string_view entry) {
+    if (entry.size() > kEntryMost) return failure(Error::kTooLarge, "an Entry that is too large");
+    const std::uint64_t sequence = size_ + group_entries_.size();
+    group_entries_.push_back({group_frames_.size(), std::string(entry)});
+    group_frames_.push_back({FrameType::kEntry, sequence, std::string(entry)});
+    group_bytes_ += entry.size() + 64;
+    return sequence;
+  }
+  Result<void> append_body(const ObjectId& object, const Digest& salt, std::string_view bytes,
+                           bool last) {
+    if (bytes.size() > kPayloadMost - kBodyHeaderSize) {
+      return failure(Error::kTooLarge, "a piece of a body that is too large");
+    }
+    group_frames_.push_back({FrameType::kBody, 0, body_payload({object, salt, last, bytes})});
+    group_bytes_ += bytes.size() + 128;
+    return {};
+  }
+
+  Result<void> commit() {
+    if (group_frames_.empty()) return {};
+    CompactTree tree = tree_;
+    for (const auto& [frame, entry] : group_entries_) tree.add(leaf_hash(entry));
+    const Marker marker{size_, size_ + group_entries_.size(), tree.root(), last_marker_};
+    for (int tries = 0;; ++tries) {
+      if (segments_.empty()
+          || segments_.back().used + group_bytes_ + 512 > options_.segment_bytes) {
+        TRY(new_segment());
+      }
+      const Result<void> written = write_group(marker);
+      if (written) break;
+      // What the kernel dropped after a failed sync cannot be had again by a second one: never
+      // retried in place.
+      log_error("an audit segment failed and is left behind",
+                {{"segment", segments_.back().name}, {"why", written.error().message()}});
+      abandon_segment();
+      if (tries == 2) return Failure(written.error());
+    }
+    tree_ = tree;
+    size_ = marker.tree_size;
+    last_marker_ = marker.hash();
+    group_frames_.clear();
+    group_entries_.clear();
+    group_bytes_ = 0;
+    return {};
+  }
+
+  Result<std::string> frame_at(const Place& place) {
+    Segment& segment = segments_[place.segment];
+    const std::size_t size = kFrameHeaderSize + (place.size + 7) / 8 * 8;
+    const std::string bytes = TRY(segment.file->read_at(place.offset, size));
+    FrameView frame;
+    if (read_frame(bytes, segment.header, frame) != FrameState::kWhole) {
+      return failure(Error::kCorrupt, fmt::format("audit segment {} is damaged at byte {}",
+                                                  segment.name, place.offset));
+    }
+    return std::string(frame.payload);
+  }
+
+  Result<void> recover_segment(const std::string& name, bool is_last) {
+    Segment segment;
+    segment.name = name;
+    segment.file = TRY(files_.open(name, net::OpenMode::kReadWrite));
+    const std::uint64_t size = TRY(segment.file->size());
+    const std::string bytes = TRY(segment.file->read_at(0, size));
+    const Result<SegmentHeader> header = parse_segment_header(bytes);
+    if (!header) {
+      // A crash while it was made leaves no header; nothing was ever committed to it.
+      if (is_last && bytes.find_first_not_of('\0') == std::string::npos) return drop(segment);
+      if (is_last && !holds_any_frame(bytes)) return drop(segment);
+      return Failure(header.error());
+    }
+    segment.header = *header;
+    if (header->first_sequence != size_ || header->previous_marker != last_marker_) {
+      return failure(
+          Error::kCorrupt,
+          fmt::format("it does not continue the log: it begins with entry {}, {} was due",
+                      header->first_sequence, size_));
+    }
+    segments_.push_back(std::move(segment));
+    return recover_frames(bytes);
+  }
+
+  Result<void> recover_frames(std::string_view bytes) {
+    Segment& segment = segments_.back();
+    const std::size_t index = segments_.size() - 1;
+    struct Found {
+      FrameView frame;
+      std::uint64_t offset;
+    };
+    std::vector<Found> group;
+    std::uint64_t at = kSegmentHeaderSize;
+    segment.used = at;
+    while (true) {
+      FrameView frame;
+      const FrameState state = read_frame(bytes.substr(at), segment.header, frame);
+      if (state != FrameState::kWhole) {
+        if (state == FrameState::kBroken
+            && holds_marker(bytes.substr(at), segment.header, until_)) {
+          return failure(Error::kCorrupt,
+                         fmt::format("damaged at byte {}, at entry {}, though it was committed", at,
+                                     size_ + entries_in(group)));
+        }
+        break;
+      }
+      if (frame.type != FrameType::kMarker) {
+        group.push_back({frame, at});
+        at += frame.size;
+        continue;
+      }
+      const std::optional<Marker> marker = parse_marker(frame.payload);
+      at += frame.size;
+      if (!marker) return failure(Error::kCorrupt, fmt::format("a marker at byte {} is none", at));
+      if (marker->tree_size > until_) return {};
+      if (group.empty() && marker->hash() == last_marker_) {  // the second copy
+        segment.used = at;
+        continue;
+      }
+      for (const Found& found : group) {
+        const Place place{index, found.offset,
+                          static_cast<std::uint32_t>(found.frame.payload.size())};
+        if (found.frame.type == FrameType::kEntry) {
+          TRY(index_entry(place, found.frame.sequence, found.frame.payload));
+        } else {
+          index_body(place, found.frame.payload);
+        }
+      }
+      if (marker->tree_size != size_ || marker->root != tree_.root()
+          || marker->previous != last_marker_) {
+        return failure(Error::kCorrupt,
+                       fmt::format("the marker after entry {} does not fit what is "
+                                   "before it",
+                                   size_));
+      }
+      last_marker_ = marker->hash();
+      group.clear();
+      segment.used = at;
+    }
+    return until_ == UINT64_MAX ? clear_tail(bytes) : Result<void>();
+  }
+
+  net::FileSystem& files_;
+  LogOptions options_;
+  std::uint64_t until_ = UINT64_MAX;
+  std::vector<std::string> names_;
+  std::vector<Segment> segments_;
+  std::uint64_t size_ = 0;
+  CompactTree tree_;
+  Digest last_marker_{};
+  std::vector<Place> entries_;
+  std::unordered_map<ObjectId, std::vector<Place>, ObjectHash> bodies_;
+  std::map<RunId, std::vector<std::uint64_t>> runs_;
+  struct GroupFrame {
+    FrameType type;
+    std::uint64_t sequence;
+    std::string payload;
+  };
+  std::vector<GroupFrame> group_frames_;
+  std::vector<std::pair<std::size_t, std::string>> group_entries_;
+  std::size_t group_bytes_ = 0;
+
+ private:
+  template <class Group>
+  static std::size_t entries_in(const Group& group) {
+    return static_cast<std::size_t>(
+        std::count_if(group.begin(), group.end(),
+                      [](const auto& found) { return found.frame.type == FrameType::kEntry; }));
+  }
+  static bool holds_any_frame(std::string_view bytes) {
+    return bytes.size() > kSegmentHeaderSize
+           && bytes.substr(kSegmentHeaderSize).find_first_not_of('\0') != std::string_view::npos;
+  }
+  Result<void> drop(Segment& segment) {
+    segment.file.reset();
+    TRY(files_.remove(segment.name));
+    return files_.sync_directory(".");
+  }
+  // What a crash left behind the last marker is zeroed, so that it can never be taken for frames.
+  Result<void> clear_tail(std::string_view bytes) {
+    Segment& segment = segments_.back();
+    const std::string_view tail = bytes.substr(std::min<std::size_t>(segment.used, bytes.size()));
+    if (tail.find_first_not_of('\0') == std::string_view::npos) return {};
+    TRY(segment.file->write_at(segment.used, std::string(tail.size(), '\0')));
+    return segment.file->sync();
+  }
+  Result<void> index_entry(const Place& place, std::uint64_t sequence, std::string_view bytes) {
+    if (sequence != size_) {
+      return failure(Error::kCorrupt,
+                     fmt::format("entry {} stands where {} was due", sequence, size_));
+    }
+    tree_.add(leaf_hash(bytes));
+    note_entry(place, sequence, bytes);
+    ++size_;
+    return {};
+  }
+  void note_entry(const Place& place, std::uint64_t sequence, std::string_view bytes) {
+    entries_.push_back(place);
+    const Result<Entry> entry = decode(bytes);
+    if (entry && entry->run) runs_[*entry->run].push_back(sequence);
+  }
+  void index_body(const Place& place, std::string_view payload) {
+    if (const auto piece = parse_body(payload)) bodies_[piece->object].push_back(place);
+  }
+
+  Result<void> new_segment() {
+    std::uint32_t attempt = 0;
+    const auto taken = [&](const std::string& name) {
+      return std::find(names_.begin(), names_.end(), name) != names_.end();
+    };
+    while (taken(segment_name(size_, attempt))) ++attempt;
+    Segment segment;
+    segment.name = segment_name(size_, attempt);
+    fill_random(segment.header.salt);
+    segment.header.first_sequence = size_;
+    segment.header.tree_size = size_;
+    segment.header.previous_marker = last_marker_;
+    segment.file = TRY(files_.open(segment.name, net::OpenMode::kCreateNew));
+    names_.push_back(segment.name);
+    // Zeros first: syncs of a file whose blocks are there need no metadata, which halves them
+    // (measured).
+    const std::string zeros(1024 * 1024, '\0');
+    const std::uint64_t wanted =
+        std::max<std::uint64_t>(options_.segment_bytes, group_bytes_ + 4096 + kSegmentHeaderSize);
+    for (std::uint64_t at = 0; at < wanted; at += zeros.size()) {
+      const auto part = std::min<std::uint64_t>(zeros.size(), wanted - at);
+      TRY(segment.file->write_at(at, std::string_view(zeros).substr(0, part)));
+    }
+    TRY(segment.file->sync());
+    TRY(segment.file->write_at(0, segment_header(segment.header)));
+    TRY(segment.file->sync());
+    TRY(files_.sync_directory("."));
+    segment.used = kSegmentHeaderSize;
+    segments_.push_back(std::move(segment));
+    return {};
+  }
+  void abandon_segment() {
+    // It stays where it is for reading, at the length that is committed; the next one continues
+    // after it.
+    segments_.back().used = options_.segment_bytes + 1;
+  }
+
+  Result<void> write_group(const Marker& marker) {
+    Segment& segment = segments_.back();
+    const std::size_t index = segments_.size() - 1;
+    std::string out;
+    out.reserve(group_bytes_ + 512);
+    std::vector<Place> places;
+    for (const GroupFrame& frame : group_frames_) {
+      places.push_back(
+          {index, segment.used + out.size(), static_cast<std::uint32_t>(frame.payload.size())});
+      append_frame(out, segment.header, frame.type, frame.sequence, frame.payload);
+    }
+    const std::string payload = marker_payload(marker);
+    append_frame(out, segment.header, FrameType::kMarker, marker.tree_size, payload);
+    append_frame(out, segment.header, FrameType::kMarker, marker.tree_size, payload);
+    TRY(segment.file->write_at(segment.used, out));
+    TRY(segment.file->sync());
+    segment.used += out.size();
+    for (std::size_t i = 0; i < group_frames_.size(); ++i) {
+      const GroupFrame& frame = group_frames_[i];
+      if (frame.type == FrameType::kEntry) note_entry(places[i], frame.sequence, frame.payload);
+      if (frame.type == FrameType::kBody) index_body(places[i], frame.payload);
+    }
+    return {};
+  }
+};
+
+Log::Log(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Log::~Log() = default;
+
+Result<std::unique_ptr<Log>> Log::open(net::FileSystem& files, LogOptions options) {
+  auto impl = std::make_unique<Impl>(files, options);
+  TRY(impl->recover());
+  return std::unique_ptr<Log>(new Log(std::move(impl)));
+}
+
+Result<std::uint64_t> Log::append(std::string_view entry) { return impl_->append(entry); }
+Result<void> Log::append_body(const ObjectId& object, const Digest& salt, std::string_view bytes,
+                              bool last) {
+  return impl_->append_body(object, salt, bytes, last);
+}
+Result<void> Log::commit() { return impl_->commit(); }
+std::size_t Log::gathered_bytes() const { return impl_->group_bytes_; }
+std::uint64_t Log::size() const { return impl_->size_; }
+Digest Log::root() const { return impl_->tree_.root(); }
+
+Result<std::string> Log::read(std::uint64_t sequence) {
+  if (sequence >= impl_->entries_.size()) {
+    return failure(Error::kNotFound, fmt::format("the log has no entry {}", sequence));
+  }
+  return impl_->frame_at(impl_->entries_[sequence]);
+}
+
+Result<std::string> Log::read_body(const ObjectId& object, std::uint64_t offset, std::size_t most) {
+  const auto found = impl_->bodies_.find(object);
+  if (found == impl_->bodies_.end()) {
+    return failure(Error::kNotFound, "the log has no body " + to_hex(object));
+  }
+  std::string out;
+  for (const Place& place : found->second) {
+    const std::uint64_t size = place.size - kBodyHeaderSize;
+    if (offset >= size) {
+      offset -= size;
+      continue;
+    }
+    const std::string payload = TRY(impl_->frame_at(place));
+    const auto piece = parse_body(payload);
+    if (!piece) return failure(Error::kCorrupt, "a body's frame is none");
+    out += piece->bytes.substr(offset, most - out.size());
+    offset = 0;
+    if (out.size() >= most) break;
+  }
+  return out;
+}
+
+Result<std::uint64_t> Log::body_size(const ObjectId& object) const {
+  const auto found = impl_->bodies_.find(object);
+  if (found == impl_->bodies_.end()) {
+    return failure(Error::kNotFound, "the log has no body " + to_hex(object));
+  }
+  std::uint64_t size = 0;
+  for (const Place& place : found->second) size += place.size - kBodyHeaderSize;
+  return size;
+}
+
+const std::vector<std::uint64_t>& Log::of_run(const RunId& run) const {
+  static const std::vector<std::uint64_t> kNone;
+  const auto found = impl_->runs_.find(run);
+  return found == impl_->runs_.end() ? kNone : found->second;
+}
+
+}  // namespace gatehouse::audit

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+// The log on disk: append-only segments of Entries and bodies, committed in groups. One writer;
+// what `commit` returned for is there after any crash. A damaged log is not opened for writing: the
+// error names where.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "audit/segment.h"
+#include "net/file.h"
+
+namespace gatehouse::audit {
+
+struct LogOptions {
+  std::uint64_t segment_bytes =
+      32 * 1024 * 1024;  // preallocated; a group is never larger than this
+};
+
+class Log {
+ public:
+  // Recovers: what was never committed behind the last marker is dropped. `files` must outlive
+  // this. Errors: kCorrupt with segment, offset and sequence; the file system's.
+  [[nodiscard]] static Result<std::unique_ptr<Log>> open(net::FileSystem& files,
+                                                         LogOptions options = {});
+  ~Log();
+
+  // Into the group that is being gathered. Errors: kTooLarge.
+  [[nodiscard]] Result<std::uint64_t> append(std::string_view entry);
+  [[nodiscard]] Result<void> append_body(const ObjectId& object, const Digest& salt,
+                                         std::string_view bytes, bool last);
+  // Writes and syncs the group. After a failed sync the segment is left alone for ever and the
+  // group goes into a new one. Errors: kExhausted, kCorrupt: nothing of the group is acknowledged,
+  // it stays gathered.
+  [[nodiscard]] Result<void> commit();
+  [[nodiscard]] std::size_t gathered_bytes() const;
+
+  [[nodiscard]] std::uint64_t size() const;  // committed Entries; the next sequence
+  [[nodiscard]] Digest root() const;         // of what is committed
+  // Errors: kNotFound, kCorrupt.
+  [[nodiscard]] Result<std::string> read(std::uint64_t sequence);
+  // At most `most` bytes of a body from `offset`. Errors: kNotFound, kCorrupt.
+  [[nodiscard]] Result<std::string> read_body(const ObjectId& object, std::uint64_t offset,
+                                              std::size_t most);
+  [[nodiscard]] Result<std::uint64_t> body_size(const ObjectId& object) const;
+  // Sequences of a Run's Entries, in order.
+  [[nodiscard]] const std::vector<std::uint64_t>& of_run(const RunId& run) const;
+
+ private:
+  class Impl;
+  explicit Log(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+// The name of the segment that begins with that sequence.
+[[nodiscard]] std::string segment_name(std::uint64_t first_sequence, std::uint32_t attempt);
+
+// The sequence in a segment's name.
+[[nodiscard]] std::uint64_t first_sequence_of(std::string_view name);
+
+// A body frame's payload, both ways.
+struct BodyPiece {
+  ObjectId object{};
+  Digest salt{};
+  bool last = false;
+  std::string_view bytes;
+};
+[[nodiscard]] std::string body_payload(const BodyPiece& piece);
+[[nodiscard]] std::optional<BodyPiece> parse_body(std::string_view payload);
+
+}  // namespace gatehouse::audit

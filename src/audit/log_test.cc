@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "audit/log.h"
+
+#include <gtest/gtest.h>
+#include <stdlib.h>
+
+#include <filesystem>
+
+#include "audit/verify.h"
+#include "base/random.h"
+
+namespace gatehouse::audit {
+namespace {
+
+class Directory {
+ public:
+  Directory() {
+    std::string pattern = "/tmp/gatehouse-audit-XXXXXX";
+    path = mkdtemp(pattern.data());
+    files = std::move(*net::open_file_system(path));
+  }
+  ~Directory() { std::filesystem::remove_all(path); }
+  std::string path;
+  std::unique_ptr<net::FileSystem> files;
+};
+
+Entry sample(int number) {
+  Entry entry;
+  entry.kind = number % 2 == 0 ? Kind::kIntent : Kind::kSettled;
+  entry.wall_ns = 1'700'000'000'000'000'000 + number;
+  entry.role = "gateway";
+  entry.tenant = "acme";
+  entry.run = RunId::from_bytes({1, static_cast<std::uint8_t>(number % 3)});
+  entry.trace.bytes = {9, 8, 7};
+  entry.add("number", std::to_string(number));
+  return entry;
+}
+
+constexpr LogOptions kSmall{64 * 1024};
+
+TEST(Entry, ComesBackAsItWas) {
+  Entry entry = sample(4);
+  entry.exchange = ExchangeId::fresh();
+  entry.linked_trace = "00-a-b-01";
+  entry.bodies.push_back({"request", {1, 2}, 77, {3}});
+  const auto back = decode(*encode(entry));
+  ASSERT_TRUE(back);
+  EXPECT_EQ(*back, entry);
+}
+
+TEST(Entry, EveryTruncationIsRefused) {
+  const std::string bytes = *encode(sample(1));
+  for (std::size_t size = 0; size < bytes.size(); ++size) {
+    EXPECT_FALSE(decode(std::string_view(bytes).substr(0, size))) << size;
+  }
+  EXPECT_FALSE(decode(bytes + "x"));
+}
+
+TEST(CompactTree, AgreesWithTheRfcsRecursion) {
+  // RFC 6962 section 2.1, by its own definition.
+  const auto root = [](this auto self, const std::vector<Digest>& leaves) -> Digest {
+    if (leaves.empty()) return sha256("");
+    if (leaves.size() == 1) return leaves[0];
+    std::size_t split = 1;
+    while (split * 2 < leaves.size()) split *= 2;
+    const auto middle = leaves.begin() + static_cast<std::ptrdiff_t>(split);
+    return node_hash(self({leaves.begin(), middle}), self({middle, leaves.end()}));
+  };
+  CompactTree tree;
+  std::vector<Digest> leaves;
+  for (int i = 0; i < 70; ++i) {
+    EXPECT_EQ(tree.root(), root(leaves)) << i;
+    leaves.push_back(leaf_hash(std::to_string(i)));
+    tree.add(leaves.back());
+  }
+}
+
+TEST(Crc32c, AgreesWithTheRfcsVectors) {
+  EXPECT_EQ(crc32c(0, std::string(32, '\0')), 0x8a9136aaU);  // RFC 3720 appendix B.4
+  EXPECT_EQ(crc32c(0, std::string(32, '\xff')), 0x62a8ab43U);
+  EXPECT_EQ(crc32c(crc32c(0, "12345"), "6789"), 0xe3069283U);
+}
+
+TEST(Log, IsThereAgainAfterItIsOpenedAgain) {
+  const Directory directory;
+  const ObjectId object{5};
+  Digest root{};
+  {
+    auto log = Log::open(*directory.files, kSmall);
+    ASSERT_TRUE(log);
+    for (int i = 0; i < 100; ++i) {
+      ASSERT_EQ(*(*log)->append(*encode(sample(i))), static_cast<std::uint64_t>(i));
+      if (i == 50)
+        ASSERT_TRUE((*log)->append_body(object, Digest{1}, std::string(30'000, 'b'), false));
+      if (i == 60) ASSERT_TRUE((*log)->append_body(object, Digest{1}, "the end", true));
+      if (i % 7 == 0) ASSERT_TRUE((*log)->commit());
+    }
+    ASSERT_TRUE((*log)->commit());
+    root = (*log)->root();
+  }
+  auto log = Log::open(*directory.files, kSmall);
+  ASSERT_TRUE(log) << log.error().message();
+  EXPECT_EQ((*log)->size(), 100u);
+  EXPECT_EQ((*log)->root(), root);
+  EXPECT_EQ(decode(*(*log)->read(42))->tag("number"), "42");
+  EXPECT_EQ((*log)->of_run(RunId::from_bytes({1, 0})).size(), 34u);
+  EXPECT_EQ(*(*log)->body_size(object), 30'007u);
+  EXPECT_EQ(*(*log)->read_body(object, 29'999, 100), "bthe end");
+  EXPECT_GT(directory.files->list(".")->size(), 0u);
+}
+
+TEST(Log, DropsWhatWasNeverCommitted) {
+  const Directory directory;
+  std::string name;
+  {
+    auto log = Log::open(*directory.files, kSmall);
+    for (int i = 0; i < 2; ++i) {
+      ASSERT_TRUE((*log)->append(*encode(sample(i))));
+      ASSERT_TRUE((*log)->commit());
+    }
+    name = directory.files->list(".")->front();
+  }
+  // A torn write: the start of a frame, without a marker behind it.
+  auto file = directory.files->open(name, net::OpenMode::kReadWrite);
+  const std::string bytes = *(*file)->read_at(0, 64 * 1024);
+  const std::size_t end = bytes.find_last_not_of('\0') + 1;
+  ASSERT_TRUE((*file)->write_at((end + 7) / 8 * 8, std::string(33, '\x11')));
+  auto log = Log::open(*directory.files, kSmall);
+  ASSERT_TRUE(log) << log.error().message();
+  EXPECT_EQ((*log)->size(), 2u);
+  ASSERT_TRUE((*log)->append(*encode(sample(2))));
+  ASSERT_TRUE((*log)->commit());
+  EXPECT_TRUE(verify(*directory.files).intact());
+}
+
+TEST(Verify, FindsEveryFlippedByteAndNamesItsEntry) {
+  const Directory directory;
+  {
+    auto log = Log::open(*directory.files, {16 * 1024});
+    for (int i = 0; i < 6; ++i) {
+      Entry entry = sample(i);
+      const std::string body = "body " + std::to_string(i);
+      const ObjectId object{static_cast<std::uint8_t>(i)};
+      entry.bodies.push_back({"request", object, body.size(), commitment_of(Digest{7}, body)});
+      ASSERT_TRUE((*log)->append_body(object, Digest{7}, body, true));
+      ASSERT_TRUE((*log)->append(*encode(entry)));
+      if (i % 2 == 1) ASSERT_TRUE((*log)->commit());
+    }
+  }
+  const Report whole = verify(*directory.files);
+  ASSERT_TRUE(whole.intact()) << whole.damage->text();
+  EXPECT_EQ(whole.entries, 6u);
+  EXPECT_EQ(whole.bodies, 6u);
+  const std::string name = directory.files->list(".")->front();
+  auto file = std::move(*directory.files->open(name, net::OpenMode::kReadWrite));
+  const std::string bytes = *file->read_at(0, 16 * 1024);
+  const std::size_t third = bytes.find("number\1\0003", 0, 9);
+  ASSERT_NE(third, std::string::npos);
+  for (std::size_t at = 0; at < bytes.size(); ++at) {
+    ASSERT_TRUE(file->write_at(at, std::string(1, static_cast<char>(bytes[at] ^ 0x20))));
+    const Report report = verify(*directory.files);
+    EXPECT_FALSE(report.intact()) << "a flipped byte at " << at << " is not found";
+    if (at == third + 8 && report.damage) {
+      EXPECT_EQ(report.damage->sequence, 3u) << report.damage->text();
+    }
+    ASSERT_TRUE(file->write_at(at, std::string(1, bytes[at])));
+  }
+  EXPECT_TRUE(verify(*directory.files).intact());
+}
+
+TEST(Log, IsNotOpenedForWritingWhenWhatWasCommittedIsDamaged) {
+  const Directory directory;
+  {
+    auto log = Log::open(*directory.files, kSmall);
+    for (int i = 0; i < 4; ++i) {
+      ASSERT_TRUE((*log)->append(*encode(sample(i))));
+      ASSERT_TRUE((*log)->commit());
+    }
+  }
+  const std::string name = directory.files->list(".")->front();
+  auto file = std::move(*directory.files->open(name, net::OpenMode::kReadWrite));
+  const std::string bytes = *file->read_at(0, 64 * 1024);
+  const std::size_t end = bytes.find_last_not_of('\0');
+  // The last copy of the last marker, the frame before it, and the first frame.
+  for (const std::size_t at : {end, end - 120, std::size_t{200}}) {
+    ASSERT_TRUE(file->write_at(at, std::string(1, static_cast<char>(bytes[at] ^ 1))));
+    const auto log = Log::open(*directory.files, kSmall);
+    if (at == end) {
+      EXPECT_TRUE(log) << "one copy of the marker is enough";
+    } else {
+      ASSERT_FALSE(log) << at;
+      EXPECT_EQ(log.error(), Error::kCorrupt);
+      EXPECT_TRUE(log.error().message().contains(name)) << log.error().message();
+    }
+    ASSERT_TRUE(file->write_at(0, bytes));
+  }
+}
+
+}  // namespace
+}  // namespace gatehouse::audit

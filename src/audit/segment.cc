@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "audit/segment.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace gatehouse::audit {
+namespace {
+
+constexpr std::string_view kMagic = "GHAUDIT1";
+constexpr std::size_t kAlign = 8;
+
+template <class T>
+void put(std::string& out, T value) {
+  for (std::size_t i = 0; i < sizeof value; ++i) out += static_cast<char>(value >> (8 * i));
+}
+template <class T>
+T get(std::string_view bytes, std::size_t at) {
+  T value = 0;
+  std::memcpy(&value, bytes.data() + at,
+              sizeof value);  // the format is little-endian, as the machines are
+  return value;
+}
+void put_digest(std::string& out, const Digest& digest) {
+  out.append(reinterpret_cast<const char*>(digest.data()), digest.size());
+}
+Digest get_digest(std::string_view bytes, std::size_t at) {
+  Digest digest;
+  std::memcpy(digest.data(), bytes.data() + at, digest.size());
+  return digest;
+}
+bool all_zero(std::string_view bytes) {
+  return std::all_of(bytes.begin(), bytes.end(), [](char c) { return c == '\0'; });
+}
+
+std::uint32_t frame_crc(const SegmentHeader& segment, std::string_view length,
+                        std::string_view rest) {
+  const std::string_view salt(reinterpret_cast<const char*>(segment.salt.data()),
+                              segment.salt.size());
+  return crc32c(crc32c(crc32c(0, salt), length), rest);
+}
+
+}  // namespace
+
+std::string segment_header(const SegmentHeader& header) {
+  std::string out(kMagic);
+  out.append(reinterpret_cast<const char*>(header.salt.data()), header.salt.size());
+  put(out, header.first_sequence);
+  put(out, header.tree_size);
+  put_digest(out, header.previous_marker);
+  put(out, crc32c(0, out));
+  out.resize(kSegmentHeaderSize, '\0');
+  return out;
+}
+
+Result<SegmentHeader> parse_segment_header(std::string_view bytes) {
+  constexpr std::size_t kCrcAt = 72;
+  if (bytes.size() < kSegmentHeaderSize || !bytes.starts_with(kMagic)
+      || get<std::uint32_t>(bytes, kCrcAt) != crc32c(0, bytes.substr(0, kCrcAt))
+      || !all_zero(bytes.substr(kCrcAt + 4, kSegmentHeaderSize - kCrcAt - 4))) {
+    return failure(Error::kCorrupt, "the segment's header is damaged, or this is no audit segment");
+  }
+  SegmentHeader header;
+  std::memcpy(header.salt.data(), bytes.data() + 8, header.salt.size());
+  header.first_sequence = get<std::uint64_t>(bytes, 24);
+  header.tree_size = get<std::uint64_t>(bytes, 32);
+  header.previous_marker = get_digest(bytes, 40);
+  return header;
+}
+
+Digest Marker::hash() const { return sha256(marker_payload(*this)); }
+
+std::string marker_payload(const Marker& marker) {
+  std::string out;
+  put(out, marker.first_sequence);
+  put(out, marker.tree_size);
+  put_digest(out, marker.root);
+  put_digest(out, marker.previous);
+  return out;
+}
+
+std::optional<Marker> parse_marker(std::string_view payload) {
+  if (payload.size() != kMarkerSize) return std::nullopt;
+  return Marker{get<std::uint64_t>(payload, 0), get<std::uint64_t>(payload, 8),
+                get_digest(payload, 16), get_digest(payload, 48)};
+}
+
+void append_frame(std::string& out, const SegmentHeader& segment, FrameType type,
+                  std::uint64_t sequence, std::string_view payload) {
+  std::string length;
+  put(length, static_cast<std::uint32_t>(payload.size()));
+  std::string head;
+  head += static_cast<char>(type);
+  head.append(7, '\0');
+  put(head, sequence);
+  // Over the parts, so that a large payload is not copied for it.
+  const std::string_view salt(reinterpret_cast<const char*>(segment.salt.data()),
+                              segment.salt.size());
+  const std::uint32_t crc = crc32c(crc32c(crc32c(crc32c(0, salt), length), head), payload);
+  out += length;
+  put(out, crc);
+  out += head;
+  out += payload;
+  out.append((kAlign - payload.size() % kAlign) % kAlign, '\0');
+}
+
+FrameState read_frame(std::string_view bytes, const SegmentHeader& segment, FrameView& frame) {
+  if (bytes.size() < kFrameHeaderSize)
+    return all_zero(bytes) ? FrameState::kEnd : FrameState::kBroken;
+  const auto length = get<std::uint32_t>(bytes, 0);
+  const auto crc = get<std::uint32_t>(bytes, 4);
+  if (length == 0 && crc == 0 && all_zero(bytes.substr(0, kFrameHeaderSize)))
+    return FrameState::kEnd;
+  if (length > kPayloadMost || length > bytes.size() - kFrameHeaderSize) return FrameState::kBroken;
+  const std::size_t padded = kFrameHeaderSize + (length + kAlign - 1) / kAlign * kAlign;
+  if (padded > bytes.size()) return FrameState::kBroken;
+  if (crc != frame_crc(segment, bytes.substr(0, 4), bytes.substr(8, kFrameHeaderSize - 8 + length))
+      || !all_zero(bytes.substr(9, 7))
+      || !all_zero(bytes.substr(kFrameHeaderSize + length, padded - kFrameHeaderSize - length))) {
+    return FrameState::kBroken;
+  }
+  frame.type = static_cast<FrameType>(bytes[8]);
+  frame.sequence = get<std::uint64_t>(bytes, 16);
+  frame.payload = bytes.substr(kFrameHeaderSize, length);
+  frame.size = padded;
+  return FrameState::kWhole;
+}
+
+bool holds_marker(std::string_view bytes, const SegmentHeader& segment, std::uint64_t until) {
+  // Frames begin at multiples of 8; the length is the cheap test before the checksum.
+  for (std::size_t at = 0; at + kFrameHeaderSize + kMarkerSize <= bytes.size(); at += kAlign) {
+    if (get<std::uint32_t>(bytes, at) != kMarkerSize) continue;
+    FrameView frame;
+    if (read_frame(bytes.substr(at), segment, frame) == FrameState::kWhole
+        && frame.type == FrameType::kMarker && frame.sequence <= until) {
+      return true;
+    }
+  }
+  return false;
+}
+
+}  // namespace gatehouse::audit

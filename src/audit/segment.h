@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+// The bytes of a segment, both ways, without I/O. docs/formats/audit.md is the description; these
+// are its constants.
+//
+//   segment = header, frame*, zeros
+//   header  = "GHAUDIT1" | salt 16 | first sequence u64 | tree size u64 | previous marker hash 32 |
+//   crc u32 | zeros to 128 frame   = payload length u32 | crc u32 | type u8 | zeros 7 | sequence
+//   u64 | payload | zeros to a multiple of 8
+//
+// Each group of Entries ends in two copies of its commit marker: one flipped byte cannot look like
+// a torn write.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "audit/digest.h"
+
+namespace gatehouse::audit {
+
+inline constexpr std::size_t kSegmentHeaderSize = 128;
+inline constexpr std::size_t kFrameHeaderSize = 24;
+inline constexpr std::size_t kPayloadMost = 2 * 1024 * 1024;
+
+enum class FrameType : std::uint8_t { kEntry = 1, kMarker = 2, kBody = 3 };
+
+struct SegmentHeader {
+  std::array<std::uint8_t, 16> salt{};
+  std::uint64_t first_sequence = 0;
+  std::uint64_t tree_size = 0;
+  Digest previous_marker{};
+};
+[[nodiscard]] std::string segment_header(const SegmentHeader& header);
+// Errors: kCorrupt.
+[[nodiscard]] Result<SegmentHeader> parse_segment_header(std::string_view bytes);
+
+struct Marker {
+  std::uint64_t first_sequence = 0;  // of its group
+  std::uint64_t tree_size = 0;       // after its group: the next sequence
+  Digest root{};
+  Digest previous{};  // hash of the marker before, over all segments
+  [[nodiscard]] Digest hash() const;
+};
+inline constexpr std::size_t kMarkerSize = 80;
+[[nodiscard]] std::string marker_payload(const Marker& marker);
+[[nodiscard]] std::optional<Marker> parse_marker(std::string_view payload);
+
+struct FrameView {
+  FrameType type = FrameType::kEntry;
+  std::uint64_t sequence = 0;
+  std::string_view payload;
+  std::size_t size = 0;  // with header and padding
+};
+void append_frame(std::string& out, const SegmentHeader& segment, FrameType type,
+                  std::uint64_t sequence, std::string_view payload);
+
+enum class FrameState : std::uint8_t { kWhole, kEnd, kBroken };
+// Reads the frame at the start of `bytes`. kEnd: zeros, no frame begins here.
+[[nodiscard]] FrameState read_frame(std::string_view bytes, const SegmentHeader& segment,
+                                    FrameView& frame);
+
+// Whether a valid commit marker of this segment, of a tree no larger than `until`, lies in `bytes`:
+// then what is broken before it was committed.
+[[nodiscard]] bool holds_marker(std::string_view bytes, const SegmentHeader& segment,
+                                std::uint64_t until);
+
+}  // namespace gatehouse::audit

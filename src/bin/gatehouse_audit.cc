@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+// The audit role: the book.
+#include "audit/service.h"
+#include "base/log.h"
+#include "bin/role_main.h"
+#include "ipc/any_audit.h"
+
+namespace gatehouse::bin {
+namespace {
+
+using net::Task;
+
+constexpr Nanos kSleepMost = 50ms;  // a lost wake-up costs no more than this
+
+Task<void> pump(net::RealLoop* loop, audit::Service* service, net::Event* woken) {
+  while (true) {
+    const Result<bool> worked = service->pump();
+    if (!worked) {
+      log_error("the audit log cannot be written; what needs it is refused until it can",
+                {{"why", worked.error().message()}});
+      co_await loop->sleep_for(1s);
+      continue;
+    }
+    if (*worked || !service->prepare_to_sleep()) {
+      co_await loop->sleep_for(Nanos(0));  // the other roles' Entries have their turn
+      continue;
+    }
+    woken->reset();
+    (void)co_await woken->wait(loop->in(kSleepMost));
+    service->woken();
+  }
+}
+
+Task<void> watch_ring(net::RealLoop* loop, int fd, net::Event* woken) {
+  while (co_await loop->wait_readable(fd, Deadline::never())) {
+    woken->set();
+    co_await loop->sleep_for(Nanos(0));
+  }
+}
+
+Task<Result<ipc::Appended>> append(audit::Service* service, ipc::Append request) {
+  const std::uint64_t sequence = CO_TRY(service->append(request.entry));
+  co_return ipc::Appended{sequence};
+}
+
+Task<Result<ipc::EntryPage>> read_run(audit::Service* service, ipc::ReadRun request) {
+  constexpr std::size_t kPageMost = 40 * 1024;
+  ipc::EntryPage page;
+  std::size_t bytes = 0;
+  for (const std::uint64_t sequence : service->log().of_run(request.run)) {
+    if (sequence < request.from_sequence) continue;
+    if (bytes > kPageMost) {
+      page.next_sequence = sequence;
+      break;
+    }
+    page.sequences.push_back(sequence);
+    page.entries.push_back(CO_TRY(service->log().read(sequence)));
+    bytes += page.entries.back().size();
+    if (bytes > kPageMost
+        && page.entries.size() > 1) {  // it does not fit any more: the next page's
+      bytes -= page.entries.back().size();
+      page.next_sequence = sequence;
+      page.entries.pop_back();
+      page.sequences.pop_back();
+      break;
+    }
+  }
+  co_return page;
+}
+
+Task<Result<ipc::BodyPiece>> read_body(audit::Service* service, ipc::ReadBody request) {
+  constexpr std::size_t kPieceMost = 48 * 1024;
+  audit::ObjectId object{};
+  if (request.object.size() != object.size()) {
+    co_return failure(Error::kInvalid, "an object's id has 16 bytes");
+  }
+  std::copy(request.object.begin(), request.object.end(), object.begin());
+  ipc::BodyPiece piece;
+  piece.total_bytes = CO_TRY(service->log().body_size(object));
+  piece.bytes = CO_TRY(service->log().read_body(object, request.offset, kPieceMost));
+  co_return piece;
+}
+
+int run(int argc, char** argv) {
+  const RoleFlags flags = begin_role("audit", argc, argv);
+  const std::string directory = flags.data + "/audit";
+  auto files = net::open_file_system(directory);
+  if (!files) {
+    log_error("the audit directory", {{"why", files.error().message()}});
+    return 70;
+  }
+  auto log = audit::Log::open(**files);
+  if (!log) {
+    log_error("the audit log is damaged and is not written to; `gatehouse audit verify` says where",
+              {{"why", log.error().message()}});
+    return 74;
+  }
+  log_info("the book is open", {{"entries", (*log)->size()}});
+  audit::Service service(std::move(*log));
+  auto loop = net::make_real_loop();
+  ipc::Role role(*loop);
+  net::Event woken(*loop);
+  net::Nursery tasks(*loop);
+  ipc::Permits appenders;
+  ipc::Permits gateway;
+  ipc::Permits control;
+  const auto on_append = [&service](ipc::Append request, std::vector<net::Descriptor>) {
+    return append(&service, std::move(request));
+  };
+  appenders.on<ipc::Append>(on_append);
+  control.on<ipc::Append>(on_append);
+  control.on<ipc::ReadRun>([&service](ipc::ReadRun request, std::vector<net::Descriptor>) {
+    return read_run(&service, request);
+  });
+  control.on<ipc::ReadBody>([&service](ipc::ReadBody request, std::vector<net::Descriptor>) {
+    return read_body(&service, std::move(request));
+  });
+  gateway.on<ipc::OfferRing>([&](ipc::OfferRing, std::vector<net::Descriptor> fds) {
+    return [](this auto, audit::Service* to, net::RealLoop* on, net::Nursery* nursery,
+              net::Event* event, std::vector<net::Descriptor> given) -> Task<Result<ipc::Done>> {
+      if (given.size() != 3)
+        co_return failure(Error::kInvalid, "a ring comes with three descriptors");
+      auto ring = CO_TRY(
+          ipc::RingReader::open(std::move(given[0]), std::move(given[1]), std::move(given[2])));
+      nursery->spawn(watch_ring(on, ring->wake_fd(), event));
+      to->add_ring(std::move(ring));
+      event->set();
+      co_return ipc::Done{};
+    }(&service, loop.get(), &tasks, &woken, std::move(fds));
+  });
+  role.serve("gateway", gateway);
+  role.serve("control", control);
+  for (const char* peer : {"vault", "sandboxd", "supervisor"}) role.serve(peer, appenders);
+  tasks.spawn(pump(loop.get(), &service, &woken));
+  ipc::Confinement plan;
+  plan.uid = flags.uid;
+  plan.writable = {directory};
+  return live(role, std::move(plan));
+}
+
+}  // namespace
+}  // namespace gatehouse::bin
+
+int main(int argc, char** argv) { return gatehouse::bin::run(argc, argv); }

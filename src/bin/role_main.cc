@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "bin/role_main.h"
+
+#include <dirent.h>
+
+#include <charconv>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <string_view>
+
+#include "base/log.h"
+
+namespace gatehouse::bin {
+namespace {
+
+// Every descriptor that is open now: the role opened it, or it is its line to the supervisor (all
+// others were closed when the supervisor started it).
+std::vector<int> open_descriptors() {
+  std::vector<int> list;
+  DIR* directory = opendir("/proc/self/fd");
+  if (directory == nullptr) return list;
+  while (const dirent* entry = readdir(directory)) {
+    int fd = -1;
+    const std::string_view name = entry->d_name;
+    const auto parsed = std::from_chars(name.data(), name.data() + name.size(), fd);
+    if (parsed.ec == std::errc() && fd > 2 && fd != dirfd(directory)) list.push_back(fd);
+  }
+  closedir(directory);
+  return list;
+}
+
+LogForm log_form() {
+  const char* wanted = std::getenv("GATEHOUSE_LOG");
+  return wanted != nullptr && std::strcmp(wanted, "json") == 0 ? LogForm::kJson : LogForm::kText;
+}
+
+}  // namespace
+
+RoleFlags begin_role(const char* name, int argc, char** argv) {
+  RoleFlags flags;
+  log_setup(name, LogLevel::kInfo, log_form());
+  for (int i = 1; i + 1 < argc; i += 2) {
+    const std::string_view flag = argv[i];
+    const std::string_view value = argv[i + 1];
+    if (flag == "--data") {
+      flags.data = value;
+    } else if (flag == "--uid") {
+      std::from_chars(value.data(), value.data() + value.size(), flags.uid);
+    }
+  }
+  if (argc < 3 || argc % 2 == 0 || flags.data.empty()) {
+    std::fprintf(stderr, "gatehouse-%s: this is a role of the house; `gatehouse up` starts it\n",
+                 name);
+    std::exit(64);
+  }
+  return flags;
+}
+
+int live(ipc::Role& role, ipc::Confinement plan) {
+  const std::vector<int> open = open_descriptors();
+  plan.keep.insert(plan.keep.end(), open.begin(), open.end());
+  if (const Result<void> confined = ipc::confine(plan); !confined) {
+    log_error("this role cannot be confined, so it does not start",
+              {{"why", confined.error().message()}});
+    return 70;
+  }
+  if (const Result<void> lived = role.run(); !lived) {
+    log_error("this role cannot go on", {{"why", lived.error().message()}});
+    return 70;
+  }
+  return 0;
+}
+
+}  // namespace gatehouse::bin

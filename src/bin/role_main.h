@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the mains of all roles share: their flags, their log, their end.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "base/result.h"
+#include "ipc/confine.h"
+#include "ipc/role.h"
+#include "net/real_loop.h"
+
+namespace gatehouse::bin {
+
+// The flags that the supervisor starts a role with: `--data DIR`, `--uid N`.
+struct RoleFlags {
+  std::string data;
+  std::uint32_t uid = 0;
+};
+
+// Reads the flags and sets up the log under this name. Ends the process with 64 when they are
+// wrong.
+[[nodiscard]] RoleFlags begin_role(const char* name, int argc, char** argv);
+
+// Confines this process by `plan` (the Loop's and `keep`'s descriptors stay), then lives as the
+// role until the supervisor's line ends. Returns the exit status.
+[[nodiscard]] int live(ipc::Role& role, ipc::Confinement plan);
+
+}  // namespace gatehouse::bin

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "bin/up.h"
+
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+
+#include "base/log.h"
+#include "net/real_loop.h"
+#include "supervisor/supervisor.h"
+
+namespace gatehouse::bin {
+namespace {
+
+// In root mode each role has a uid of its own, in a range that Debian leaves to the administrator
+// (below 60000, above what adduser gives out); without root all have the caller's.
+constexpr std::uint32_t kFirstUid = 58'100;
+
+struct Role {
+  const char* name;
+  const char* directory;  // below the data directory, the role's alone; "" for none
+  std::uint32_t uid;
+  std::vector<std::string> peers;
+};
+
+const std::vector<Role>& roles() {
+  static const std::vector<Role> kRoles = {
+      {"audit", "audit", kFirstUid + 0, {}},
+      {"vault", "vault", kFirstUid + 1, {"audit", "courier"}},
+      {"courier", "", kFirstUid + 2, {}},
+      {"gateway", "", kFirstUid + 3, {"vault", "audit"}},
+      {"control", "state", kFirstUid + 4, {"vault", "gateway", "courier", "audit", "sandboxd"}},
+      {"sandboxd", "volumes", 0, {"gateway", "vault", "audit"}},
+  };
+  return kRoles;
+}
+
+Result<void> make_directory(const std::string& path, mode_t mode, std::uint32_t uid) {
+  if (mkdir(path.c_str(), mode) != 0 && errno != EEXIST) {
+    return failure_from_errno(errno, "making " + path);
+  }
+  if (geteuid() == 0 && chown(path.c_str(), uid, uid) != 0) {
+    return failure_from_errno(errno, "giving " + path + " to its role");
+  }
+  if (chmod(path.c_str(), mode) != 0) return failure_from_errno(errno, "closing " + path);
+  return {};
+}
+
+}  // namespace
+
+Result<std::string> own_directory() {
+  std::array<char, 4096> path{};
+  const ssize_t size = readlink("/proc/self/exe", path.data(), path.size());
+  if (size <= 0) return failure_from_errno(errno, "finding this executable");
+  const std::string text(path.data(), static_cast<std::size_t>(size));
+  return text.substr(0, text.rfind('/'));
+}
+
+Result<void> run_house(const House& house) {
+  struct stat about{};
+  if (stat(house.data.c_str(), &about) != 0) {
+    return failure(Error::kNotFound,
+                   fmt::format("no data directory at {}; `gatehouse init` makes one", house.data));
+  }
+  const bool root = geteuid() == 0;
+  const std::uint32_t owner = about.st_uid;
+  // The roles pass through it to what is theirs; nobody else's name in it can be read.
+  if (chmod(house.data.c_str(), 0711) != 0)
+    return failure_from_errno(errno, "opening " + house.data);
+  TRY(make_directory(house.data + "/run", 0755, root ? 0 : geteuid()));
+  supervisor::Settings settings;
+  settings.run_directory = house.data + "/run";
+  settings.owner_uid = owner;
+  for (const Role& role : roles()) {
+    const std::uint32_t uid = root ? role.uid : 0;
+    if (*role.directory != '\0') {
+      TRY(make_directory(house.data + "/" + role.directory, 0700, root ? role.uid : geteuid()));
+    }
+    std::vector<std::string> arguments = {"--data", house.data, "--uid", std::to_string(uid)};
+    if (std::string_view(role.name) == "control") {
+      arguments.insert(arguments.end(),
+                       {"--config", house.config, "--owner", std::to_string(owner)});
+    }
+    settings.roles.push_back(
+        {role.name, house.executables + "/gatehouse-" + role.name, arguments, role.peers});
+  }
+  auto loop = net::make_real_loop();
+  auto supervisor = TRY(supervisor::Supervisor::make(*loop, std::move(settings)));
+  log_info("the house starts", {{"data", house.data}, {"mode", root ? "root" : "single-user"}});
+  return supervisor->run();
+}
+
+}  // namespace gatehouse::bin

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+// `gatehouse up`: the data directory made ready, and the supervisor over all roles.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "base/result.h"
+
+namespace gatehouse::bin {
+
+struct House {
+  std::string data;         // the data directory, absolute
+  std::string config;       // gatehouse.yaml, absolute
+  std::string executables;  // where the roles' executables lie
+};
+
+// Runs in the foreground until SIGINT or SIGTERM. Errors: kInvalid, kDenied with what to do.
+[[nodiscard]] Result<void> run_house(const House& house);
+
+// The directory that this executable lies in.
+[[nodiscard]] Result<std::string> own_directory();
+
+}  // namespace gatehouse::bin

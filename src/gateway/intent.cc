@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "gateway/intent.h"
+
+#include "base/log.h"
+
+namespace gatehouse::gateway {
+
+void Intent::add_body(std::string_view name, std::string_view bytes) {
+  if (auto body = recorder_->store(name, bytes)) bodies_.push_back(std::move(*body));
+}
+
+void Intent::tag(std::string_view key, std::string_view value) {
+  outcome.tags.emplace_back(key, value);
+}
+
+void Intent::raise_alarm(std::string_view what) {
+  audit::Entry alarm = entry_;
+  alarm.kind = audit::Kind::kAlarm;
+  alarm.bodies.clear();
+  alarm.add("alarm", what);
+  recorder_->append_now(std::move(alarm));
+  log_warning("alarm", {{"what", what},
+                        {"run", entry_.run ? entry_.run->text() : ""},
+                        {"trace", entry_.trace.text()}});
+  outcome.state = "refused";
+  outcome.reason = what;
+}
+
+void Intent::settle() {
+  audit::Entry settled = entry_;
+  settled.kind = audit::Kind::kSettled;
+  settled.bodies = std::move(bodies_);
+  settled.add("state", outcome.state);
+  if (!outcome.reason.empty()) settled.add("reason", outcome.reason.substr(0, 1024));
+  settled.add("duration_us", std::to_string((loop_->now() - began_).count() / 1000));
+  for (auto& [key, value] : outcome.tags) settled.add(key, value);
+  recorder_->append_now(std::move(settled));
+  recorder_ = nullptr;
+}
+
+}  // namespace gatehouse::gateway

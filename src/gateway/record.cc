@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "gateway/record.h"
+
+#include <fmt/format.h>
+
+#include "base/log.h"
+#include "gateway/exchange.h"
+
+namespace gatehouse::gateway {
+namespace {
+
+using net::Task;
+
+constexpr Nanos kAppendMost = 250ms;
+
+audit::Entry entry_of(const Door& door, audit::Kind kind) {
+  audit::Entry entry;
+  entry.kind = kind;
+  entry.tenant = door.run.tenant;
+  entry.run = door.run.run;
+  entry.trace = door.run.trace;
+  return entry;
+}
+
+std::string_view call_name(const Call& call) {
+  switch (call.index()) {
+    case 1:
+      return "llm";
+    case 2:
+      return "mcp";
+    default:
+      return "http";
+  }
+}
+
+audit::Entry entry_of(const Ruled& ruled, audit::Kind kind) {
+  audit::Entry entry = entry_of(*ruled.door, kind);
+  entry.span = ruled.span;
+  entry.linked_trace = ruled.linked_trace.substr(0, 128);
+  entry.exchange = ruled.exchange;
+  entry.add("call", call_name(ruled.call));
+  entry.add("method", ruled.request.head.method);
+  entry.add("host", ruled.request.host.text());
+  entry.add("path", std::string_view(ruled.path).substr(0, 2048));
+  if (ruled.service != nullptr) entry.add("service", ruled.service->name);
+  entry.add("ruling", ruled.ruling.allowed() ? "allow" : "deny");
+  entry.add("rule", ruled.ruling.rule);
+  if (const auto* llm = std::get_if<LlmCall>(&ruled.call)) {
+    entry.add("llm.model", std::string_view(llm->model).substr(0, 256));
+    entry.add("llm.stream", llm->stream ? "true" : "false");
+  }
+  if (const auto* tool = std::get_if<ToolCall>(&ruled.call)) {
+    entry.add("mcp.method", std::string_view(tool->method).substr(0, 256));
+    if (!tool->tool.empty()) entry.add("tool", std::string_view(tool->tool).substr(0, 256));
+  }
+  return entry;
+}
+
+// Section 4 of docs/architecture.md: what must be on disk before the first byte goes upstream.
+bool must_be_durable_first(const Ruled& ruled) {
+  if (const auto* tool = std::get_if<ToolCall>(&ruled.call)) return tool->method == "tools/call";
+  if (std::holds_alternative<LlmCall>(ruled.call)) return false;  // before the answer's first byte
+  const std::string& method = ruled.request.head.method;
+  if (method != "GET" && method != "HEAD") return true;
+  return ruled.service != nullptr && Rulebook::wants_intent(*ruled.service, ruled.path);
+}
+
+}  // namespace
+
+void record_refusal(Gate& gate, const Door& door, std::string_view method, std::string_view target,
+                    const Ruling& ruling) {
+  log_warning("refused", {{"method", method},
+                          {"target", target.substr(0, 256)},
+                          {"rule", ruling.rule},
+                          {"run", door.run.run.text()},
+                          {"trace", door.run.trace.text()}});
+  if (!gate.recorder) return;
+  audit::Entry entry = entry_of(door, audit::Kind::kRefused);
+  entry.add("method", method);
+  entry.add("host", target.substr(0, 1024));
+  entry.add("ruling", "deny");
+  entry.add("rule", ruling.rule);
+  entry.add("reason", std::string_view(ruling.reason).substr(0, 1024));
+  gate.recorder->append_now(std::move(entry));
+}
+
+Task<Result<Intent>> open_tunnel_intent(Gate& gate, const Door& door, const wire::Host& host,
+                                        std::uint16_t port, const Ruling& ruling) {
+  if (!gate.recorder) co_return failure(Error::kAuditUnavailable, "the audit log is away");
+  audit::Entry entry = entry_of(door, audit::Kind::kIntent);
+  entry.exchange = ExchangeId::fresh();
+  entry.span = SpanId::fresh();
+  entry.add("call", "tunnel");
+  entry.add("method", "CONNECT");
+  entry.add("host", fmt::format("{}:{}", host.text(), port));
+  entry.add("rule", ruling.rule);
+  entry.add("inspected", "false");
+  const Deadline deadline = gate.loop.in(kAppendMost);
+  const std::uint64_t position = CO_TRY(co_await gate.recorder->append(entry, deadline));
+  CO_TRY(co_await gate.recorder->wait_durable(position, deadline));
+  co_return Intent(*gate.recorder, std::move(entry), position, gate.loop.now(), gate.loop);
+}
+
+Task<Result<Recorded>> record(Ruled ruled) {
+  Gate& gate = *ruled.gate;
+  if (!gate.recorder) {
+    co_return failure(Error::kAuditUnavailable,
+                      "the audit log is away, so nothing passes; try again");
+  }
+  if (!ruled.ruling.allowed()) {
+    const ipc::Placeholder* carried = carried_placeholder(ruled);
+    audit::Entry entry =
+        entry_of(ruled, carried != nullptr ? audit::Kind::kAlarm : audit::Kind::kRefused);
+    entry.add("reason", std::string_view(ruled.ruling.reason).substr(0, 1024));
+    if (carried != nullptr) {
+      entry.add("alarm", "placeholder-misused");
+      entry.add("placeholder.service", carried->service);
+    }
+    log_warning(carried != nullptr ? "alarm: a placeholder on its way to another host" : "refused",
+                {{"method", ruled.request.head.method},
+                 {"host", ruled.request.host.text()},
+                 {"path", std::string_view(ruled.path).substr(0, 256)},
+                 {"rule", ruled.ruling.rule},
+                 {"run", ruled.door->run.run.text()},
+                 {"trace", ruled.door->run.trace.text()}});
+    gate.recorder->append_now(std::move(entry));
+    co_return failure(Error::kDenied, ruled.ruling.reason);
+  }
+  audit::Entry entry = entry_of(ruled, audit::Kind::kIntent);
+  if (ruled.body) {
+    if (auto body = gate.recorder->store("request", *ruled.body)) {
+      entry.bodies.push_back(std::move(*body));
+    }
+  }
+  if (const auto* llm = std::get_if<LlmCall>(&ruled.call);
+      llm != nullptr && !llm->last_user_message.empty()) {
+    if (auto body = gate.recorder->store("llm.input", llm->last_user_message)) {
+      entry.bodies.push_back(std::move(*body));
+    }
+  }
+  if (const auto* tool = std::get_if<ToolCall>(&ruled.call);
+      tool != nullptr && !tool->tool.empty()) {
+    if (auto body = gate.recorder->store("tool.arguments", tool->arguments)) {
+      entry.bodies.push_back(std::move(*body));
+    }
+  }
+  const Deadline deadline = gate.loop.in(kAppendMost);
+  const std::uint64_t position = CO_TRY(co_await gate.recorder->append(entry, deadline));
+  if (must_be_durable_first(ruled)) {
+    CO_TRY(co_await gate.recorder->wait_durable(position, deadline));
+  }
+  Intent intent(*gate.recorder, std::move(entry), position, ruled.began, gate.loop);
+  co_return Recorded(std::move(ruled), std::move(intent));
+}
+
+}  // namespace gatehouse::gateway

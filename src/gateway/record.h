@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+// RECORD: the Entries of the gateway. An Intent before an effect, a refusal, an alarm.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "gateway/door.h"
+#include "gateway/gate.h"
+#include "gateway/intent.h"
+#include "gateway/rulebook.h"
+
+namespace gatehouse::gateway {
+
+// A refusal that has no Exchange: a name, a captured connection, a CONNECT. Never waits.
+void record_refusal(Gate& gate, const Door& door, std::string_view method, std::string_view target,
+                    const Ruling& ruling);
+
+// The Intent of a tunnel, durable. Errors: kAuditUnavailable.
+[[nodiscard]] net::Task<Result<Intent>> open_tunnel_intent(Gate& gate, const Door& door,
+                                                           const wire::Host& host,
+                                                           std::uint16_t port,
+                                                           const Ruling& ruling);
+
+}  // namespace gatehouse::gateway

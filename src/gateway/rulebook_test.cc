@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "gateway/rulebook.h"
+
+#include <gtest/gtest.h>
+
+#include "gateway/door.h"
+#include "gateway/refusal.h"
+
+namespace gatehouse::gateway {
+namespace {
+
+ipc::ServiceSpec service(std::string name, ipc::ServiceKind kind, std::string host) {
+  ipc::ServiceSpec spec;
+  spec.tenant = "acme";
+  spec.name = std::move(name);
+  spec.kind = kind;
+  spec.host = std::move(host);
+  spec.port = 80;
+  return spec;
+}
+
+ipc::RuleSpec rule(std::string id, std::string service_name) {
+  ipc::RuleSpec spec;
+  spec.tenant = "acme";
+  spec.id = std::move(id);
+  spec.agent = "claw";
+  spec.service = std::move(service_name);
+  return spec;
+}
+
+class Rules : public testing::Test {
+ protected:
+  Rules() {
+    ipc::Snapshot snapshot;
+    snapshot.services = {service("openai", ipc::ServiceKind::kOpenAi, "openai.gatehouse"),
+                         service("tools", ipc::ServiceKind::kMcp, "tools.gatehouse")};
+    auto models = rule("models", "openai");
+    models.methods = {"POST"};
+    models.paths = {"/v1/chat/completions"};
+    auto echo = rule("echo", "tools");
+    echo.tools = {"echo"};
+    auto web = rule("web", "");
+    web.hosts = {"*.example.com"};
+    web.methods = {"GET"};
+    snapshot.rules = {models, echo, web};
+    book = std::make_unique<Rulebook>(std::move(snapshot));
+    run.tenant = "acme";
+    run.agent = "claw";
+  }
+  Ruling ask(const std::string& method, const std::string& host, const std::string& path,
+             const Call& call = HttpCall{}) {
+    const auto parsed = wire::Host::parse(host);
+    const ipc::ServiceSpec* found = book->service_at(run.tenant, parsed->text(), 80);
+    return book->rule({&run, found, method, &*parsed, path, &call});
+  }
+  std::unique_ptr<Rulebook> book;
+  ipc::RunSpec run;
+};
+
+TEST_F(Rules, AllowWhatTheyNameAndSayWhichDid) {
+  const Ruling ruling = ask("POST", "openai.gatehouse", "/v1/chat/completions", LlmCall{});
+  EXPECT_TRUE(ruling.allowed());
+  EXPECT_EQ(ruling.rule, "models");
+}
+
+TEST_F(Rules, DenyEverythingElseByName) {
+  for (const auto& [method, host, path] :
+       {std::tuple("GET", "openai.gatehouse", "/v1/chat/completions"),
+        std::tuple("POST", "openai.gatehouse", "/v1/files"),
+        std::tuple("GET", "169.254.169.254", "/latest/meta-data/"),
+        std::tuple("POST", "www.example.com", "/"), std::tuple("GET", "example.com", "/"),
+        std::tuple("GET", "evilexample.com", "/"),
+        std::tuple("GET", "www.example.com.evil.test", "/")}) {
+    const Ruling ruling = ask(method, host, path);
+    EXPECT_FALSE(ruling.allowed()) << method << ' ' << host << path;
+    EXPECT_EQ(ruling.rule, "default-deny");
+    EXPECT_TRUE(ruling.reason.contains(host)) << ruling.reason;
+  }
+}
+
+TEST_F(Rules, AnswerAToolByItsName) {
+  ToolCall echo{"tools/call", "echo", "1", "{}", ""};
+  ToolCall other{"tools/call", "printEnv", "1", "{}", ""};
+  ToolCall list{"tools/list", "", "1", "", ""};
+  EXPECT_TRUE(ask("POST", "tools.gatehouse", "/mcp", echo).allowed());
+  EXPECT_TRUE(ask("POST", "tools.gatehouse", "/mcp", list).allowed());
+  const Ruling refused = ask("POST", "tools.gatehouse", "/mcp", other);
+  EXPECT_FALSE(refused.allowed());
+  EXPECT_TRUE(refused.reason.contains("printEnv"));
+}
+
+TEST_F(Rules, DenyToolsThatRunPastTheGateway) {
+  LlmCall call;
+  call.provider_tools = {"mcp"};
+  const Ruling ruling = ask("POST", "openai.gatehouse", "/v1/chat/completions", call);
+  EXPECT_FALSE(ruling.allowed());
+  EXPECT_EQ(ruling.rule, "provider-side-tools");
+}
+
+TEST_F(Rules, AreOneTenantsOwn) {
+  run.tenant = "other";
+  EXPECT_FALSE(ask("POST", "openai.gatehouse", "/v1/chat/completions", LlmCall{}).allowed());
+  EXPECT_EQ(book->service_at("other", "openai.gatehouse", 80), nullptr);
+}
+
+TEST_F(Rules, LetNamesBeKnownOnlyWhereSomethingMayBeReached) {
+  const auto may = [&](const char* host) { return book->may_reach(run, *wire::Host::parse(host)); };
+  EXPECT_TRUE(may("openai.gatehouse"));
+  EXPECT_TRUE(may("a.example.com"));
+  EXPECT_FALSE(may("c2VjcmV0.evil.test"));
+  EXPECT_FALSE(may("example.org"));
+}
+
+TEST(SyntheticNames, ComeBackAsTheNameTheyWereGivenFor) {
+  SyntheticNames names;
+  const auto one = names.addresses_of("api.example.com");
+  const auto two = names.addresses_of("b.example.com");
+  ASSERT_TRUE(one && two);
+  EXPECT_EQ(one->v4.text(), "198.18.0.1");
+  EXPECT_EQ(names.addresses_of("api.example.com")->v4, one->v4);
+  EXPECT_EQ(names.name_of(two->v4), "b.example.com");
+  EXPECT_EQ(names.name_of(two->v6), "b.example.com");
+  EXPECT_EQ(names.name_of(*wire::IpAddress::parse("198.18.0.3")), std::nullopt);
+  EXPECT_EQ(names.name_of(*wire::IpAddress::parse("10.0.0.1")), std::nullopt);
+}
+
+TEST(Refusal, SpeaksTheCallersDialect) {
+  const Error denied(Error::kDenied, "POST a/b: no \"rule\"");
+  const std::string openai =
+      response_of({denied, ipc::ServiceKind::kOpenAi, "default-deny", "", "", true});
+  EXPECT_TRUE(openai.starts_with("HTTP/1.1 403 Forbidden\r\n")) << openai;
+  EXPECT_TRUE(openai.contains(R"({"error":{"message":"POST a/b: no \"rule\"")")) << openai;
+  const std::string mcp =
+      response_of({denied, ipc::ServiceKind::kMcp, "default-deny", "7", "", false});
+  EXPECT_TRUE(mcp.contains(R"("id":7,"error":{"code":-32007)")) << mcp;
+  EXPECT_FALSE(mcp.contains("connection: close"));
+}
+
+}  // namespace
+}  // namespace gatehouse::gateway

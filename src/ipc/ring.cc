@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "ipc/ring.h"
+
+#include <fcntl.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <cstring>
+
+#include "base/check.h"
+
+namespace gatehouse::ipc {
+
+struct RingMemory {
+  alignas(64) std::atomic<std::uint64_t> written;  // by the writer: bytes ever put in
+  alignas(
+      64) std::atomic<std::uint64_t> durable;  // by the reader: bytes on disk, whose room is free
+  alignas(64) std::atomic<std::uint64_t> wanted;  // by the writer: wake me when durable reaches it;
+                                                  // 0: nobody waits
+  alignas(64) std::atomic<std::uint32_t> sleeping;  // by the reader
+  alignas(64) char bytes[kRingBytes];
+};
+
+namespace {
+
+struct RecordHeader {
+  std::uint32_t size;  // of the payload
+  std::uint32_t type;
+};
+constexpr std::size_t kAlign = 8;
+static_assert(sizeof(RecordHeader) == kAlign);
+
+std::size_t padded(std::size_t size) { return (size + kAlign - 1) / kAlign * kAlign; }
+
+RingMemory* map(int fd) {
+  void* memory = mmap(nullptr, sizeof(RingMemory), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+  return memory == MAP_FAILED ? nullptr : static_cast<RingMemory*>(memory);
+}
+
+void signal(int fd) {
+  const std::uint64_t one = 1;
+  [[maybe_unused]] const ssize_t written = ::write(fd, &one, sizeof one);
+}
+
+}  // namespace
+
+Result<std::unique_ptr<RingWriter>> RingWriter::make() {
+  std::unique_ptr<RingWriter> writer(new RingWriter());
+  writer->memory_fd_ =
+      net::Descriptor(memfd_create("gatehouse-audit-ring", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+  writer->wake_fd_ = net::Descriptor(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  writer->durable_fd_ = net::Descriptor(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (!writer->memory_fd_.is_open() || !writer->wake_fd_.is_open() || !writer->durable_fd_.is_open()
+      || ftruncate(writer->memory_fd(), sizeof(RingMemory)) != 0
+      || fcntl(writer->memory_fd(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0) {
+    return failure_from_errno(errno, "making an audit ring");
+  }
+  writer->memory_ = map(writer->memory_fd());
+  if (writer->memory_ == nullptr) return failure_from_errno(errno, "mapping an audit ring");
+  return writer;
+}
+
+RingWriter::~RingWriter() {
+  if (memory_ != nullptr) munmap(memory_, sizeof(RingMemory));
+}
+
+std::optional<std::uint64_t> RingWriter::append(RecordType type,
+                                                std::span<const std::string_view> parts) {
+  std::size_t size = 0;
+  for (const std::string_view part : parts) size += part.size();
+  CHECK(size <= kRecordMost);
+  const std::size_t whole = sizeof(RecordHeader) + padded(size);
+  const std::size_t at = position_ % kRingBytes;
+  const std::size_t skip = kRingBytes - at < whole ? kRingBytes - at : 0;
+  const std::uint64_t durable = memory_->durable.load(std::memory_order_acquire);
+  if (position_ + skip + whole - durable > kRingBytes) return std::nullopt;
+  if (skip > 0) {
+    const RecordHeader padding{static_cast<std::uint32_t>(skip - sizeof(RecordHeader)), 0};
+    std::memcpy(memory_->bytes + at, &padding, sizeof padding);
+    position_ += skip;
+  }
+  char* out = memory_->bytes + position_ % kRingBytes;
+  const RecordHeader header{static_cast<std::uint32_t>(size), static_cast<std::uint32_t>(type)};
+  std::memcpy(out, &header, sizeof header);
+  out += sizeof header;
+  for (const std::string_view part : parts) {
+    std::memcpy(out, part.data(), part.size());
+    out += part.size();
+  }
+  position_ += whole;
+  memory_->written.store(position_, std::memory_order_seq_cst);
+  if (memory_->sleeping.load(std::memory_order_seq_cst) != 0) signal(wake_fd());
+  return position_;
+}
+
+std::uint64_t RingWriter::durable() const {
+  return memory_->durable.load(std::memory_order_acquire);
+}
+
+bool RingWriter::want(std::uint64_t position) {
+  const std::uint64_t before = memory_->wanted.load(std::memory_order_relaxed);
+  // The nearest of those that wait; the others ask again when they are woken.
+  if (before == 0 || position < before || before <= durable()) {
+    memory_->wanted.store(position, std::memory_order_seq_cst);
+  }
+  return memory_->durable.load(std::memory_order_seq_cst) < position;
+}
+
+void RingWriter::clear_signal() const {
+  std::uint64_t count = 0;
+  [[maybe_unused]] const ssize_t got = ::read(durable_fd(), &count, sizeof count);
+}
+
+Result<std::unique_ptr<RingReader>> RingReader::open(net::Descriptor memory, net::Descriptor wake,
+                                                     net::Descriptor durable) {
+  struct stat about{};
+  constexpr int kSeals = F_SEAL_SHRINK | F_SEAL_GROW;
+  if (fstat(memory.get(), &about) != 0 || about.st_size != sizeof(RingMemory)
+      || (fcntl(memory.get(), F_GET_SEALS) & kSeals) != kSeals) {
+    return failure(Error::kInvalid, "what came as an audit ring is not one");
+  }
+  std::unique_ptr<RingReader> reader(new RingReader());
+  reader->memory_ = map(memory.get());
+  if (reader->memory_ == nullptr) return failure_from_errno(errno, "mapping an audit ring");
+  reader->wake_fd_ = std::move(wake);
+  reader->durable_fd_ = std::move(durable);
+  return reader;
+}
+
+RingReader::~RingReader() {
+  if (memory_ != nullptr) munmap(memory_, sizeof(RingMemory));
+}
+
+Result<std::optional<RingReader::Record>> RingReader::next() {
+  while (true) {
+    const std::uint64_t written = memory_->written.load(std::memory_order_acquire);
+    if (written == position_) return std::nullopt;
+    const std::uint64_t waiting = written - position_;
+    if (written < position_ || waiting > kRingBytes || waiting < sizeof(RecordHeader)) {
+      return failure(Error::kInvalid, "an audit ring's positions make no sense");
+    }
+    const std::size_t at = position_ % kRingBytes;
+    RecordHeader header;
+    std::memcpy(&header, memory_->bytes + at,
+                sizeof header);  // once: the writer may change it any time
+    const std::size_t whole = sizeof header + padded(header.size);
+    if (whole > waiting || whole > kRingBytes - at) {
+      return failure(Error::kInvalid, "a record of an audit ring is longer than what was written");
+    }
+    if (header.type == static_cast<std::uint32_t>(RecordType::kPadding)) {
+      position_ += whole;
+      continue;
+    }
+    if (header.size > kRecordMost
+        || (header.type != static_cast<std::uint32_t>(RecordType::kEntry)
+            && header.type != static_cast<std::uint32_t>(RecordType::kBody))) {
+      return failure(Error::kInvalid, "a record of an audit ring is of no known kind or too long");
+    }
+    Record record{static_cast<RecordType>(header.type),
+                  std::string(memory_->bytes + at + sizeof header, header.size)};
+    position_ += whole;
+    return record;
+  }
+}
+
+void RingReader::publish_durable() {
+  memory_->durable.store(position_, std::memory_order_seq_cst);
+  const std::uint64_t wanted = memory_->wanted.load(std::memory_order_seq_cst);
+  if (wanted != 0 && wanted <= position_) {
+    memory_->wanted.store(0, std::memory_order_relaxed);
+    signal(durable_fd_.get());
+  }
+}
+
+bool RingReader::prepare_to_sleep() {
+  memory_->sleeping.store(1, std::memory_order_seq_cst);
+  if (memory_->written.load(std::memory_order_seq_cst) == position_) return true;
+  memory_->sleeping.store(0, std::memory_order_relaxed);
+  return false;
+}
+
+void RingReader::woken() {
+  memory_->sleeping.store(0, std::memory_order_relaxed);
+  std::uint64_t count = 0;
+  [[maybe_unused]] const ssize_t got = ::read(wake_fd_.get(), &count, sizeof count);
+}
+
+}  // namespace gatehouse::ipc

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+// Ring: bodies and Entries from one gateway thread to the audit role through shared memory, one
+// writer and one reader. The memory is size-sealed; positions only grow. The reader treats
+// everything in it as hostile: a record's header is copied once and then checked, and nothing in
+// the ring decides how far it reads.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+#include "net/descriptor.h"
+
+namespace gatehouse::ipc {
+
+inline constexpr std::size_t kRingBytes = 32 * 1024 * 1024;  // a power of two
+inline constexpr std::size_t kRecordMost = 1024 * 1024 + 4096;
+
+enum class RecordType : std::uint32_t {
+  kPadding = 0,  // to the end of the memory
+  kEntry = 1,    // audit::Entry, encoded
+  kBody = 2,     // a piece of a body, as audit::BodyPiece
+};
+
+struct RingMemory;
+
+class RingWriter {
+ public:
+  [[nodiscard]] static Result<std::unique_ptr<RingWriter>> make();
+  ~RingWriter();
+
+  // Copies a record in; returns the position behind it, or nothing while there is no room. Never
+  // waits.
+  [[nodiscard]] std::optional<std::uint64_t> append(RecordType type,
+                                                    std::span<const std::string_view> parts);
+  // Everything before this position is on disk.
+  [[nodiscard]] std::uint64_t durable() const;
+  // Asks to be woken (by `durable_fd`) when `position` is durable. Returns false when it already
+  // is.
+  [[nodiscard]] bool want(std::uint64_t position);
+
+  [[nodiscard]] int memory_fd() const { return memory_fd_.get(); }
+  [[nodiscard]] int wake_fd() const { return wake_fd_.get(); }        // wakes the reader
+  [[nodiscard]] int durable_fd() const { return durable_fd_.get(); }  // wakes the writer
+  // Forgets that `durable_fd` was signalled.
+  void clear_signal() const;
+
+ private:
+  RingWriter() = default;
+  RingMemory* memory_ = nullptr;
+  std::uint64_t position_ = 0;
+  net::Descriptor memory_fd_;
+  net::Descriptor wake_fd_;
+  net::Descriptor durable_fd_;
+};
+
+class RingReader {
+ public:
+  // Takes over what the writer offered. Errors: kInvalid when it is not a sealed ring.
+  [[nodiscard]] static Result<std::unique_ptr<RingReader>> open(net::Descriptor memory,
+                                                                net::Descriptor wake,
+                                                                net::Descriptor durable);
+  ~RingReader();
+
+  struct Record {
+    RecordType type = RecordType::kPadding;
+    std::string bytes;
+  };
+  // The next record, copied out; nothing when there is none. Errors: kInvalid: the writer broke the
+  // rules, the ring is to be abandoned.
+  [[nodiscard]] Result<std::optional<Record>> next();
+  // Everything that `next` has given is on disk; frees its room and wakes a writer that wants to
+  // know.
+  void publish_durable();
+  // Says that the reader is about to sleep; false when a record has come meanwhile.
+  [[nodiscard]] bool prepare_to_sleep();
+  void woken();
+  [[nodiscard]] int wake_fd() const { return wake_fd_.get(); }
+
+ private:
+  RingReader() = default;
+  RingMemory* memory_ = nullptr;
+  std::uint64_t position_ = 0;
+  net::Descriptor wake_fd_;
+  net::Descriptor durable_fd_;
+};
+
+}  // namespace gatehouse::ipc
