@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""The corridor with real processes and a scripted client: what an agent sees, what the upstream sees, what is logged.
+"""The corridor with real processes and a scripted client.
+
+What an agent sees, what the upstream sees, what is logged.
 
 Everything is on loopback; the upstream is a server of this test, which keeps what it was sent.
 """
@@ -77,8 +79,8 @@ class Upstream(http.server.BaseHTTPRequestHandler):
         if self.path == "/mcp":
             request = json.loads(body)
             content = [{"type": "text", "text": "echoed"}]
-            return self.answer(200, json.dumps(
-                {"jsonrpc": "2.0", "id": request.get("id"), "result": {"content": content}}).encode())
+            reply = {"jsonrpc": "2.0", "id": request.get("id"), "result": {"content": content}}
+            return self.answer(200, json.dumps(reply).encode())
         return self.answer(200, b'{"ok":true}')
 
     do_GET = do_POST = do_PUT = do_DELETE = do_HEAD = handle_any
@@ -230,6 +232,11 @@ def bearer(service):
 CHAT = "http://openai.gatehouse/v1/chat/completions"
 
 
+def chat_bytes(body):
+    head = "POST %s HTTP/1.1\r\nhost: openai.gatehouse\r\ncontent-length: %d\r\n%s: %s\r\n\r\n"
+    return (head % ((CHAT, len(body)) + bearer("openai"))).encode() + body
+
+
 class Corridor(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
@@ -292,7 +299,8 @@ class Corridor(unittest.TestCase):
             status, _, body = request("GET", url, b"", [bearer("openai")])
             self.assertEqual(status, 403, body)
         basic = base64.b64encode(("x:" + HOUSE.placeholders["openai"]).encode()).decode()
-        status, _, _ = request("GET", "http://web.gatehouse/", b"", [("authorization", "Basic " + basic)])
+        header = ("authorization", "Basic " + basic)
+        status, _, _ = request("GET", "http://web.gatehouse/", b"", [header])
         self.assertEqual(status, 403)
         self.assertEqual(Upstream.seen, [])
 
@@ -303,7 +311,8 @@ class Corridor(unittest.TestCase):
 
     def test_interception_swaps_inside_tls_and_what_is_echoed_is_replaced(self):
         with connect() as sock:
-            sock.sendall(b"CONNECT secure.gatehouse:443 HTTP/1.1\r\nhost: secure.gatehouse:443\r\n\r\n")
+            sock.sendall(b"CONNECT secure.gatehouse:443 HTTP/1.1\r\n"
+                         b"host: secure.gatehouse:443\r\n\r\n")
             status, _, _ = read_response(sock.makefile("rb", buffering=0), head_only=True)
             self.assertEqual(status, 200)
             context = ssl.create_default_context(cafile=os.path.join(HOUSE.data, "ca.pem"))
@@ -330,17 +339,19 @@ class Corridor(unittest.TestCase):
         host = b"host: web.gatehouse\r\n"
         start = b"POST http://web.gatehouse/ HTTP/1.1\r\n"
         for what, data in {
-                "CL and TE": start + host + b"content-length: 5\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+                "CL and TE": start + host + b"content-length: 5\r\n"
+                b"transfer-encoding: chunked\r\n\r\n0\r\n\r\n",
                 "two CL": start + host + b"content-length: 5\r\ncontent-length: 6\r\n\r\nhello",
                 "bare LF": b"GET http://web.gatehouse/ HTTP/1.1\n" + host + b"\n",
                 "two Hosts": b"GET http://web.gatehouse/ HTTP/1.1\r\n" + host + host + b"\r\n",
-                "obs-fold": b"GET http://web.gatehouse/ HTTP/1.1\r\n" + host + b"a: b\r\n c\r\n\r\n",
-                "Host differs": b"GET http://web.gatehouse/ HTTP/1.1\r\nhost: evil.test\r\n\r\n",
+                "obs-fold": start + host + b"a: b\r\n c\r\n\r\n",
+                "Host differs": start + b"host: evil.test\r\n\r\n",
                 "NUL": b"GET http://web.gatehouse/\0.evil HTTP/1.1\r\n" + host + b"\r\n",
                 "dots": b"GET http://web.gatehouse/a/..%2f..%2fetc HTTP/1.1\r\n" + host
                 + b"connection: close\r\n\r\n",
                 "origin form": b"GET / HTTP/1.1\r\n" + host + b"\r\n",
-                "disguised address": b"GET http://2852039166/ HTTP/1.1\r\nhost: 2852039166\r\n\r\n",
+                "disguised address": b"GET http://2852039166/ HTTP/1.1\r\n"
+                b"host: 2852039166\r\n\r\n",
                 "huge head": b"GET http://web.gatehouse/ HTTP/1.1\r\n" + host + b"a: " + b"x" * 70000,
         }.items():
             answer = raw(data)
@@ -376,7 +387,8 @@ class Corridor(unittest.TestCase):
     def test_names_are_answered_only_where_a_rule_leads(self):
         def ask(name, kind=1):
             labels = b"".join(bytes([len(part)]) + part.encode() for part in name.split("."))
-            query = b"\x12\x34\x01\x00\x00\x01\0\0\0\0\0\0" + labels + b"\0" + bytes([0, kind, 0, 1])
+            head = b"\x12\x34\x01\x00\x00\x01\0\0\0\0\0\0"
+            query = head + labels + b"\0" + bytes([0, kind, 0, 1])
             with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
                 sock.settimeout(5)
                 sock.sendto(query, ("127.0.0.1", HOUSE.dns))
@@ -391,8 +403,7 @@ class Corridor(unittest.TestCase):
     def test_a_client_that_leaves_ends_the_upstream_too(self):
         with connect() as sock:
             body = chat("slowly", True)
-            sock.sendall(("POST %s HTTP/1.1\r\nhost: openai.gatehouse\r\ncontent-length: %d\r\n"
-                          "%s: %s\r\n\r\n" % ((CHAT, len(body)) + bearer("openai"))).encode() + body)
+            sock.sendall(chat_bytes(body))
             sock.recv(1000)
         for _ in range(300):
             if any(item[0] == "CUT" for item in Upstream.seen):
@@ -416,8 +427,7 @@ class ZKill(unittest.TestCase):
         sock = connect()
         self.addCleanup(sock.close)
         body = chat("slowly", True)
-        sock.sendall(("POST %s HTTP/1.1\r\nhost: openai.gatehouse\r\ncontent-length: %d\r\n"
-                      "%s: %s\r\n\r\n" % ((CHAT, len(body)) + bearer("openai"))).encode() + body)
+        sock.sendall(chat_bytes(body))
         stream = sock.makefile("rb")
         self.assertEqual(read_response(stream, head_only=True)[0], 200)
         for _ in range(6):
