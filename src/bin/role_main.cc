@@ -2,7 +2,10 @@
 #include "bin/role_main.h"
 
 #include <dirent.h>
+#include <unistd.h>
 
+#include <array>
+#include <cerrno>
 #include <charconv>
 #include <cstdio>
 #include <cstdlib>
@@ -61,10 +64,10 @@ RoleFlags begin_role(const char* name, int argc, char** argv) {
   return flags;
 }
 
-int live(ipc::Role& role, ipc::Confinement plan) {
-  const std::vector<int> open = open_descriptors();
-  plan.keep.insert(plan.keep.end(), open.begin(), open.end());
-  if (const Result<void> confined = ipc::confine(plan); !confined) {
+namespace {
+
+int live_confined(ipc::Role& role, const Result<void>& confined) {
+  if (!confined) {
     log_error("this role cannot be confined, so it does not start",
               {{"why", confined.error().message()}});
     return 70;
@@ -74,6 +77,26 @@ int live(ipc::Role& role, ipc::Confinement plan) {
     return 70;
   }
   return 0;
+}
+
+}  // namespace
+
+int live(ipc::Role& role, ipc::Confinement plan) {
+  const std::vector<int> open = open_descriptors();
+  plan.keep.insert(plan.keep.end(), open.begin(), open.end());
+  return live_confined(role, ipc::confine(plan));
+}
+
+int live_as_builder(ipc::Role& role) {
+  return live_confined(role, ipc::confine_builder(open_descriptors()));
+}
+
+Result<std::string> own_directory() {
+  std::array<char, 4096> path{};
+  const ssize_t size = readlink("/proc/self/exe", path.data(), path.size());
+  if (size <= 0) return failure_from_errno(errno, "finding this executable");
+  const std::string text(path.data(), static_cast<std::size_t>(size));
+  return text.substr(0, text.rfind('/'));
 }
 
 }  // namespace gatehouse::bin

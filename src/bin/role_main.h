@@ -26,4 +26,10 @@ struct RoleFlags {
 // role until the supervisor's line ends. Returns the exit status.
 [[nodiscard]] int live(ipc::Role& role, ipc::Confinement plan);
 
+// The same for the one role that builds sandboxes and keeps the privilege for it.
+[[nodiscard]] int live_as_builder(ipc::Role& role);
+
+// The directory that this executable lies in.
+[[nodiscard]] Result<std::string> own_directory();
+
 }  // namespace gatehouse::bin

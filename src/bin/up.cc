@@ -5,7 +5,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <array>
 #include <cerrno>
 
 #include "base/log.h"
@@ -50,14 +49,6 @@ Result<void> make_directory(const std::string& path, mode_t mode, std::uint32_t 
 }
 
 }  // namespace
-
-Result<std::string> own_directory() {
-  std::array<char, 4096> path{};
-  const ssize_t size = readlink("/proc/self/exe", path.data(), path.size());
-  if (size <= 0) return failure_from_errno(errno, "finding this executable");
-  const std::string text(path.data(), static_cast<std::size_t>(size));
-  return text.substr(0, text.rfind('/'));
-}
 
 Result<void> run_house(const House& house) {
   struct stat about{};

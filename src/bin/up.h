@@ -18,7 +18,4 @@ struct House {
 // Runs in the foreground until SIGINT or SIGTERM. Errors: kInvalid, kDenied with what to do.
 [[nodiscard]] Result<void> run_house(const House& house);
 
-// The directory that this executable lies in.
-[[nodiscard]] Result<std::string> own_directory();
-
 }  // namespace gatehouse::bin

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+// The sandboxd role: the cells. It has privilege to build sandboxes, and no network.
+#include <fstream>
+#include <sstream>
+
+#include "base/log.h"
+#include "bin/role_main.h"
+#include "sandbox/keeper.h"
+
+namespace gatehouse::bin {
+namespace {
+
+using net::Task;
+using Reply = std::pair<ipc::SandboxCreated, std::vector<net::Descriptor>>;
+
+Task<Result<Reply>> create(sandbox::Keeper* keeper, ipc::CreateSandbox request) {
+  auto created = CO_TRY(co_await keeper->create(std::move(request)));
+  co_return Reply(std::move(created.about), std::move(created.fds));
+}
+
+std::string read_all(const char* path) {
+  std::ostringstream text;
+  text << std::ifstream(path).rdbuf();
+  return text.str();
+}
+
+int run(int argc, char** argv) {
+  const RoleFlags flags = begin_role("sandboxd", argc, argv);
+  const auto executables = own_directory();
+  if (!executables) {
+    log_error("this executable's place", {{"why", executables.error().message()}});
+    return 70;
+  }
+  auto loop = net::make_real_loop();
+  ipc::Role role(*loop);
+  sandbox::HostPaths host{flags.data + "/volumes", read_all("/etc/ssl/certs/ca-certificates.crt")};
+  sandbox::Keeper keeper(role, std::move(host), *executables + "/gatehouse-warden",
+                         *executables + "/gatehouse-init");
+  net::Nursery tasks(*loop);
+  ipc::Permits control;
+  const ipc::Permits nothing;
+  control.on_with_fds<ipc::CreateSandbox>(
+      [&keeper](ipc::CreateSandbox request, std::vector<net::Descriptor>) {
+        return create(&keeper, std::move(request));
+      });
+  control.on<ipc::EndSandbox>([&keeper](ipc::EndSandbox request, std::vector<net::Descriptor>) {
+    return keeper.end(request.run);
+  });
+  role.serve("control", control);
+  role.serve("gateway", nothing);
+  role.serve("vault", nothing);
+  role.serve("audit", nothing);
+  role.on_peer("gateway", [&](ipc::Channel&) { tasks.spawn(keeper.offer_doors()); });
+  return live_as_builder(role);
+}
+
+}  // namespace
+}  // namespace gatehouse::bin
+
+int main(int argc, char** argv) { return gatehouse::bin::run(argc, argv); }

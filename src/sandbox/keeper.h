@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+// Keeper: sandboxd's core. For each sandbox a warden; for the gateway a Door and for the supervisor
+// the descriptors that stop it, both before the sandbox's first instruction.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "ipc/role.h"
+#include "ipc/sandbox.h"
+#include "sandbox/plan.h"
+
+namespace gatehouse::sandbox {
+
+class Keeper {
+ public:
+  // `warden` and `init` are the executables' paths.
+  Keeper(ipc::Role& role, HostPaths host, std::string warden, std::string init);
+  ~Keeper();
+
+  struct Created {
+    ipc::SandboxCreated about;
+    std::vector<net::Descriptor> fds;  // as ipc::SandboxCreated says
+  };
+  [[nodiscard]] net::Task<Result<Created>> create(ipc::CreateSandbox request);
+  [[nodiscard]] net::Task<Result<ipc::Done>> end(RunId run);
+  // A gateway that has come (again) gets every Door.
+  [[nodiscard]] net::Task<void> offer_doors();
+
+ private:
+  struct Sandbox;
+  net::Task<void> watch(RunId run);
+  net::Task<Result<void>> open_door(const Sandbox& sandbox);
+
+  ipc::Role& role_;
+  HostPaths host_;
+  std::string warden_;
+  std::string init_;
+  std::map<RunId, std::unique_ptr<Sandbox>> sandboxes_;
+  net::Nursery tasks_;
+};
+
+}  // namespace gatehouse::sandbox

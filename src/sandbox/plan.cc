@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sandbox/plan.h"
+
+#include <fmt/format.h>
+
+#include "base/encoding.h"
+
+namespace gatehouse::sandbox {
+namespace {
+
+constexpr std::uint32_t kHostUids = 60'000;
+constexpr std::size_t kArgumentsMost = 1024;
+
+bool is_inside(std::string_view path) {
+  if (path.empty() || path.front() == '/' || path.contains('\0')) return false;
+  while (!path.empty()) {
+    const std::size_t end = std::min(path.find('/'), path.size());
+    const std::string_view part = path.substr(0, end);
+    if (part.empty() || part == "." || part == "..") return false;
+    path.remove_prefix(std::min(end + 1, path.size()));
+  }
+  return true;
+}
+
+std::vector<std::string> base_environment() {
+  const std::string proxy = fmt::format("http://127.0.0.1:{}", kProxyPort);
+  const std::string bundle(kBundle);
+  return {
+      "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+      fmt::format("HOME={}", kHome),
+      "USER=agent",
+      "LOGNAME=agent",
+      "SHELL=/bin/bash",
+      "LANG=C.UTF-8",
+      "TMPDIR=/tmp",
+      "http_proxy=" + proxy,
+      "https_proxy=" + proxy,
+      "HTTP_PROXY=" + proxy,
+      "HTTPS_PROXY=" + proxy,
+      "no_proxy=127.0.0.1,localhost,::1",
+      "NO_PROXY=127.0.0.1,localhost,::1",
+      "NODE_USE_ENV_PROXY=1",
+      // Most of these replace the store, so that the bundle holds the host's anchors too.
+      "SSL_CERT_FILE=" + bundle,
+      "CURL_CA_BUNDLE=" + bundle,
+      "REQUESTS_CA_BUNDLE=" + bundle,
+      "NODE_EXTRA_CA_CERTS=" + bundle,
+      "GIT_SSL_CAINFO=" + bundle,
+      "PIP_CERT=" + bundle,
+      "AWS_CA_BUNDLE=" + bundle,
+      "CARGO_HTTP_CAINFO=" + bundle,
+  };
+}
+
+}  // namespace
+
+Result<std::string> filled(std::string_view value,
+                           const std::vector<ipc::Placeholder>& placeholders) {
+  constexpr std::string_view kOpen = "{{placeholder:";
+  std::string out;
+  while (true) {
+    const std::size_t at = value.find(kOpen);
+    if (at == std::string_view::npos) return out.append(value);
+    const std::size_t end = value.find("}}", at);
+    if (end == std::string_view::npos)
+      return failure(Error::kInvalid, "a {{placeholder: without its }}");
+    const std::string_view service = value.substr(at + kOpen.size(), end - at - kOpen.size());
+    const ipc::Placeholder* found = nullptr;
+    for (const ipc::Placeholder& item : placeholders) {
+      if (item.service == service) found = &item;
+    }
+    if (found == nullptr) {
+      return failure(Error::kInvalid, fmt::format("this run has no credential at service \"{}\"; "
+                                                  "`gatehouse connect {}` makes one",
+                                                  printable(service), printable(service)));
+    }
+    out.append(value.substr(0, at)).append(found->text);
+    value.remove_prefix(end + 2);
+  }
+}
+
+std::string volume_name(std::string_view tenant, std::string_view agent, std::string_view user) {
+  return percent_encoded(tenant) + "+" + percent_encoded(agent) + "+" + percent_encoded(user);
+}
+
+std::uint32_t host_uid_of(std::string_view volume) {
+  std::uint32_t hash = 2166136261U;  // FNV-1a
+  for (const char c : volume) hash = (hash ^ static_cast<std::uint8_t>(c)) * 16777619U;
+  return kFirstHostUid + hash % kHostUids;
+}
+
+Result<Plan> make_plan(const ipc::CreateSandbox& request, const HostPaths& host) {
+  if (request.argv.empty() || request.argv.size() > kArgumentsMost) {
+    return failure(Error::kInvalid, "a run needs a command: gatehouse run ... -- CMD [ARG ...]");
+  }
+  Plan plan;
+  plan.run = request.run;
+  plan.argv = request.argv;
+  plan.environment = base_environment();
+  for (const std::string& item : request.environment) {
+    const std::size_t equals = item.find('=');
+    if (equals == std::string::npos || equals == 0 || item.contains('\0')) {
+      return failure(Error::kInvalid, "an environment entry is not NAME=value: " + printable(item));
+    }
+    plan.environment.push_back(TRY(filled(item, request.placeholders)));
+  }
+  const std::string volume = volume_name(request.run.tenant, request.run.agent, request.run.user);
+  plan.volume = host.volumes + "/" + volume;
+  plan.host_uid = host_uid_of(volume);
+  plan.working_directory =
+      request.working_directory.empty() ? std::string(kHome) : request.working_directory;
+  for (const ipc::ReadOnlyPath& tool : request.toolbox) {
+    if (!tool.source.starts_with('/') || !tool.target.starts_with('/')
+        || !is_inside(std::string_view(tool.target).substr(1))) {
+      return failure(Error::kInvalid, "a toolbox path is not absolute: " + printable(tool.target));
+    }
+  }
+  plan.toolbox = request.toolbox;
+  for (const std::string& file : request.read_only_files) {
+    if (!is_inside(file)) {
+      return failure(Error::kInvalid,
+                     "a read-only file is not a path below the home volume: " + printable(file));
+    }
+  }
+  plan.read_only_files = request.read_only_files;
+  plan.ca_bundle_pem = host.ca_bundle_pem + "\n" + request.ca_certificate_pem;
+  if (request.memory_most_bytes != 0) plan.memory_most_bytes = request.memory_most_bytes;
+  if (request.pids_most != 0) plan.pids_most = request.pids_most;
+  plan.pty = request.pty;
+  plan.rows = request.rows;
+  plan.columns = request.columns;
+  if (plan.pty) plan.environment.push_back("TERM=xterm-256color");
+  return plan;
+}
+
+}  // namespace gatehouse::sandbox

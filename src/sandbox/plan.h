@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+// Plan: everything about one sandbox as a value, decided before anything is done. Pure.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "ipc/sandbox.h"
+
+namespace gatehouse::sandbox {
+
+inline constexpr std::uint32_t kUidInside = 1000;
+inline constexpr std::uint32_t kFirstHostUid = 1'000'000;  // far above people's and subuid's ranges
+inline constexpr std::uint16_t kProxyPort = 3128;
+inline constexpr std::string_view kHome = "/home/agent";
+inline constexpr std::string_view kBundle = "/etc/ssl/certs/ca-certificates.crt";
+inline constexpr std::uint64_t kMemoryDefault = 4ULL << 30;
+inline constexpr std::uint32_t kPidsDefault = 1024;
+
+struct Plan {
+  ipc::RunSpec run;
+  std::uint32_t host_uid = kFirstHostUid;  // what uid 1000 inside is outside; never 0
+  std::vector<std::string> argv;
+  std::vector<std::string> environment;  // whole: nothing is inherited
+  std::string working_directory;
+  std::string volume;  // the home volume's directory on the host
+  std::vector<ipc::ReadOnlyPath> toolbox;
+  std::vector<std::string> read_only_files;  // relative to the home volume
+  std::string ca_bundle_pem;                 // the host's anchors and the tenant's CA
+  std::uint64_t memory_most_bytes = kMemoryDefault;
+  std::uint32_t pids_most = kPidsDefault;
+  bool pty = false;
+  std::uint16_t rows = 24;
+  std::uint16_t columns = 80;
+  template <class F>
+  void fields(F& f) {
+    f(run, host_uid, argv, environment, working_directory, volume, toolbox, read_only_files,
+      ca_bundle_pem, memory_most_bytes, pids_most, pty, rows, columns);
+  }
+};
+
+// What the host gives to a plan.
+struct HostPaths {
+  std::string volumes;        // the root of all volumes
+  std::string ca_bundle_pem;  // the host's own trust anchors
+};
+
+// Errors: kInvalid, with what is wrong in the request.
+[[nodiscard]] Result<Plan> make_plan(const ipc::CreateSandbox& request, const HostPaths& host);
+
+// `{{placeholder:SERVICE}}` in an environment value. Errors: kInvalid when this Run has none for
+// that service.
+[[nodiscard]] Result<std::string> filled(std::string_view value,
+                                         const std::vector<ipc::Placeholder>& placeholders);
+
+// A directory name that is one for each triple and safe whatever its parts hold.
+[[nodiscard]] std::string volume_name(std::string_view tenant, std::string_view agent,
+                                      std::string_view user);
+// The host uid that owns a user's volumes, the same at every start. Two users may share one by
+// chance; what keeps them apart is that a sandbox sees its own volume only.
+[[nodiscard]] std::uint32_t host_uid_of(std::string_view volume);
+
+}  // namespace gatehouse::sandbox
