@@ -76,17 +76,16 @@ using Failure = std::unexpected<Error>;
 
 // The value of an expression that yields Result<T>, or return its error from this function (TRY) or
 // coroutine (CO_TRY). They work as expressions: `auto n = TRY(parse(text));`.
-#define TRY(expression)                                                            \
-  ({                                                                               \
-    auto&& try_result_ = (expression);                                             \
-    if (!try_result_) return ::gatehouse::Failure(std::move(try_result_).error()); \
-    ::gatehouse::detail::take(std::forward<decltype(try_result_)>(try_result_));   \
-  })
-#define CO_TRY(expression)                                                            \
-  ({                                                                                  \
-    auto&& try_result_ = (expression);                                                \
-    if (!try_result_) co_return ::gatehouse::Failure(std::move(try_result_).error()); \
-    ::gatehouse::detail::take(std::forward<decltype(try_result_)>(try_result_));      \
+#define TRY(expression) GATEHOUSE_TRY(expression, return, GATEHOUSE_JOIN(try_, __COUNTER__))
+#define CO_TRY(expression) GATEHOUSE_TRY(expression, co_return, GATEHOUSE_JOIN(try_, __COUNTER__))
+
+#define GATEHOUSE_JOIN_(a, b) a##b
+#define GATEHOUSE_JOIN(a, b) GATEHOUSE_JOIN_(a, b)
+#define GATEHOUSE_TRY(expression, leave, name)                      \
+  ({                                                                \
+    auto&& name = (expression);                                     \
+    if (!name) leave ::gatehouse::Failure(std::move(name).error()); \
+    ::gatehouse::detail::take(std::forward<decltype(name)>(name));  \
   })
 
 namespace gatehouse::detail {

@@ -81,6 +81,23 @@ Task<Result<ipc::BodyPiece>> read_body(audit::Service* service, ipc::ReadBody re
   co_return piece;
 }
 
+struct Rings {
+  audit::Service* service;
+  net::RealLoop* loop;
+  net::Nursery* tasks;
+  net::Event* woken;
+};
+
+Task<Result<ipc::Done>> take_ring(Rings rings, std::vector<net::Descriptor> fds) {
+  if (fds.size() != 3) co_return failure(Error::kInvalid, "a ring comes with three descriptors");
+  auto ring =
+      CO_TRY(ipc::RingReader::open(std::move(fds[0]), std::move(fds[1]), std::move(fds[2])));
+  rings.tasks->spawn(watch_ring(rings.loop, ring->wake_fd(), rings.woken));
+  rings.service->add_ring(std::move(ring));
+  rings.woken->set();
+  co_return ipc::Done{};
+}
+
 int run(int argc, char** argv) {
   const RoleFlags flags = begin_role("audit", argc, argv);
   const std::string directory = flags.data + "/audit";
@@ -116,17 +133,7 @@ int run(int argc, char** argv) {
     return read_body(&service, std::move(request));
   });
   gateway.on<ipc::OfferRing>([&](ipc::OfferRing, std::vector<net::Descriptor> fds) {
-    return [](this auto, audit::Service* to, net::RealLoop* on, net::Nursery* nursery,
-              net::Event* event, std::vector<net::Descriptor> given) -> Task<Result<ipc::Done>> {
-      if (given.size() != 3)
-        co_return failure(Error::kInvalid, "a ring comes with three descriptors");
-      auto ring = CO_TRY(
-          ipc::RingReader::open(std::move(given[0]), std::move(given[1]), std::move(given[2])));
-      nursery->spawn(watch_ring(on, ring->wake_fd(), event));
-      to->add_ring(std::move(ring));
-      event->set();
-      co_return ipc::Done{};
-    }(&service, loop.get(), &tasks, &woken, std::move(fds));
+    return take_ring({&service, loop.get(), &tasks, &woken}, std::move(fds));
   });
   role.serve("gateway", gateway);
   role.serve("control", control);

@@ -54,6 +54,10 @@ RoleFlags begin_role(const char* name, int argc, char** argv) {
                  name);
     std::exit(64);
   }
+  if (const Result<void> dropped = ipc::drop_root(flags.uid); !dropped) {
+    log_error("this role cannot have a uid of its own", {{"why", dropped.error().message()}});
+    std::exit(70);
+  }
   return flags;
 }
 

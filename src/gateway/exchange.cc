@@ -27,9 +27,18 @@ Caller caller_of(const Interpreted& what) {
   return caller;
 }
 
+// How a caller wants its errors, known before its request is understood.
+ipc::ServiceKind dialect_of(const Gate& gate, const Door& door, const Decoded& request) {
+  const ipc::ServiceSpec* service =
+      gate.rulebook ? gate.rulebook->service_at(door.run.tenant, request.host.text(), request.port)
+                    : nullptr;
+  return service == nullptr ? ipc::ServiceKind::kHttp : service->kind;
+}
+
 // The phases up to the Lease; each that refuses leaves in `caller` how to say so.
 Task<Result<Leased>> prepare(Gate& gate, Door& door, Client& client, Decoded request,
                              Caller& caller) {
+  caller.dialect = dialect_of(gate, door, request);
   Identified who = CO_TRY(identify(gate, door, client, std::move(request)));
   Interpreted what = CO_TRY(co_await interpret(std::move(who)));
   caller = caller_of(what);

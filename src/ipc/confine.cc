@@ -69,8 +69,13 @@ Result<void> drop_capabilities() {
   return {};
 }
 
-Result<void> become(std::uint32_t uid) {
+}  // namespace
+
+Result<void> drop_root(std::uint32_t uid) {
   if (geteuid() != 0 || uid == 0) return {};
+  for (int capability = 0; capability <= CAP_LAST_CAP; ++capability) {
+    prctl(PR_CAPBSET_DROP, capability);  // `confine` makes sure: none is left to be had
+  }
   if (setgroups(0, nullptr) != 0 || setresgid(uid, uid, uid) != 0
       || setresuid(uid, uid, uid) != 0) {
     return missing("the role's own uid", "Start as root, or without root in single-user mode.");
@@ -78,6 +83,8 @@ Result<void> become(std::uint32_t uid) {
   if (setuid(0) == 0) return failure(Error::kInternal, "root came back after it was given up");
   return {};
 }
+
+namespace {
 
 constexpr std::uint64_t kReadFile = LANDLOCK_ACCESS_FS_READ_FILE;
 constexpr std::uint64_t kRead = kReadFile | LANDLOCK_ACCESS_FS_READ_DIR;
@@ -277,12 +284,7 @@ Result<void> seccomp(const Confinement& plan) {
 
 Result<void> confine(const Confinement& plan) {
   TRY(close_others(plan.keep));
-  if (geteuid() == 0) {
-    for (int capability = 0; capability <= CAP_LAST_CAP; ++capability) {
-      prctl(PR_CAPBSET_DROP, capability);  // checked below: none is left to be had
-    }
-  }
-  TRY(become(plan.uid));
+  TRY(drop_root(plan.uid));
   TRY(hide());  // after the uid: a change of uid resets it
   TRY(die_with_parent());
   if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return missing("no_new_privs", "");

@@ -25,6 +25,10 @@ struct Confinement {
   bool threads = true;
 };
 
+// The role's own uid, groups dropped, for good; nothing when this is not root or `uid` is 0. A role
+// does it before it opens anything, so that what it makes is its own. Errors: kUnsupported.
+[[nodiscard]] Result<void> drop_root(std::uint32_t uid);
+
 // Errors: kUnsupported names the layer and what to change.
 [[nodiscard]] Result<void> confine(const Confinement& plan);
 

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+// The courier role: the vault's network half.
+#include "base/log.h"
+#include "bin/role_main.h"
+#include "courier/courier.h"
+
+int main(int argc, char** argv) {
+  using namespace gatehouse;
+  const bin::RoleFlags flags = bin::begin_role("courier", argc, argv);
+  auto loop = net::make_real_loop();
+  auto resolver = net::Resolver::make(*loop);
+  if (!resolver) {
+    log_error("the resolver", {{"why", resolver.error().message()}});
+    return 70;
+  }
+  ipc::Role role(*loop);
+  courier::Courier courier(*loop, **resolver);
+  ipc::Permits vault;
+  ipc::Permits control;
+  vault.on<ipc::Post>([&courier](ipc::Post request, std::vector<net::Descriptor>) {
+    return courier.post(std::move(request));
+  });
+  control.on<ipc::PublishEndpoints>(
+      [&courier](ipc::PublishEndpoints request, std::vector<net::Descriptor>) {
+        return courier.publish(std::move(request));
+      });
+  role.serve("vault", vault);
+  role.serve("control", control);
+  ipc::Confinement plan;
+  plan.uid = flags.uid;
+  plan.network = ipc::Network::kOutbound;
+  plan.readable = {"/etc/resolv.conf", "/etc/hosts",   "/etc/nsswitch.conf",
+                   "/etc/ssl",         "/usr/lib/ssl", "/usr/share/ca-certificates"};
+  return bin::live(role, std::move(plan));
+}

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+// The vault role: the keys. It has no network at all.
+#include "audit/entry.h"
+#include "base/log.h"
+#include "bin/role_main.h"
+#include "ipc/any_audit.h"
+#include "vault/service.h"
+
+namespace gatehouse::bin {
+namespace {
+
+using net::Task;
+
+constexpr Nanos kRecordMost = std::chrono::seconds(2);
+
+class RolePorts : public vault::Ports {
+ public:
+  explicit RolePorts(ipc::Role& role) : role_(role) {}
+
+  Task<Result<void>> record(vault::Use use) override {
+    audit::Entry entry;
+    entry.kind = audit::Kind::kVaultUse;
+    entry.wall_ns = role_.loop().wall().unix_nanos();
+    entry.monotonic_ns = role_.loop().now().since_boot().count();
+    entry.role = "vault";
+    entry.tenant = use.tenant;
+    entry.run = use.run;
+    entry.trace = use.trace;
+    entry.exchange = use.exchange;
+    entry.add("use", use.what);
+    entry.add("user", use.user);
+    if (!use.service.empty()) entry.add("service", use.service);
+    entry.add("host", use.host);
+    if (!use.method.empty()) entry.add("method", use.method);
+    if (!use.path.empty()) entry.add("path", use.path);
+    if (use.lease != ipc::no_lease()) entry.add("lease", use.lease.text());
+    if (!use.fingerprint.empty()) entry.add("fingerprint", use.fingerprint);
+    const std::string bytes = CO_TRY(audit::encode(entry));
+    const auto appended =
+        co_await role_.call("audit", ipc::Append{bytes}, role_.loop().in(kRecordMost));
+    if (!appended) {
+      co_return failure(
+          Error::kAuditUnavailable,
+          "the audit log is away, so no credential is given: " + appended.error().message());
+    }
+    co_return Result<void>();
+  }
+  Task<Result<ipc::Posted>> post(ipc::Post request, Deadline deadline) override {
+    auto posted = co_await role_.call("courier", std::move(request), deadline);
+    // A courier that is away took nothing.
+    if (!posted && posted.error() == Error::kUnavailable) {
+      co_return failure(Error::kUnreachable, posted.error().message());
+    }
+    co_return posted;
+  }
+
+ private:
+  ipc::Role& role_;
+};
+
+int run(int argc, char** argv) {
+  const RoleFlags flags = begin_role("vault", argc, argv);
+  const std::string directory = flags.data + "/vault";
+  auto key = vault::load_or_make_key(directory + "/root.key");
+  if (!key) {
+    log_error("the vault's key", {{"why", key.error().message()}});
+    return 78;
+  }
+  const vault::Sealer sealer(std::move(*key));
+  auto files = net::open_file_system(directory);
+  if (!files) {
+    log_error("the vault's directory", {{"why", files.error().message()}});
+    return 78;
+  }
+  auto store = vault::Store::open(**files, sealer);
+  if (!store) {
+    log_error("the vault's store", {{"why", store.error().message()}});
+    return 78;
+  }
+  auto loop = net::make_real_loop();
+  ipc::Role role(*loop);
+  RolePorts ports(role);
+  vault::Service service(*loop, **store, sealer, ports);
+  if (const Result<void> opened = service.open_inbox(); !opened) {
+    log_error("the vault's inbox key", {{"why", opened.error().message()}});
+    return 78;
+  }
+  ipc::Permits gateway;
+  ipc::Permits control;
+  vault::permit_gateway(gateway, service);
+  vault::permit_control(control, service);
+  role.serve("gateway", gateway);
+  role.serve("control", control);
+  ipc::Confinement plan;
+  plan.uid = flags.uid;
+  plan.writable = {directory};
+  return live(role, std::move(plan));
+}
+
+}  // namespace
+}  // namespace gatehouse::bin
+
+int main(int argc, char** argv) { return gatehouse::bin::run(argc, argv); }

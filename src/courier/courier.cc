@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "courier/courier.h"
+
+#include <fmt/format.h>
+
+#include <array>
+
+#include "base/encoding.h"
+#include "wire/http1.h"
+
+namespace gatehouse::courier {
+namespace {
+
+using net::Task;
+
+constexpr Nanos kPostMost = std::chrono::seconds(18);  // below the vault's own patience
+constexpr std::size_t kAnswerMost = 48 * 1024;
+
+bool may_dial(const net::Endpoint& at, bool allow_private) {
+  const auto address = wire::IpAddress::parse(at.host);
+  if (!address) return false;
+  switch (wire::address_class(*address)) {
+    case wire::AddressClass::kPublic:
+      return true;
+    case wire::AddressClass::kLoopback:
+    case wire::AddressClass::kPrivate:
+    case wire::AddressClass::kCgnat:
+      return allow_private;
+    default:
+      return false;
+  }
+}
+
+bool is_loopback(const wire::Host& host) {
+  return host.ip() ? wire::address_class(*host.ip()) == wire::AddressClass::kLoopback
+                   : host.text() == "localhost";
+}
+
+// The request with its secrets, in one buffer that is wiped when it goes.
+class Request {
+ public:
+  ~Request() { wipe({text_.data(), text_.capacity()}); }
+  Request() = default;
+  Request(const Request&) = delete;
+  Request& operator=(const Request&) = delete;
+
+  Result<void> fill(const wire::Url& url, const ipc::Post& post) {
+    text_.reserve(4096 + post.form.size() + post.authorization.size());
+    wire::RequestHead head;
+    head.method = "POST";
+    head.target = url.path_and_query;
+    const bool usual = url.port == wire::default_port(url.scheme);
+    head.headers.add("host",
+                     usual ? url.host.text() : fmt::format("{}:{}", url.host.text(), url.port));
+    head.headers.add("content-type", "application/x-www-form-urlencoded");
+    head.headers.add("accept", "application/json");
+    head.headers.add("content-length", std::to_string(post.form.size()));
+    head.headers.add("connection", "close");
+    if (!post.traceparent.empty()) head.headers.add("traceparent", post.traceparent);
+    TRY(wire::append_request_head(text_, head));
+    if (!post.authorization.empty()) {
+      const std::string_view value = post.authorization.open(Purpose::kInject);
+      if (!wire::all_are(wire::kValueChar, value)) {
+        return failure(Error::kInvalid, "an authorization that no header may hold");
+      }
+      text_.resize(text_.size() - 2);
+      text_ += "authorization: ";
+      text_ += value;
+      text_ += "\r\n\r\n";
+    }
+    text_ += post.form.open(Purpose::kTransport);
+    return {};
+  }
+  [[nodiscard]] const std::string& text() const { return text_; }
+
+ private:
+  std::string text_;
+};
+
+// An answer on its way in; wiped when it goes.
+struct Answer {
+  std::string body;
+  ~Answer() { wipe({body.data(), body.capacity()}); }
+};
+
+Task<Result<ipc::Posted>> read_answer(net::Stream* stream, Deadline deadline) {
+  const auto broken = [](std::string_view why) {
+    return failure(Error::kUpstream, fmt::format("the authorization server's answer: {}", why));
+  };
+  std::array<char, 8192> buffer;
+  std::string waiting;
+  wire::ResponseParser parser;
+  while (!parser.done()) {
+    const std::size_t got = CO_TRY(co_await stream->read(buffer, deadline));
+    if (got == 0) co_return broken("none came");
+    waiting.append(buffer.data(), got);
+    const auto progress = parser.feed(waiting);
+    if (!progress) co_return broken(progress.error().message());
+    waiting.erase(0, progress->consumed);
+  }
+  const wire::ResponseHead head = parser.take();
+  const wire::BodyFraming framing = CO_TRY(wire::response_framing(head, "POST"));
+  wire::BodyReader reader(framing);
+  Answer answer;
+  answer.body.reserve(kAnswerMost);
+  while (!reader.done()) {
+    while (!waiting.empty() && !reader.done()) {
+      const auto piece = reader.feed(waiting);
+      if (!piece) co_return broken(piece.error().message());
+      if (answer.body.size() + piece->payload.size() > kAnswerMost)
+        co_return broken("it is too long");
+      answer.body += piece->payload;
+      waiting.erase(0, piece->consumed);
+    }
+    if (reader.done()) break;
+    const Result<std::size_t> got = co_await stream->read(buffer, deadline);
+    if (!got || *got == 0) {
+      CO_TRY(reader.finish());
+      break;
+    }
+    waiting.append(buffer.data(), *got);
+  }
+  wipe(buffer);
+  wipe({waiting.data(), waiting.capacity()});
+  co_return ipc::Posted{head.status, Secret(answer.body), 0, 0};
+}
+
+}  // namespace
+
+Task<Result<ipc::Done>> Courier::publish(ipc::PublishEndpoints request) {
+  std::map<std::string, ipc::RegisteredEndpoint> fresh;
+  for (ipc::RegisteredEndpoint& endpoint : request.endpoints) {
+    const wire::Url url = CO_TRY(wire::Url::parse(endpoint.url));
+    if (url.scheme == wire::Scheme::kHttp && !(endpoint.allow_private && is_loopback(url.host))) {
+      co_return failure(Error::kInvalid,
+                        fmt::format("{} is not https; credentials go in the clear to "
+                                    "loopback only",
+                                    printable(endpoint.url)));
+    }
+    const std::string key = endpoint.url;
+    fresh.emplace(key, std::move(endpoint));
+  }
+  endpoints_ = std::move(fresh);
+  co_return ipc::Done{};
+}
+
+Task<Result<std::unique_ptr<net::Stream>>> Courier::dial(const ipc::RegisteredEndpoint& endpoint,
+                                                         Deadline deadline) {
+  const wire::Url url = CO_TRY(wire::Url::parse(endpoint.url));
+  const std::string name = url.host.ip() ? url.host.ip()->text() : url.host.text();
+  const auto addresses = CO_TRY(co_await resolver_.resolve(name, url.port, deadline));
+  for (const net::Endpoint& address : addresses) {
+    if (!may_dial(address, endpoint.allow_private)) {
+      co_return failure(Error::kDenied,
+                        fmt::format("{} is at {}, where no authorization server may be; "
+                                    "allow_private permits it",
+                                    name, address.host));
+    }
+  }
+  Error last(Error::kUnreachable, name + " has no address");
+  for (const net::Endpoint& address : addresses) {
+    auto socket = co_await loop_.connect(address, deadline);
+    if (!socket) {
+      last = Error(Error::kUnreachable, socket.error().message());
+      continue;
+    }
+    if (url.scheme == wire::Scheme::kHttp) co_return std::move(*socket);
+    const auto tls = CO_TRY(net::TlsClient::make({.extra_ca_pem = endpoint.ca_pem}));
+    auto stream = co_await tls->connect(loop_, std::move(*socket), name, deadline);
+    if (!stream) co_return failure(Error::kUnreachable, stream.error().message());
+    co_return std::move(*stream);
+  }
+  co_return Failure(std::move(last));
+}
+
+Task<Result<ipc::Posted>> Courier::post(ipc::Post request) {
+  const auto found = endpoints_.find(request.url);
+  if (found == endpoints_.end()) {
+    co_return failure(Error::kDenied, "the courier goes to registered endpoints only");
+  }
+  const ipc::RegisteredEndpoint endpoint = found->second;
+  const Deadline deadline = loop_.in(kPostMost);
+  Request text;
+  CO_TRY(text.fill(CO_TRY(wire::Url::parse(endpoint.url)), request));
+  const auto stream = CO_TRY(co_await dial(endpoint, deadline));
+  CO_TRY(co_await stream->write(text.text(), deadline));
+  co_return co_await read_answer(stream.get(), deadline);
+}
+
+}  // namespace gatehouse::courier

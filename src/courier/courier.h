@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+// The vault's network half: one POST of a form to one registered endpoint, one answer. It keeps
+// nothing.
+#pragma once
+
+#include <map>
+#include <string>
+
+#include "ipc/channel.h"
+#include "ipc/vault_courier.h"
+#include "net/resolve.h"
+#include "net/tls.h"
+
+namespace gatehouse::courier {
+
+class Courier {
+ public:
+  Courier(net::RealLoop& loop, net::Resolver& resolver) : loop_(loop), resolver_(resolver) {}
+
+  [[nodiscard]] net::Task<Result<ipc::Done>> publish(ipc::PublishEndpoints request);
+  // Never follows a redirect. Errors: kDenied (not registered, or at an address that it may not be
+  // at), kUnreachable (surely not sent), kUpstream or kTimeout (may have been acted on).
+  [[nodiscard]] net::Task<Result<ipc::Posted>> post(ipc::Post request);
+
+ private:
+  net::Task<Result<std::unique_ptr<net::Stream>>> dial(const ipc::RegisteredEndpoint& endpoint,
+                                                       Deadline deadline);
+
+  net::RealLoop& loop_;
+  net::Resolver& resolver_;
+  std::map<std::string, ipc::RegisteredEndpoint> endpoints_;  // by URL
+};
+
+}  // namespace gatehouse::courier

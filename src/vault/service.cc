@@ -1,0 +1,521 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vault/service.h"
+
+#include <fmt/format.h>
+#include <sodium.h>
+
+#include <algorithm>
+
+#include "base/encoding.h"
+#include "base/log.h"
+#include "base/random.h"
+
+namespace gatehouse::vault {
+namespace {
+
+using net::Task;
+
+constexpr double kLeasesPerSecond = 500;  // per Run
+constexpr double kLeasesBurst = 2000;
+constexpr std::size_t kLeasesMost = 100'000;
+constexpr std::size_t kPendingMost = 1000;
+constexpr Nanos kPendingFor = std::chrono::minutes(10);
+constexpr Nanos kCourierMost = std::chrono::seconds(20);
+constexpr Nanos kRefreshMost = std::chrono::seconds(24);
+constexpr std::string_view kInboxName = "inbox-key";
+constexpr std::string_view kAuthorityName = "interception-ca";
+
+std::string random_text(std::size_t bytes) {
+  std::string raw(bytes, '\0');
+  fill_random({reinterpret_cast<std::uint8_t*>(raw.data()), raw.size()});
+  return to_base64url(raw);
+}
+
+// A token is renewed five seconds before it ends; what runs out on the way comes back as 401 and is
+// forced.
+bool is_due(const AccessToken& token, std::int64_t now_ms) {
+  if (token.value.empty()) return true;
+  if (token.expires_unix_ms == 0) return false;
+  const std::int64_t left = token.expires_unix_ms - now_ms;
+  return left < 5'000;
+}
+
+RecordKey connection_key(const std::string& tenant, const std::string& user,
+                         const ipc::PublishService& service) {
+  return {tenant, user, service.name, service.kind};
+}
+
+}  // namespace
+
+Service::Service(net::Loop& loop, Store& store, const Sealer& sealer, Ports& ports)
+    : loop_(loop), store_(store), sealer_(sealer), ports_(ports) {}
+
+Result<void> Service::open_inbox() {
+  const RecordKey key{"", "", std::string(kInboxName), ipc::CredentialKind::kStatic};
+  Result<Secret> stored = store_.get(key);
+  if (!stored && stored.error() == Error::kNotFound) {
+    stored = Secret::random(crypto_box_SECRETKEYBYTES);
+    TRY(store_.put(key, *stored, loop_.wall().unix_millis()));
+  }
+  if (!stored) return Failure(stored.error());
+  private_key_ = std::move(*stored);
+  public_key_.resize(crypto_box_PUBLICKEYBYTES);
+  crypto_scalarmult_base(reinterpret_cast<unsigned char*>(public_key_.data()),
+                         bytes_of(private_key_.open(Purpose::kDerive)).data());
+  return {};
+}
+
+Result<Secret> Service::unseal(std::string_view sealed) const {
+  if (sealed.size() < crypto_box_SEALBYTES || sealed.size() > 32 * 1024) {
+    return failure(Error::kInvalid, "a sealed value of an impossible size");
+  }
+  std::string plain(sealed.size() - crypto_box_SEALBYTES + 1, '\0');
+  const int opened = crypto_box_seal_open(
+      reinterpret_cast<unsigned char*>(plain.data()), bytes_of(sealed).data(), sealed.size(),
+      bytes_of(public_key_).data(), bytes_of(private_key_.open(Purpose::kDerive)).data());
+  if (opened != 0) {
+    return failure(Error::kInvalid,
+                   "a value that is not sealed to this vault's key; ask for the key again");
+  }
+  plain.pop_back();
+  Secret value(plain);
+  wipe({plain.data(), plain.capacity()});
+  return value;
+}
+
+// --- the gateway
+
+Result<Service::LiveRun*> Service::live_run(const RunId& run) {
+  const auto found = runs_.find(run);
+  if (found == runs_.end()) {
+    return failure(Error::kLeaseRefused, "the vault leases for live runs only, and this is none");
+  }
+  return &found->second;
+}
+
+Result<const ipc::PublishService*> Service::service_of(std::string_view tenant,
+                                                       std::string_view name) const {
+  const auto found = services_.find({std::string(tenant), std::string(name)});
+  if (found == services_.end()) {
+    return failure(Error::kLeaseRefused,
+                   fmt::format("the vault knows no service {}", printable(name)));
+  }
+  return &found->second;
+}
+
+bool Service::has_connection(std::string_view tenant, std::string_view user,
+                             const ipc::PublishService& service) const {
+  return store_.records().contains(connection_key(std::string(tenant), std::string(user), service));
+}
+
+// The user's own connection, or else the tenant's.
+Result<std::string> Service::owner_of(const LiveRun& run,
+                                      const ipc::PublishService& service) const {
+  for (const std::string& owner : {run.about.user, std::string()}) {
+    if (has_connection(run.about.tenant, owner, service)) return owner;
+  }
+  return failure(
+      Error::kLeaseRefused,
+      fmt::format("{} has no connection to {}; `gatehouse connect {} --user {}` makes one",
+                  run.about.user, service.name, service.name, run.about.user));
+}
+
+Task<Result<ipc::Leased>> Service::lease(ipc::Lease request) {
+  LiveRun* run = CO_TRY(live_run(request.run));
+  const Instant now = loop_.now();
+  const double seconds = std::chrono::duration<double>(now - run->refilled).count();
+  run->allowance = std::min(kLeasesBurst, run->allowance + seconds * kLeasesPerSecond);
+  run->refilled = now;
+  if (run->allowance < 1 || leases_.size() >= kLeasesMost) {
+    co_return failure(Error::kTooMany, "this run takes credentials faster than it may; slow down");
+  }
+  run->allowance -= 1;
+  const auto& declared = run->about.services;
+  if (std::find(declared.begin(), declared.end(), request.service) == declared.end()) {
+    co_return failure(Error::kLeaseRefused, "that service was not declared for this run");
+  }
+  const ipc::PublishService service = *CO_TRY(service_of(run->about.tenant, request.service));
+  if (std::find(service.hosts.begin(), service.hosts.end(), request.host) == service.hosts.end()) {
+    co_return failure(Error::kLeaseRefused, fmt::format("the credential of {} is not bound to {}",
+                                                        service.name, printable(request.host)));
+  }
+  const std::string owner = CO_TRY(owner_of(*run, service));
+  const RecordKey key = connection_key(run->about.tenant, owner, service);
+  ipc::Leased leased;
+  leased.lease = LeaseId::fresh();
+  leased.connection = service.name + "/" + (owner.empty() ? run->about.tenant : owner);
+  if (service.kind == ipc::CredentialKind::kStatic) {
+    auto found = statics_.find(key);
+    if (found == statics_.end()) {
+      Secret value = CO_TRY(store_.get(key));
+      found = statics_.emplace(key, std::move(value)).first;
+    }
+    leased.value = found->second.duplicate(Purpose::kInject);
+  } else {
+    const AccessToken* token = CO_TRY(co_await access_token(key, service, request.force_refresh));
+    leased.value = token->value.duplicate(Purpose::kInject);
+    leased.expires_unix_ms = token->expires_unix_ms;
+  }
+  run = CO_TRY(live_run(request.run));  // it may have ended while a refresh was under way
+  Use use{request.run,
+          run->about.trace,
+          request.exchange,
+          run->about.tenant,
+          run->about.user,
+          service.name,
+          request.host,
+          request.method,
+          request.path.substr(0, 2048),
+          leased.lease,
+          sealer_.fingerprint(run->about.tenant, leased.value),
+          "lease"};
+  CO_TRY(co_await ports_.record(std::move(use)));
+  CO_TRY(live_run(request.run));
+  leases_.insert_or_assign(leased.lease, request.run);
+  co_return leased;
+}
+
+Task<Result<ipc::Done>> Service::end_lease(ipc::EndLease request) {
+  leases_.erase(request.lease);
+  co_return ipc::Done{};
+}
+
+Task<Result<ipc::LeafIssued>> Service::leaf(ipc::Leaf request) {
+  const LiveRun* run = CO_TRY(live_run(request.run));
+  const auto hosts = interceptable_.find(run->about.tenant);
+  if (hosts == interceptable_.end()
+      || std::find(hosts->second.begin(), hosts->second.end(), request.host)
+             == hosts->second.end()) {
+    co_return failure(Error::kDenied,
+                      fmt::format("{} is not published as interceptable", printable(request.host)));
+  }
+  const Authority authority = CO_TRY(authority_of(run->about.tenant));
+  LeafCertificate leaf = CO_TRY(issue_leaf(authority, request.host));
+  Use use;
+  use.run = request.run;
+  use.trace = run->about.trace;
+  use.tenant = run->about.tenant;
+  use.user = run->about.user;
+  use.host = request.host;
+  use.what = "leaf";
+  CO_TRY(co_await ports_.record(std::move(use)));
+  co_return ipc::LeafIssued{std::move(leaf.chain_pem), std::move(leaf.key_pem),
+                            leaf.not_after_unix_s};
+}
+
+Result<Authority> Service::authority_of(const std::string& tenant) {
+  const RecordKey key{tenant, "", std::string(kAuthorityName), ipc::CredentialKind::kStatic};
+  const Result<Secret> stored = store_.get(key);
+  if (stored) return parse_authority(*stored);
+  if (stored.error() != Error::kNotFound) return Failure(stored.error());
+  Authority fresh = TRY(make_authority(tenant));
+  TRY(store_.put(key, authority_text(fresh), loop_.wall().unix_millis()));
+  return fresh;
+}
+
+// --- control: what there is
+
+Task<Result<ipc::VaultPublicKey>> Service::public_key() {
+  co_return ipc::VaultPublicKey{public_key_};
+}
+
+Task<Result<ipc::Done>> Service::publish(ipc::PublishService request) {
+  if (request.kind == ipc::CredentialKind::kOauthClientSecret) {
+    co_return failure(Error::kInvalid, "a service's credential is static or oauth");
+  }
+  const std::pair key(request.tenant, request.name);
+  services_.insert_or_assign(key, std::move(request));
+  co_return ipc::Done{};
+}
+
+Task<Result<ipc::Done>> Service::publish(ipc::PublishInterceptable request) {
+  interceptable_[request.tenant] = std::move(request.hosts);
+  co_return ipc::Done{};
+}
+
+Task<Result<ipc::Done>> Service::put(ipc::PutSealed request) {
+  const ipc::PublishService* service = CO_TRY(service_of(request.tenant, request.service));
+  const bool fits =
+      request.kind == ipc::CredentialKind::kOauthClientSecret
+          ? service->kind == ipc::CredentialKind::kOauth && request.user.empty()
+          : request.kind == ipc::CredentialKind::kStatic && service->kind == request.kind;
+  if (!fits) {
+    co_return failure(Error::kInvalid,
+                      fmt::format("service {} takes another kind of credential", service->name));
+  }
+  const Secret value = CO_TRY(unseal(request.sealed));
+  if (value.empty()) co_return failure(Error::kInvalid, "the value is empty");
+  const RecordKey key{request.tenant, request.user, request.service, request.kind};
+  CO_TRY(store_.put(key, value, loop_.wall().unix_millis()));
+  statics_.erase(key);
+  log_info("a credential was stored",
+           {{"tenant", request.tenant}, {"user", request.user}, {"service", request.service}});
+  co_return ipc::Done{};
+}
+
+Task<Result<ipc::ConnectionList>> Service::list(ipc::ListConnections request) {
+  ipc::ConnectionList all;
+  for (const auto& [key, about] : store_.records()) {
+    const auto& [tenant, user, service, kind] = key;
+    if (tenant != request.tenant || (!request.user.empty() && user != request.user)) continue;
+    if (service == kAuthorityName || service == kInboxName) continue;
+    ipc::ConnectionInfo info{tenant, user, service, kind, about.changed_unix_ms, 0, "ok"};
+    if (kind == ipc::CredentialKind::kOauth) {
+      const auto tokens = CO_TRY(opened(key));
+      info.expires_unix_ms = tokens->tokens.access.expires_unix_ms;
+      info.state = tokens->tokens.state;
+    }
+    all.connections.push_back(std::move(info));
+  }
+  co_return all;
+}
+
+Task<Result<ipc::Done>> Service::remove(ipc::RemoveConnection request) {
+  const ipc::PublishService service = *CO_TRY(service_of(request.tenant, request.service));
+  const RecordKey key = connection_key(request.tenant, request.user, service);
+  if (service.kind == ipc::CredentialKind::kOauth && !service.revocation_endpoint.empty()) {
+    // RFC 7009; what the server makes of it does not keep us from forgetting.
+    if (const auto tokens = opened(key); tokens && !(*tokens)->tokens.refresh.value.empty()) {
+      const auto secret = CO_TRY(client_secret(service));
+      std::string form =
+          "token_type_hint=refresh_token&token="
+          + percent_encoded((*tokens)->tokens.refresh.value.open(Purpose::kTransport));
+      ipc::Post post{service.revocation_endpoint, Secret(form), {}, ""};
+      wipe({form.data(), form.size()});
+      if (secret) post.authorization = basic_authorization(service.client_id, *secret);
+      (void)co_await ports_.post(std::move(post), loop_.in(kCourierMost));
+    }
+  }
+  CO_TRY(store_.remove(key));
+  statics_.erase(key);
+  opened_.erase(key);
+  co_return ipc::Done{};
+}
+
+// --- control: Runs
+
+Task<Result<ipc::RunLive>> Service::declare_live(ipc::DeclareRunLive request) {
+  ipc::RunLive answer;
+  const auto known = runs_.find(request.run);
+  if (known != runs_.end()) {
+    answer.placeholders = known->second.placeholders;
+  } else {
+    LiveRun run;
+    for (const std::string& name : request.services) {
+      const auto service = service_of(request.tenant, name);
+      if (!service) continue;
+      const bool connected = has_connection(request.tenant, request.user, **service)
+                             || has_connection(request.tenant, "", **service);
+      if (connected) run.placeholders.push_back({name, "ghph_" + random_text(16)});
+    }
+    run.allowance = kLeasesBurst;
+    run.refilled = loop_.now();
+    answer.placeholders = run.placeholders;
+    run.about = request;
+    runs_.emplace(request.run, std::move(run));
+  }
+  answer.ca_certificate_pem = CO_TRY(authority_of(request.tenant)).certificate_pem;
+  co_return answer;
+}
+
+Task<Result<ipc::Done>> Service::declare_ended(ipc::DeclareRunEnded request) {
+  runs_.erase(request.run);
+  std::erase_if(leases_, [&](const auto& lease) { return lease.second == request.run; });
+  co_return ipc::Done{};
+}
+
+// --- OAuth
+
+Task<Result<ipc::AuthorizationStarted>> Service::start(ipc::StartAuthorization request) {
+  const ipc::PublishService* service = CO_TRY(service_of(request.tenant, request.service));
+  if (service->kind != ipc::CredentialKind::kOauth) {
+    co_return failure(Error::kInvalid,
+                      fmt::format("service {} takes a key, not an authorization", service->name));
+  }
+  const Instant now = loop_.now();
+  std::erase_if(pending_, [&](const auto& item) { return item.second.until < now; });
+  if (pending_.size() >= kPendingMost) {
+    co_return failure(Error::kTooMany, "too many authorizations are under way; try again later");
+  }
+  Pending pending{std::move(request), make_verifier(), now + kPendingFor};
+  ipc::AuthorizationStarted started;
+  started.state = random_text(24);
+  started.url =
+      authorization_url(*service, pending.about.redirect_uri, started.state, pending.verifier);
+  pending_.emplace(started.state, std::move(pending));
+  co_return started;
+}
+
+Result<std::optional<ClientSecret>> Service::client_secret(const ipc::PublishService& service) {
+  Result<Secret> stored =
+      store_.get({service.tenant, "", service.name, ipc::CredentialKind::kOauthClientSecret});
+  if (stored) return ClientSecret{std::move(*stored)};
+  if (stored.error() == Error::kNotFound) return std::nullopt;  // a public client
+  return Failure(stored.error());
+}
+
+Task<Result<ipc::Done>> Service::finish(ipc::FinishAuthorization request) {
+  const auto found = pending_.find(request.state);
+  if (found == pending_.end() || found->second.until < loop_.now()) {
+    co_return failure(Error::kInvalid,
+                      "this authorization is unknown, was used already, or took longer "
+                      "than ten minutes; start again with `gatehouse connect`");
+  }
+  const Pending pending = std::move(found->second);
+  pending_.erase(found);  // a state is good for one answer
+  const ipc::PublishService service =
+      *CO_TRY(service_of(pending.about.tenant, pending.about.service));
+  if (!request.issuer.empty() && !service.issuer.empty() && request.issuer != service.issuer) {
+    co_return failure(Error::kDenied,
+                      "the answer comes from another authorization server than asked");
+  }
+  const Secret code = CO_TRY(unseal(request.sealed_code));
+  const auto secret = CO_TRY(client_secret(service));
+  ipc::Post post{
+      service.token_endpoint,
+      code_form(service, code, pending.about.redirect_uri, pending.verifier, secret.has_value()),
+      {},
+      ""};
+  if (secret) post.authorization = basic_authorization(service.client_id, *secret);
+  const ipc::Posted posted = CO_TRY(co_await ports_.post(std::move(post), loop_.in(kCourierMost)));
+  TokenAnswer answer =
+      CO_TRY(parse_token_answer(posted.status, posted.body, loop_.wall().unix_millis()));
+  Tokens tokens{std::move(answer.access), {}, std::move(answer.scope), "ok"};
+  if (answer.refresh) tokens.refresh = std::move(*answer.refresh);
+  const RecordKey key = connection_key(pending.about.tenant, pending.about.user, service);
+  CO_TRY(store_.put(key, tokens_text(tokens), loop_.wall().unix_millis()));
+  opened_.erase(key);
+  log_info(
+      "a connection was made",
+      {{"tenant", pending.about.tenant}, {"user", pending.about.user}, {"service", service.name}});
+  co_return ipc::Done{};
+}
+
+Result<std::shared_ptr<Service::Opened>> Service::opened(const RecordKey& key) {
+  const auto found = opened_.find(key);
+  if (found != opened_.end()) return found->second;
+  auto fresh = std::make_shared<Opened>(loop_);
+  fresh->tokens = TRY(parse_tokens(TRY(store_.get(key))));
+  opened_.emplace(key, fresh);
+  return fresh;
+}
+
+// The token, renewed where it is due. However many ask at once, one refresh is under way per
+// connection.
+Task<Result<AccessToken*>> Service::access_token(RecordKey key, const ipc::PublishService& service,
+                                                 bool force) {
+  const std::shared_ptr<Opened> connection = CO_TRY(opened(key));
+  if (connection->tokens.state == "reconsent_required") {
+    co_return failure(Error::kLeaseRefused,
+                      fmt::format("{} must be connected again: `gatehouse connect {} --user {}`",
+                                  service.name, service.name, std::get<1>(key)));
+  }
+  if (force || is_due(connection->tokens.access, loop_.wall().unix_millis())) {
+    if (connection->refreshing) {
+      CO_TRY(co_await connection->refreshed.wait(loop_.in(kRefreshMost)));
+      if (is_due(connection->tokens.access, loop_.wall().unix_millis())) {
+        co_return failure(Error::kUnreachable, "the credential could not be renewed; try again");
+      }
+    } else {
+      CO_TRY(co_await refresh(key, connection, service));
+    }
+  }
+  co_return &connection->tokens.access;
+}
+
+Task<Result<void>> Service::refresh(RecordKey key, std::shared_ptr<Opened> connection,
+                                    ipc::PublishService service) {
+  if (connection->tokens.refresh.value.empty()) {
+    co_return failure(Error::kLeaseRefused,
+                      fmt::format("the access to {} has ended and cannot be renewed; "
+                                  "connect again",
+                                  service.name));
+  }
+  // Ends the flight on every path; those that wait look at what came of it.
+  struct Flight {
+    Opened& opened;
+    explicit Flight(Opened& o) : opened(o) {
+      opened.refreshing = true;
+      opened.refreshed.reset();
+    }
+    ~Flight() {
+      opened.refreshing = false;
+      opened.refreshed.set();
+    }
+  };
+  const Flight flight(*connection);
+  Tokens& tokens = connection->tokens;
+  // Written before the request: a crash in the middle is seen as one at the next start.
+  tokens.state = "suspect";
+  CO_TRY(store_.put(key, tokens_text(tokens), loop_.wall().unix_millis()));
+  const auto secret = CO_TRY(client_secret(service));
+  ipc::Post post{
+      service.token_endpoint, refresh_form(service, tokens.refresh, secret.has_value()), {}, ""};
+  if (secret) post.authorization = basic_authorization(service.client_id, *secret);
+  const auto posted = co_await ports_.post(std::move(post), loop_.in(kCourierMost));
+  if (!posted) {
+    if (posted.error() == Error::kUnreachable) tokens.state = "ok";  // surely not sent
+    CO_TRY(store_.put(key, tokens_text(tokens), loop_.wall().unix_millis()));
+    co_return Failure(posted.error().in("renewing the access to " + service.name));
+  }
+  auto answer = parse_token_answer(posted->status, posted->body, loop_.wall().unix_millis());
+  if (!answer) {
+    tokens.state = answer.error() == Error::kDenied ? "reconsent_required" : "ok";
+    CO_TRY(store_.put(key, tokens_text(tokens), loop_.wall().unix_millis()));
+    co_return failure(Error::kLeaseRefused,
+                      "renewing the access to " + service.name + ": " + answer.error().message());
+  }
+  tokens.access = std::move(answer->access);
+  if (answer->refresh) tokens.refresh = std::move(*answer->refresh);
+  if (!answer->scope.empty()) tokens.scope = answer->scope;
+  tokens.state = "ok";
+  ++connection->generation;
+  // Durable before its first use: a rotated token that is lost locks the person out.
+  CO_TRY(store_.put(key, tokens_text(tokens), loop_.wall().unix_millis()));
+  co_return Result<void>();
+}
+
+// --- permit tables
+
+void permit_gateway(ipc::Permits& permits, Service& service) {
+  permits.on<ipc::Lease>([&service](ipc::Lease request, std::vector<net::Descriptor>) {
+    return service.lease(std::move(request));
+  });
+  permits.on<ipc::EndLease>([&service](ipc::EndLease request, std::vector<net::Descriptor>) {
+    return service.end_lease(request);
+  });
+  permits.on<ipc::Leaf>([&service](ipc::Leaf request, std::vector<net::Descriptor>) {
+    return service.leaf(std::move(request));
+  });
+}
+
+void permit_control(ipc::Permits& permits, Service& service) {
+  using Fds = std::vector<net::Descriptor>;
+  permits.on<ipc::GetPublicKey>(
+      [&service](ipc::GetPublicKey, Fds) { return service.public_key(); });
+  permits.on<ipc::PublishService>(
+      [&service](ipc::PublishService request, Fds) { return service.publish(std::move(request)); });
+  permits.on<ipc::PublishInterceptable>([&service](ipc::PublishInterceptable request, Fds) {
+    return service.publish(std::move(request));
+  });
+  permits.on<ipc::PutSealed>(
+      [&service](ipc::PutSealed request, Fds) { return service.put(std::move(request)); });
+  permits.on<ipc::StartAuthorization>([&service](ipc::StartAuthorization request, Fds) {
+    return service.start(std::move(request));
+  });
+  permits.on<ipc::FinishAuthorization>([&service](ipc::FinishAuthorization request, Fds) {
+    return service.finish(std::move(request));
+  });
+  permits.on<ipc::ListConnections>(
+      [&service](ipc::ListConnections request, Fds) { return service.list(std::move(request)); });
+  permits.on<ipc::RemoveConnection>([&service](ipc::RemoveConnection request, Fds) {
+    return service.remove(std::move(request));
+  });
+  permits.on<ipc::DeclareRunLive>([&service](ipc::DeclareRunLive request, Fds) {
+    return service.declare_live(std::move(request));
+  });
+  permits.on<ipc::DeclareRunEnded>(
+      [&service](ipc::DeclareRunEnded request, Fds) { return service.declare_ended(request); });
+}
+
+}  // namespace gatehouse::vault

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+// The vault role's core. It does not believe the gateway: it leases only for Runs that control has
+// declared live, only at services that were declared with them and bound to the host asked for, at
+// a bounded rate, and writes its own Entry of every use before the value leaves.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "ipc/channel.h"
+#include "ipc/control_vault.h"
+#include "ipc/gateway_vault.h"
+#include "ipc/vault_courier.h"
+#include "net/nursery.h"
+#include "vault/authority.h"
+#include "vault/oauth.h"
+#include "vault/store.h"
+
+namespace gatehouse::vault {
+
+// One use of a credential, for the log. Never a byte of it: a fingerprint that only the vault can
+// make.
+struct Use {
+  RunId run = ipc::no_run();
+  TraceId trace;
+  ExchangeId exchange = ipc::no_exchange();
+  std::string tenant;
+  std::string user;
+  std::string service;
+  std::string host;
+  std::string method;
+  std::string path;
+  LeaseId lease = ipc::no_lease();
+  std::string fingerprint;
+  std::string what;  // "lease", "refresh", "leaf", "refused"
+};
+
+// What the vault needs of other roles.
+class Ports {
+ public:
+  virtual ~Ports() = default;
+  // Durable when it returns.
+  [[nodiscard]] virtual net::Task<Result<void>> record(Use use) = 0;
+  [[nodiscard]] virtual net::Task<Result<ipc::Posted>> post(ipc::Post request,
+                                                            Deadline deadline) = 0;
+};
+
+class Service {
+ public:
+  Service(net::Loop& loop, Store& store, const Sealer& sealer, Ports& ports);
+
+  // Makes or opens the key that sealed submissions are addressed to. Errors: the store's.
+  [[nodiscard]] Result<void> open_inbox();
+
+  // gateway_vault.h
+  [[nodiscard]] net::Task<Result<ipc::Leased>> lease(ipc::Lease request);
+  [[nodiscard]] net::Task<Result<ipc::Done>> end_lease(ipc::EndLease request);
+  [[nodiscard]] net::Task<Result<ipc::LeafIssued>> leaf(ipc::Leaf request);
+  // control_vault.h
+  [[nodiscard]] net::Task<Result<ipc::VaultPublicKey>> public_key();
+  [[nodiscard]] net::Task<Result<ipc::Done>> publish(ipc::PublishService request);
+  [[nodiscard]] net::Task<Result<ipc::Done>> publish(ipc::PublishInterceptable request);
+  [[nodiscard]] net::Task<Result<ipc::Done>> put(ipc::PutSealed request);
+  [[nodiscard]] net::Task<Result<ipc::AuthorizationStarted>> start(ipc::StartAuthorization request);
+  [[nodiscard]] net::Task<Result<ipc::Done>> finish(ipc::FinishAuthorization request);
+  [[nodiscard]] net::Task<Result<ipc::ConnectionList>> list(ipc::ListConnections request);
+  [[nodiscard]] net::Task<Result<ipc::Done>> remove(ipc::RemoveConnection request);
+  [[nodiscard]] net::Task<Result<ipc::RunLive>> declare_live(ipc::DeclareRunLive request);
+  [[nodiscard]] net::Task<Result<ipc::Done>> declare_ended(ipc::DeclareRunEnded request);
+
+  [[nodiscard]] std::size_t live_leases() const { return leases_.size(); }
+
+ private:
+  struct LiveRun {
+    ipc::DeclareRunLive about;
+    std::vector<ipc::Placeholder> placeholders;
+    double allowance = 0;  // leases that may be taken now
+    Instant refilled;
+  };
+  struct Pending {  // an authorization that a person is in the middle of
+    ipc::StartAuthorization about;
+    Secret verifier;
+    Instant until;
+  };
+  // A connection's tokens, opened, with the one refresh that may be under way.
+  struct Opened {
+    explicit Opened(net::Loop& loop) : refreshed(loop) {}
+    Tokens tokens;
+    bool refreshing = false;
+    std::uint64_t generation = 0;  // of successful refreshes
+    net::Event refreshed;
+  };
+
+  Result<LiveRun*> live_run(const RunId& run);
+  Result<const ipc::PublishService*> service_of(std::string_view tenant,
+                                                std::string_view name) const;
+  Result<std::string> owner_of(const LiveRun& run, const ipc::PublishService& service) const;
+  [[nodiscard]] bool has_connection(std::string_view tenant, std::string_view user,
+                                    const ipc::PublishService& service) const;
+  Result<Secret> unseal(std::string_view sealed) const;
+  Result<Authority> authority_of(const std::string& tenant);
+  net::Task<Result<AccessToken*>> access_token(RecordKey key, const ipc::PublishService& service,
+                                               bool force);
+  net::Task<Result<void>> refresh(RecordKey key, std::shared_ptr<Opened> opened,
+                                  ipc::PublishService service);
+  Result<std::shared_ptr<Opened>> opened(const RecordKey& key);
+  Result<std::optional<ClientSecret>> client_secret(const ipc::PublishService& service);
+
+  net::Loop& loop_;
+  Store& store_;
+  const Sealer& sealer_;
+  Ports& ports_;
+  std::string public_key_;
+  Secret private_key_;
+  std::map<std::pair<std::string, std::string>, ipc::PublishService> services_;
+  std::map<std::string, std::vector<std::string>> interceptable_;
+  std::map<RunId, LiveRun> runs_;
+  std::map<LeaseId, RunId> leases_;
+  std::map<std::string, Pending> pending_;
+  std::map<RecordKey, std::shared_ptr<Opened>> opened_;
+  std::map<RecordKey, Secret> statics_;
+};
+
+// Separate tables: the gateway's connection can do no more than these three.
+void permit_gateway(ipc::Permits& permits, Service& service);
+void permit_control(ipc::Permits& permits, Service& service);
+
+}  // namespace gatehouse::vault
