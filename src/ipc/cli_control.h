@@ -34,9 +34,10 @@ struct StartRun {
   bool pty = false;
   std::uint16_t rows = 24;
   std::uint16_t columns = 80;
+  std::string tenant;  // "" where there is one only; so in all requests below
   template <class F>
   void fields(F& f) {
-    f(agent, user, argv, environment, pty, rows, columns);
+    f(agent, user, argv, environment, pty, rows, columns, tenant);
   }
 };
 
@@ -100,6 +101,30 @@ struct ListObjects {
   template <class F>
   void fields(F& f) {
     f(kind);
+  }
+};
+
+// What `connect` has to know of a service. Errors: kNotFound.
+struct ServiceInfo {
+  static constexpr MessageType kType = 0x0714;
+  std::string tenant;
+  std::string name;
+  bool has_credential = false;
+  CredentialKind kind = CredentialKind::kStatic;
+  bool shared = false;  // its Connection is the tenant's, not a user's
+  template <class F>
+  void fields(F& f) {
+    f(tenant, name, has_credential, kind, shared);
+  }
+};
+struct DescribeService {
+  static constexpr MessageType kType = 0x0704;
+  using Reply = ServiceInfo;
+  std::string tenant;
+  std::string name;
+  template <class F>
+  void fields(F& f) {
+    f(tenant, name);
   }
 };
 

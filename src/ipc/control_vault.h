@@ -44,10 +44,11 @@ struct PublishService {
   std::string issuer;  // checked against `iss` of the redirect (RFC 9207)
   std::string client_id;
   std::vector<std::string> scopes;
+  bool shared = false;  // the tenant's Connection (user "") serves every user; else only each's own
   template <class F>
   void fields(F& f) {
     f(tenant, name, kind, hosts, authorization_endpoint, token_endpoint, revocation_endpoint,
-      issuer, client_id, scopes);
+      issuer, client_id, scopes, shared);
   }
 };
 

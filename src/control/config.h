@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+// gatehouse.yaml, read strictly: a key that is not known, a value of another type, a name that
+// nothing has are errors with file, line and column; all are reported at once, and nothing is
+// applied if there is any. docs/configuration.md describes the file for people.
+#pragma once
+
+#include <cstddef>
+#include <expected>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "control/objects.h"
+#include "control/yaml.h"
+
+namespace gatehouse::control {
+
+inline constexpr std::size_t kConfigMost = 1024 * 1024;  // bytes
+
+struct Config {
+  std::string data;  // the data directory, absolute
+  std::vector<Tenant> tenants;
+  std::vector<User> users;
+  std::vector<Service> services;
+  std::vector<Agent> agents;
+  std::vector<Rule> rules;  // in the order of the file
+
+  // Everything in an order in which each object follows what it names.
+  [[nodiscard]] std::vector<Object> objects() const;
+};
+
+// Reads a file that the config names (a CA certificate), relative to the config's directory.
+using ReadNamed = std::function<Result<std::string>(const std::string& path)>;
+
+[[nodiscard]] std::expected<Config, Problems> decode_config(std::string_view yaml,
+                                                            const ReadNamed& read);
+
+// Reads and decodes the file. Errors: kNotFound; kInvalid with all problems, a line each.
+[[nodiscard]] Result<Config> load_config(const std::string& path);
+
+// The commented file that `gatehouse init` writes; it is valid as it is.
+[[nodiscard]] std::string example_config(std::string_view data_directory);
+
+}  // namespace gatehouse::control

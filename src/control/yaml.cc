@@ -1,0 +1,291 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "control/yaml.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <yaml-cpp/yaml.h>
+
+#include <algorithm>
+#include <charconv>
+#include <limits>
+#include <numeric>
+
+#include "base/encoding.h"
+#include "base/result.h"
+
+namespace gatehouse::control {
+namespace {
+
+constexpr int kDepthMost = 16;
+constexpr std::size_t kNodesMost = 100'000;
+constexpr std::size_t kShownMost = 80;  // of a value, in a message
+
+std::string shown(std::string_view text) {
+  std::string out = printable(text.substr(0, kShownMost));
+  std::replace(out.begin(), out.end(), '\n', ' ');
+  return text.size() > kShownMost ? out + "..." : out;
+}
+
+Problem problem_at(const YAML::Mark& mark, std::string what) {
+  return {mark.line + 1, mark.column + 1, std::move(what)};
+}
+
+class Copier {
+ public:
+  Result<Yaml> copy(const YAML::Node& node, int depth) {
+    Yaml out;
+    out.line = node.Mark().line + 1;
+    out.column = node.Mark().column + 1;
+    if (depth > kDepthMost || ++nodes_ > kNodesMost) {
+      return failure(Error::kTooLarge, "the file nests too deeply or has too many values");
+    }
+    if (node.IsScalar()) {
+      out.type = Yaml::Type::kScalar;
+      out.text = node.Scalar();
+      out.quoted = node.Tag() == "!";
+    } else if (node.IsSequence()) {
+      out.type = Yaml::Type::kList;
+      for (const auto& item : node) out.items.push_back(TRY(copy(item, depth + 1)));
+    } else if (node.IsMap()) {
+      out.type = Yaml::Type::kMap;
+      for (const auto& member : node) {
+        Yaml key = TRY(copy(member.first, depth + 1));
+        out.members.push_back({std::move(key), TRY(copy(member.second, depth + 1))});
+      }
+    }
+    return out;
+  }
+
+ private:
+  std::size_t nodes_ = 0;
+};
+
+std::string_view name_of(const Yaml& node) {
+  switch (node.type) {
+    case Yaml::Type::kNothing:
+      return "nothing";
+    case Yaml::Type::kScalar:
+      return "a single value";
+    case Yaml::Type::kList:
+      return "a list";
+    case Yaml::Type::kMap:
+      return "a mapping";
+  }
+  return "";
+}
+
+std::optional<std::uint64_t> number_in(std::string_view text) {
+  std::uint64_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  return value;
+}
+
+std::size_t edit_distance(std::string_view a, std::string_view b) {
+  std::vector<std::size_t> row(b.size() + 1);
+  std::iota(row.begin(), row.end(), std::size_t{0});
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    std::size_t diagonal = std::exchange(row[0], i + 1);
+    for (std::size_t j = 0; j < b.size(); ++j) {
+      const std::size_t replaced = diagonal + (a[i] == b[j] ? 0 : 1);
+      diagonal = row[j + 1];
+      row[j + 1] = std::min({replaced, row[j] + 1, diagonal + 1});
+    }
+  }
+  return row.back();
+}
+
+}  // namespace
+
+std::string Problem::text(std::string_view file) const {
+  if (line == 0) return fmt::format("{}: {}", file, what);
+  return fmt::format("{}:{}:{}: {}", file, line, column, what);
+}
+
+std::expected<Yaml, Problem> parse_yaml(std::string_view text) {
+  if (!is_utf8(text)) return std::unexpected(Problem{0, 0, "the file is not UTF-8"});
+  try {
+    const std::vector<YAML::Node> documents = YAML::LoadAll(std::string(text));
+    if (documents.empty()) return Yaml{};
+    if (documents.size() > 1) {
+      return std::unexpected(problem_at(documents[1].Mark(),
+                                        "a second document begins here; "
+                                        "put everything into one"));
+    }
+    auto copied = Copier().copy(documents[0], 0);
+    if (!copied) return std::unexpected(Problem{0, 0, copied.error().message()});
+    return *std::move(copied);
+  } catch (const YAML::Exception& error) {
+    return std::unexpected(problem_at(error.mark, "this is not YAML: " + error.msg));
+  } catch (const std::exception& error) {
+    return std::unexpected(Problem{0, 0, fmt::format("this is not YAML: {}", error.what())});
+  }
+}
+
+Section::Section(const Yaml& node, std::string_view what, Problems& problems)
+    : node_(node), what_(what), problems_(problems) {
+  if (node.type != Yaml::Type::kMap) {
+    problems_.push_back(
+        {node.line, node.column,
+         fmt::format("{} is a mapping of keys to values, and this is {}", what_, name_of(node))});
+  }
+}
+
+const Yaml* Section::value(std::string_view key, Need need) {
+  asked_.emplace_back(key);
+  const Yaml* found = nullptr;
+  for (const auto& [name, value] : node_.members) {
+    if (name.text == key && found == nullptr) found = &value;
+  }
+  if (found == nullptr && need == Need::kRequired && node_.type == Yaml::Type::kMap) {
+    problems_.push_back({node_.line, node_.column, fmt::format("{} needs {}", what_, key)});
+  }
+  return found;
+}
+
+const Yaml* Section::of_type(std::string_view key, Yaml::Type type, std::string_view wanted,
+                             Need need) {
+  const Yaml* found = value(key, need);
+  if (found == nullptr || found->type == type) return found;
+  problems_.push_back({found->line, found->column,
+                       fmt::format("{} must be {}, and this is {}", key, wanted, name_of(*found))});
+  return nullptr;
+}
+
+std::optional<std::string> Section::string(std::string_view key, Need need) {
+  const Yaml* found = of_type(key, Yaml::Type::kScalar, "a string", need);
+  if (found == nullptr) return std::nullopt;
+  if (found->text.contains('\0')) {
+    problem(key, fmt::format("{} holds a zero byte", key));
+    return std::nullopt;
+  }
+  return found->text;
+}
+
+std::string Section::string_or(std::string_view key, std::string_view fallback) {
+  return string(key, Need::kOptional).value_or(std::string(fallback));
+}
+
+bool Section::boolean_or(std::string_view key, bool fallback) {
+  const Yaml* found = of_type(key, Yaml::Type::kScalar, "true or false", Need::kOptional);
+  if (found == nullptr) return fallback;
+  if (!found->quoted && found->text == "true") return true;
+  if (!found->quoted && found->text == "false") return false;
+  problem(key,
+          fmt::format("{} must be true or false, and this is \"{}\"", key, shown(found->text)));
+  return fallback;
+}
+
+std::uint64_t Section::number_or(std::string_view key, std::uint64_t fallback, std::uint64_t most) {
+  const Yaml* found = of_type(key, Yaml::Type::kScalar, "a number", Need::kOptional);
+  if (found == nullptr) return fallback;
+  const auto number = number_in(found->text);
+  if (number && !found->quoted && *number <= most) return *number;
+  problem(key, fmt::format("{} must be a whole number of at most {}, and this is \"{}\"", key, most,
+                           shown(found->text)));
+  return fallback;
+}
+
+std::uint64_t Section::bytes_or(std::string_view key, std::uint64_t fallback) {
+  const Yaml* found = of_type(key, Yaml::Type::kScalar, "a size", Need::kOptional);
+  if (found == nullptr) return fallback;
+  std::string_view digits = found->text;
+  unsigned shift = 0;
+  for (const auto& [unit, bits] :
+       {std::pair{"KiB", 10U}, {"MiB", 20U}, {"GiB", 30U}, {"TiB", 40U}}) {
+    if (!digits.ends_with(unit)) continue;
+    digits.remove_suffix(3);
+    shift = bits;
+    break;
+  }
+  while (digits.ends_with(' ')) digits.remove_suffix(1);
+  const auto number = number_in(digits);
+  if (number && *number <= (std::numeric_limits<std::uint64_t>::max() >> (shift + 1))) {
+    return *number << shift;
+  }
+  problem(key, fmt::format("{} must be a size like 512MiB or 2GiB, and this is \"{}\"", key,
+                           shown(found->text)));
+  return fallback;
+}
+
+std::size_t Section::word(std::string_view key, const std::vector<std::string_view>& allowed,
+                          Need need) {
+  const Yaml* found =
+      of_type(key, Yaml::Type::kScalar, fmt::format("one of {}", fmt::join(allowed, ", ")), need);
+  if (found == nullptr) return 0;
+  const auto place = std::find(allowed.begin(), allowed.end(), found->text);
+  if (place != allowed.end()) return static_cast<std::size_t>(place - allowed.begin());
+  problem(key, fmt::format("{} must be one of {}, and this is \"{}\"", key,
+                           fmt::join(allowed, ", "), shown(found->text)));
+  return 0;
+}
+
+const std::vector<Yaml>& Section::list(std::string_view key) {
+  static const std::vector<Yaml> kNone;
+  const Yaml* found = of_type(key, Yaml::Type::kList, "a list", Need::kOptional);
+  return found == nullptr ? kNone : found->items;
+}
+
+const std::vector<YamlMember>& Section::map(std::string_view key) {
+  static const std::vector<YamlMember> kNone;
+  const Yaml* found = of_type(key, Yaml::Type::kMap, "a mapping", Need::kOptional);
+  return found == nullptr ? kNone : found->members;
+}
+
+std::vector<std::string> Section::strings(std::string_view key) {
+  std::vector<std::string> out;
+  for (const Yaml& item : list(key)) {
+    if (item.type == Yaml::Type::kScalar && !item.text.contains('\0')) {
+      out.push_back(item.text);
+    } else {
+      problems_.push_back(
+          {item.line, item.column,
+           fmt::format("{} is a list of strings, and this item is {}", key, name_of(item))});
+    }
+  }
+  return out;
+}
+
+void Section::problem(std::string_view key, std::string what) {
+  const Yaml* place = &node_;
+  for (const auto& [name, value] : node_.members) {
+    if (name.text == key) place = &value;
+  }
+  problems_.push_back({place->line, place->column, std::move(what)});
+}
+
+void Section::finish() {
+  std::vector<std::string> seen;
+  for (const auto& [name, value] : node_.members) {
+    if (name.type != Yaml::Type::kScalar) {
+      problems_.push_back(
+          {name.line, name.column, fmt::format("a key of {} must be a word", what_)});
+    } else if (std::find(asked_.begin(), asked_.end(), name.text) == asked_.end()) {
+      const auto meant = nearest(name.text, asked_);
+      problems_.push_back({name.line, name.column,
+                           fmt::format("unknown key \"{}\"{}; {} may have: {}", shown(name.text),
+                                       meant ? fmt::format(", did you mean \"{}\"?", *meant) : "",
+                                       what_, fmt::join(asked_, ", "))});
+    } else if (std::find(seen.begin(), seen.end(), name.text) != seen.end()) {
+      problems_.push_back(
+          {name.line, name.column, fmt::format("\"{}\" is given twice", shown(name.text))});
+    }
+    seen.push_back(name.text);
+  }
+}
+
+std::optional<std::string> nearest(std::string_view word, const std::vector<std::string>& known) {
+  if (word.size() > kShownMost) return std::nullopt;
+  std::optional<std::string> best;
+  std::size_t least = std::max<std::size_t>(2, word.size() / 3) + 1;
+  for (const std::string& candidate : known) {
+    const std::size_t distance = edit_distance(word, candidate);
+    if (distance < least && distance < candidate.size()) {
+      least = distance;
+      best = candidate;
+    }
+  }
+  return best;
+}
+
+}  // namespace gatehouse::control
