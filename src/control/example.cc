@@ -7,7 +7,7 @@ namespace gatehouse::control {
 namespace {
 
 constexpr std::string_view kExample =
-    R"(# gatehouse.yaml: who may do what through this gatehouse. docs/configuration.md has every key.
+    R"(# gatehouse.yaml: who may do what. docs/configuration.md describes every key.
 # `gatehouse config check` reads it and says what is wrong; `gatehouse up` applies it. What is
 # named here is changed only here. No secret belongs in this file: keys are given with
 # `gatehouse connect`, and go sealed to the vault.
