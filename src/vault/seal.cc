@@ -135,6 +135,12 @@ std::string Sealer::fingerprint(std::string_view tenant, const Secret& value) co
   return to_hex(bytes_of({digest.data(), 8}));
 }
 
+std::string Sealer::placeholder(std::string_view run, std::string_view service) const {
+  const Secret key = key_for("placeholder", run, service);
+  const std::array<char, kKeySize> digest = hmac(key, "ghph");
+  return "ghph_" + to_base64url({digest.data(), 16});
+}
+
 Result<Secret> load_or_make_key(const std::string& path) {
   net::Descriptor fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
   if (!fd.is_open() && errno == ENOENT) {

@@ -39,6 +39,9 @@ class Sealer {
   [[nodiscard]] Result<Secret> open(const RecordName& name, std::string_view sealed) const;
   // HMAC-SHA-256 under a key of this tenant's: fingerprints of tokens for the log, which only the
   // vault can make.
+  // What stands for a credential in one Run's sandbox: the same after a restart, no digest of the
+  // credential, and without the vault's key not to be guessed.
+  [[nodiscard]] std::string placeholder(std::string_view run, std::string_view service) const;
   [[nodiscard]] std::string fingerprint(std::string_view tenant, const Secret& value) const;
 
  private:

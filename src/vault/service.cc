@@ -108,16 +108,15 @@ bool Service::has_connection(std::string_view tenant, std::string_view user,
   return store_.records().contains(connection_key(std::string(tenant), std::string(user), service));
 }
 
-// The user's own connection, or else the tenant's.
-Result<std::string> Service::owner_of(const LiveRun& run,
+// The user's own connection; of a shared service the tenant's. Never another one.
+Result<std::string> Service::owner_of(const ipc::DeclareRunLive& run,
                                       const ipc::PublishService& service) const {
-  for (const std::string& owner : {run.about.user, std::string()}) {
-    if (has_connection(run.about.tenant, owner, service)) return owner;
-  }
-  return failure(
-      Error::kLeaseRefused,
-      fmt::format("{} has no connection to {}; `gatehouse connect {} --user {}` makes one",
-                  run.about.user, service.name, service.name, run.about.user));
+  const std::string owner = service.shared ? "" : run.user;
+  if (has_connection(run.tenant, owner, service)) return owner;
+  return failure(Error::kLeaseRefused,
+                 fmt::format("{} has no connection to {}; `gatehouse connect {}{}` makes one",
+                             service.shared ? run.tenant : run.user, service.name, service.name,
+                             service.shared ? "" : " --user " + run.user));
 }
 
 Task<Result<ipc::Leased>> Service::lease(ipc::Lease request) {
@@ -139,7 +138,7 @@ Task<Result<ipc::Leased>> Service::lease(ipc::Lease request) {
     co_return failure(Error::kLeaseRefused, fmt::format("the credential of {} is not bound to {}",
                                                         service.name, printable(request.host)));
   }
-  const std::string owner = CO_TRY(owner_of(*run, service));
+  const std::string owner = CO_TRY(owner_of(run->about, service));
   const RecordKey key = connection_key(run->about.tenant, owner, service);
   ipc::Leased leased;
   leased.lease = LeaseId::fresh();
@@ -304,9 +303,8 @@ Task<Result<ipc::RunLive>> Service::declare_live(ipc::DeclareRunLive request) {
     for (const std::string& name : request.services) {
       const auto service = service_of(request.tenant, name);
       if (!service) continue;
-      const bool connected = has_connection(request.tenant, request.user, **service)
-                             || has_connection(request.tenant, "", **service);
-      if (connected) run.placeholders.push_back({name, "ghph_" + random_text(16)});
+      if (!owner_of(request, **service)) continue;
+      run.placeholders.push_back({name, sealer_.placeholder(request.run.text(), name)});
     }
     run.allowance = kLeasesBurst;
     run.refilled = loop_.now();

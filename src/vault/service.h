@@ -99,7 +99,8 @@ class Service {
   Result<LiveRun*> live_run(const RunId& run);
   Result<const ipc::PublishService*> service_of(std::string_view tenant,
                                                 std::string_view name) const;
-  Result<std::string> owner_of(const LiveRun& run, const ipc::PublishService& service) const;
+  Result<std::string> owner_of(const ipc::DeclareRunLive& run,
+                               const ipc::PublishService& service) const;
   [[nodiscard]] bool has_connection(std::string_view tenant, std::string_view user,
                                     const ipc::PublishService& service) const;
   Result<Secret> unseal(std::string_view sealed) const;
