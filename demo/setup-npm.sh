@@ -1,0 +1,30 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# Installs the fixtures' npm packages (a Node of its own, OpenClaw, oidc-provider, MCP's
+# server-everything) into build/npm. Does nothing when they are there already in these versions.
+#
+#   demo/setup-npm.sh [TARGET]        TARGET defaults to build/npm
+set -eu
+root=$(cd "$(dirname "$0")/.." && pwd)
+target=${1:-$root/build/npm}
+wanted=$(cat "$root/tests/fixtures/package.json" "$root/tests/fixtures/package-lock.json" |
+  sha256sum | cut -d' ' -f1)
+
+if [ "$(cat "$target/installed" 2>/dev/null || true)" = "$wanted" ]; then
+  echo "npm packages: already in $target"
+  exit 0
+fi
+command -v npm >/dev/null || { echo "npm is needed (apt-get install npm)" >&2; exit 1; }
+mkdir -p "$target"
+rm -f "$target/installed"
+cp "$root/tests/fixtures/package.json" "$root/tests/fixtures/package-lock.json" "$target/"
+echo "npm packages: installing into $target (about 870 MB on disk, half a minute)"
+started=$(date +%s)
+# No install scripts: what runs here is what the lock file's hashes name, and nothing else.
+# The engine warnings are about the system's Node, which only unpacks.
+(cd "$target" && npm ci --ignore-scripts --no-audit --no-fund --no-update-notifier --loglevel=error)
+"$target/node_modules/.bin/node" --version >/dev/null
+# The fixtures are plain files in the source tree; Node looks for packages above them.
+ln -sfn "$target/node_modules" "$root/tests/fixtures/node_modules"
+echo "$wanted" > "$target/installed"
+echo "npm packages: installed in $(($(date +%s) - started)) s"
