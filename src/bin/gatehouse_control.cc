@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // The control role: what is in force, and people's way to it.
-#include <fmt/format.h>
-
 #include <charconv>
 #include <cstring>
+#include <fstream>
 
 #include "base/log.h"
 #include "bin/role_main.h"
-#include "control/steward.h"
+#include "control/front.h"
+#include "control/role_ports.h"
 
 namespace gatehouse::bin {
 namespace {
@@ -38,22 +38,32 @@ int run(int argc, char** argv) {
     log_error("the state store", {{"why", store.error().message()}});
     return 74;
   }
-  const auto applied = (*store)->apply_file(*config);
+  std::string boot;
+  std::ifstream("/proc/sys/kernel/random/boot_id") >> boot;
+  auto loop = net::make_real_loop();
+  ipc::Role role(*loop);
+  control::RolePorts ports(role);
+  control::Control control(*loop, **store, ports, boot);
+  const auto applied = control.begin(*config);
   if (!applied) {
     log_error("the configuration cannot be applied", {{"why", applied.error().message()}});
     return 78;
   }
   report(*applied);
-  const std::string_view owner_text = flag(argc, argv, "--owner");
   std::uint32_t owner = 0;
+  const std::string_view owner_text = flag(argc, argv, "--owner");
   std::from_chars(owner_text.data(), owner_text.data() + owner_text.size(), owner);
-  auto loop = net::make_real_loop();
-  ipc::Role role(*loop);
-  control::Steward steward(role, **store);
-  steward.serve();
-  role.on_descriptor("control.sock", [&](net::Descriptor fd) {
-    auto listener = loop->adopt_listener(std::move(fd));
-    if (listener) steward.listen(std::move(*listener), owner);
+  const ipc::Permits nothing;
+  role.serve("sandboxd", control.for_sandboxd());
+  for (const char* peer : {"vault", "courier", "gateway", "audit"}) role.serve(peer, nothing);
+  for (const char* peer : {"vault", "courier", "gateway", "audit", "sandboxd"}) {
+    role.on_peer(peer, [&control, peer](ipc::Channel&) { control.arrived(peer); });
+  }
+  control::Front front(*loop, control.for_people(), owner);
+  role.on_descriptor("control.sock", [&front](net::Descriptor fd) {
+    if (const Result<void> opened = front.open(std::move(fd)); !opened) {
+      log_error("control's socket", {{"why", opened.error().message()}});
+    }
   });
   ipc::Confinement plan;
   plan.uid = flags.uid;

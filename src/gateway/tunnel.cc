@@ -156,6 +156,12 @@ Task<void> serve_connect(Gate& gate, Door& door, Client& client, wire::RequestHe
     co_return co_await serve_intercepted(gate, door, std::move(client.stream), client.connection,
                                          host, port);
   }
+  if (service != nullptr) {
+    // Some clients (Node's) send plain http through CONNECT too: what follows is read and ruled on
+    // like any request.
+    if (!co_await client.stream->write(kEstablished, gate.loop.in(kWriteMost))) co_return;
+    co_return co_await serve_requests(gate, door, client, {Entrance::kCaptured, host, port, false});
+  }
   Ruling ruling{Ruling::Effect::kDeny, "no-rules", "no rules are in force yet"};
   if (gate.rulebook && !gate.is_killed(door.run.run)) {
     const Call call = HttpCall{};

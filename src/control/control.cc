@@ -1,0 +1,501 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "control/control.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <csignal>
+
+#include "base/log.h"
+
+namespace gatehouse::control {
+namespace {
+
+using net::Task;
+
+constexpr Nanos kAnswerMost = std::chrono::seconds(30);
+constexpr std::uint32_t kRunsMost = 500;       // a frame is 64 KiB
+constexpr std::size_t kObjectsMost = 500;      // so is this
+constexpr std::size_t kChangesShownMost = 50;  // in one Entry
+
+Result<std::string> tenant_of_request(const State& state, const std::string& named) {
+  const auto tenants = state.all<Tenant>();
+  if (named.empty()) {
+    if (tenants.size() == 1) return tenants.front()->name;
+    return failure(Error::kInvalid, "there is more than one tenant; say which with --tenant");
+  }
+  if (state.find<Tenant>("", named) != nullptr) return named;
+  return failure(Error::kNotFound, fmt::format("there is no tenant {}", named));
+}
+
+template <class T>
+Result<T> found(const State& state, const std::string& tenant, const std::string& name) {
+  const T* object = state.find<T>(tenant, name);
+  if (object != nullptr) return *object;
+  return failure(Error::kNotFound,
+                 fmt::format("there is no {0} {1} in tenant {2}; `gatehouse objects {0}` lists "
+                             "them, and gatehouse.yaml is where one is added",
+                             text(T::kKind), name, tenant));
+}
+
+ipc::RunInfo info_of(const Run& run) {
+  ipc::RunInfo info;
+  info.run = run.id;
+  info.trace = run.trace;
+  info.tenant = run.tenant;
+  info.user = run.user;
+  info.agent = run.agent;
+  info.started_unix_ms = run.started.unix_millis();
+  info.ended_unix_ms = run.ended.unix_millis();
+  info.wait_status = run.wait_status;
+  return info;
+}
+
+Result<std::vector<std::string>> environment_of(const Agent& agent,
+                                                const std::vector<ipc::Placeholder>& placeholders,
+                                                const std::vector<std::string>& asked,
+                                                const std::string& user) {
+  std::map<std::string, std::string> values;
+  for (const ipc::Placeholder& p : placeholders) values[p.service] = p.text;
+  std::map<std::string, std::string> variables;
+  for (const auto& [name, value] : agent.environment) {
+    auto text = with_placeholders(value, values);
+    if (!text) {
+      return failure(Error::kNotFound,
+                     fmt::format("{} is not connected to what {} of agent {} needs: {}; "
+                                 "`gatehouse connect SERVICE --user {}` connects it",
+                                 user, name, agent.name, text.error().message(), user));
+    }
+    variables[name] = *std::move(text);
+  }
+  for (const std::string& text : asked) {
+    const std::size_t equals = text.find('=');
+    if (equals == 0 || equals == std::string::npos || text.contains('\0')) {
+      return failure(Error::kInvalid, "an environment variable is given as NAME=VALUE");
+    }
+    variables[text.substr(0, equals)] = text.substr(equals + 1);
+  }
+  std::vector<std::string> out;
+  for (const auto& [name, value] : variables) out.push_back(fmt::format("{}={}", name, value));
+  return out;
+}
+
+ipc::CreateSandbox sandbox_of(const Run& run, const Agent& agent, ipc::RunLive live,
+                              ipc::StartRun request, std::vector<std::string> environment) {
+  ipc::CreateSandbox create;
+  create.run = {run.id, run.trace, run.tenant, run.user, run.agent};
+  create.placeholders = std::move(live.placeholders);
+  create.ca_certificate_pem = std::move(live.ca_certificate_pem);
+  create.argv = std::move(request.argv);
+  create.environment = std::move(environment);
+  create.volume = agent.volume;
+  for (const Toolbox& box : agent.toolbox) create.toolbox.push_back({box.source, box.target});
+  create.read_only_files = agent.read_only;
+  create.memory_most_bytes = agent.memory_most_bytes;
+  create.pids_most = agent.pids_most;
+  create.pty = request.pty;
+  create.rows = request.rows;
+  create.columns = request.columns;
+  return create;
+}
+
+// The Snapshot in memory that nobody can change any more.
+Result<net::Descriptor> sealed_memory(const std::string& bytes) {
+  net::Descriptor memory(memfd_create("snapshot", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+  if (!memory.is_open()) return failure_from_errno(errno, "making memory for the Snapshot");
+  for (std::size_t done = 0; done < bytes.size();) {
+    const ssize_t n = write(memory.get(), bytes.data() + done, bytes.size() - done);
+    if (n <= 0) return failure_from_errno(errno, "writing the Snapshot");
+    done += static_cast<std::size_t>(n);
+  }
+  const int seals = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE;
+  if (fcntl(memory.get(), F_ADD_SEALS, seals) != 0) {
+    return failure_from_errno(errno, "sealing the Snapshot");
+  }
+  return memory;
+}
+
+void add_changes(audit::Entry& entry, std::string_view key, std::vector<std::string> names) {
+  if (names.empty()) return;
+  entry.add(fmt::format("{}.count", key), std::to_string(names.size()));
+  names.resize(std::min(names.size(), kChangesShownMost));
+  entry.add(key, fmt::format("{}", fmt::join(names, ", ")));
+}
+
+}  // namespace
+
+// A start under way. It goes on when its asker leaves, so that nothing is left half made.
+struct Control::Starting {
+  explicit Starting(net::Loop& loop) : done(loop) {}
+  net::Event done;
+  std::optional<Result<Started>> result;
+  bool abandoned = false;
+};
+
+Control::Control(net::Loop& loop, StateStore& store, Ports& ports, std::string boot)
+    : loop_(loop), store_(store), ports_(ports), boot_(std::move(boot)), nursery_(loop) {
+  permit_people();
+  for_sandboxd_.on<ipc::SandboxEnded>(
+      [this](ipc::SandboxEnded ended, std::vector<net::Descriptor>) {
+        return sandbox_ended(std::move(ended));
+      });
+}
+
+void Control::permit_people() {
+  using Fds = std::vector<net::Descriptor>;
+  for_people_.on_with_fds<ipc::StartRun>(
+      [this](ipc::StartRun request, Fds) { return start_run(std::move(request)); });
+  for_people_.on<ipc::ListRuns>([this](ipc::ListRuns r, Fds) { return list_runs(r); });
+  for_people_.on<ipc::ListObjects>(
+      [this](ipc::ListObjects r, Fds) { return list_objects(std::move(r)); });
+  for_people_.on<ipc::DescribeService>(
+      [this](ipc::DescribeService r, Fds) { return describe(std::move(r)); });
+  for_people_.on<ipc::PutSealed>(
+      [this](ipc::PutSealed r, Fds) { return put_sealed(std::move(r)); });
+  for_people_.on<ipc::StartAuthorization>(
+      [this](ipc::StartAuthorization r, Fds) { return authorize(std::move(r)); });
+  for_people_.on<ipc::ListConnections>(
+      [this](ipc::ListConnections r, Fds) { return connections(std::move(r)); });
+  for_people_.on<ipc::RemoveConnection>(
+      [this](ipc::RemoveConnection r, Fds) { return disconnect(std::move(r)); });
+  forward<ipc::GetPublicKey>("vault");
+  forward<ipc::FinishAuthorization>("vault");
+  forward<ipc::ReadRun>("audit");
+  forward<ipc::ReadBody>("audit");
+}
+
+template <class Request>
+void Control::forward(const std::string& role) {
+  for_people_.on<Request>([this, role](Request request, std::vector<net::Descriptor>) {
+    return call(role, std::move(request));
+  });
+}
+
+template <class Request>
+Task<Result<typename Request::Reply>> Control::call(std::string role, Request request) {
+  const ipc::Parcel reply =
+      CO_TRY(co_await ports_.ask(role, ipc::parcel_of(request), loop_.in(kAnswerMost)));
+  if (reply.type != Request::Reply::kType) {
+    co_return failure(Error::kUnavailable, role + " answered with a message of another type");
+  }
+  co_return ipc::decode<typename Request::Reply>(reply.payload);
+}
+
+Result<Applied> Control::begin(const Config& config) {
+  Applied applied = TRY(store_.apply_file(config));
+  for (const Run& run : TRY(store_.live_runs())) {
+    if (run.boot == boot_) continue;
+    TRY(store_.end_run(run.id, loop_.wall(), SIGKILL));
+    audit::Entry entry = entry_of(audit::Kind::kRunEnded, run);
+    entry.add("reason", "the machine was restarted");
+    unrecorded_.push_back(std::move(entry));
+  }
+  if (!applied.added.empty() || !applied.changed.empty() || !applied.removed.empty()) {
+    audit::Entry entry = entry_of(audit::Kind::kConfigChanged, Run{});
+    entry.run.reset();
+    add_changes(entry, "added", applied.added);
+    add_changes(entry, "changed", applied.changed);
+    add_changes(entry, "removed", applied.removed);
+    unrecorded_.push_back(std::move(entry));
+  }
+  return applied;
+}
+
+void Control::arrived(const std::string& role) { nursery_.spawn(tell(role)); }
+
+Task<void> Control::tell(std::string role) {
+  Result<void> told;
+  if (role == "vault") told = co_await tell_vault();
+  if (role == "gateway") told = co_await tell_gateway();
+  if (role == "audit") told = co_await tell_audit();
+  if (role == "courier") {
+    const auto state = store_.state();
+    if (state) {
+      const auto done = co_await call("courier", compiled_endpoints(*state));
+      if (!done) told = Failure(done.error());
+    }
+  }
+  if (!told) {
+    log_error("a role could not be told what is in force",
+              {{"name", role}, {"why", told.error().message()}});
+  }
+}
+
+Task<Result<void>> Control::tell_vault() {
+  const State state = CO_TRY(store_.state());
+  for (ipc::PublishService& publish : compiled_services(state)) {
+    CO_TRY(co_await call("vault", std::move(publish)));
+  }
+  for (ipc::PublishInterceptable& publish : compiled_interceptable(state)) {
+    CO_TRY(co_await call("vault", std::move(publish)));
+  }
+  for (const Run& run : CO_TRY(store_.live_runs())) {
+    const Agent* agent = state.find<Agent>(run.tenant, run.agent);
+    if (agent == nullptr) continue;  // gone from the file: its Runs get no more leases
+    CO_TRY(
+        co_await call("vault", ipc::DeclareRunLive{run.id, run.trace, run.tenant, run.user,
+                                                   run.agent, leasable_services(state, *agent)}));
+  }
+  co_return Result<void>();
+}
+
+Task<Result<void>> Control::tell_gateway() {
+  const State state = CO_TRY(store_.state());
+  const auto now = static_cast<std::uint64_t>(loop_.wall().unix_millis());
+  generation_ = std::max(generation_ + 1, now);  // grows over restarts too
+  ipc::Snapshot snapshot = compiled_snapshot(state, generation_);
+  ipc::SnapshotReady ready{generation_};
+  ipc::Parcel parcel = ipc::parcel_of(ready);
+  parcel.fds.push_back(CO_TRY(sealed_memory(ipc::encode(snapshot))));
+  CO_TRY(co_await ports_.ask("gateway", std::move(parcel), loop_.in(kAnswerMost)));
+  co_return Result<void>();
+}
+
+Task<Result<void>> Control::tell_audit() {
+  while (!unrecorded_.empty()) {
+    CO_TRY(co_await record(unrecorded_.front()));
+    unrecorded_.erase(unrecorded_.begin());
+  }
+  co_return Result<void>();
+}
+
+Task<Result<void>> Control::record(audit::Entry entry) {
+  ipc::Append append{CO_TRY(audit::encode(entry))};
+  CO_TRY(co_await call("audit", std::move(append)));
+  co_return Result<void>();
+}
+
+audit::Entry Control::entry_of(audit::Kind kind, const Run& run) {
+  audit::Entry entry;
+  entry.kind = kind;
+  entry.wall_ns = loop_.wall().unix_nanos();
+  entry.monotonic_ns = loop_.now().since_boot().count();
+  entry.role = "control";
+  entry.tenant = run.tenant;
+  entry.run = run.id;
+  entry.trace = run.trace;
+  if (!run.agent.empty()) {
+    entry.add("agent", run.agent);
+    entry.add("user", run.user);
+  }
+  return entry;
+}
+
+// --- Runs
+
+Task<Result<Control::Started>> Control::start_run(ipc::StartRun request) {
+  const auto starting = std::make_shared<Starting>(loop_);
+  struct Asker {
+    std::shared_ptr<Starting> of;
+    ~Asker() { of->abandoned = !of->result; }
+  } const asker{starting};
+  nursery_.spawn(start(starting, std::move(request)));
+  CO_TRY(co_await starting->done.wait(Deadline::never()));
+  co_return *std::move(starting->result);
+}
+
+Task<void> Control::start(std::shared_ptr<Starting> starting, ipc::StartRun request) {
+  Result<Started> result = failure(Error::kInternal, "the run was not started");
+  const auto begin = [&]() -> Result<std::pair<Run, Agent>> {
+    const State state = TRY(store_.state());
+    Run run;
+    run.id = RunId::fresh();
+    run.trace = TraceId::fresh();
+    run.tenant = TRY(tenant_of_request(state, request.tenant));
+    run.user = TRY(found<User>(state, run.tenant, request.user)).name;
+    Agent agent = TRY(found<Agent>(state, run.tenant, request.agent));
+    run.agent = agent.name;
+    run.started = loop_.wall();
+    run.boot = boot_;
+    if (request.argv.empty()) request.argv = agent.command;
+    if (request.argv.empty()) {
+      return failure(
+          Error::kInvalid,
+          fmt::format("agent {} has no command of its own; give one after --", agent.name));
+    }
+    return std::pair(std::move(run), std::move(agent));
+  }();
+  RunId id = RunId::from_bytes({});
+  if (begin) {
+    id = begin->first.id;
+    result = co_await start_checked(begin->first, begin->second, std::move(request));
+  } else {
+    result = Failure(begin.error());
+  }
+  const bool left = starting->abandoned && result;
+  starting->result = std::move(result);
+  starting->done.set();
+  if (left) {
+    log_info("a run ends, because its asker left before it began", {{"run", id.text()}});
+    const auto ended = co_await call("sandboxd", ipc::EndSandbox{id});
+    if (!ended) log_warning("ending it failed", {{"why", ended.error().message()}});
+  }
+}
+
+Task<Result<Control::Started>> Control::start_checked(Run run, Agent agent, ipc::StartRun request) {
+  const State state = CO_TRY(store_.state());
+  auto live = CO_TRY(
+      co_await call("vault", ipc::DeclareRunLive{run.id, run.trace, run.tenant, run.user, run.agent,
+                                                 leasable_services(state, agent)}));
+  auto environment = environment_of(agent, live.placeholders, request.environment, run.user);
+  if (!environment) {
+    static_cast<void>(co_await call("vault", ipc::DeclareRunEnded{run.id}));
+    co_return Failure(environment.error());
+  }
+  audit::Entry entry = entry_of(audit::Kind::kRunStarted, run);
+  entry.add("command", request.argv.front());
+  entry.add("arguments", std::to_string(request.argv.size() - 1));
+  Result<void> recorded = co_await record(std::move(entry));
+  if (recorded) recorded = store_.start_run(run);
+  if (!recorded) {
+    static_cast<void>(co_await call("vault", ipc::DeclareRunEnded{run.id}));
+    co_return failure(
+        Error::kAuditUnavailable,
+        "the run cannot be put on record, so it does not start: " + recorded.error().message());
+  }
+  co_return co_await create_sandbox(
+      run, sandbox_of(run, agent, std::move(live), std::move(request), *std::move(environment)));
+}
+
+Task<Result<Control::Started>> Control::create_sandbox(Run run, ipc::CreateSandbox create) {
+  const bool pty = create.pty;
+  auto reply = co_await ports_.ask("sandboxd", ipc::parcel_of(create), loop_.in(kAnswerMost));
+  if (!reply) {
+    // What it did make, if anything, must not live on.
+    static_cast<void>(co_await call("sandboxd", ipc::EndSandbox{run.id}));
+    static_cast<void>(co_await end_run(run, SIGKILL, reply.error().message()));
+    co_return Failure(reply.error().in("the sandbox was not made"));
+  }
+  auto created = CO_TRY(ipc::decode<ipc::SandboxCreated>(reply->payload));
+  if (created.pty != pty) log_warning("the sandbox has another terminal than asked for");
+  ipc::RunStarted started{run.id, run.trace, created.pty, std::move(created.not_enforced)};
+  co_return Started(std::move(started), std::move(reply->fds));
+}
+
+Task<Result<ipc::Done>> Control::sandbox_ended(ipc::SandboxEnded ended) {
+  const Run run = CO_TRY(store_.run(ended.run));
+  if (run.is_live()) CO_TRY(co_await end_run(run, ended.wait_status, ""));
+  co_return ipc::Done{};
+}
+
+Task<Result<void>> Control::end_run(Run run, std::int32_t wait_status, std::string why) {
+  CO_TRY(store_.end_run(run.id, loop_.wall(), wait_status));
+  const auto told = co_await call("vault", ipc::DeclareRunEnded{run.id});
+  if (!told) {
+    log_warning("the vault was not told that a run ended",
+                {{"run", run.id.text()}, {"why", told.error().message()}});
+  }
+  audit::Entry entry = entry_of(audit::Kind::kRunEnded, run);
+  entry.add("wait_status", std::to_string(wait_status));
+  if (!why.empty()) entry.add("reason", why);
+  Result<void> recorded = co_await record(entry);
+  if (!recorded) unrecorded_.push_back(std::move(entry));
+  co_return Result<void>();
+}
+
+Task<Result<ipc::RunList>> Control::list_runs(ipc::ListRuns request) {
+  ipc::RunList list;
+  for (const Run& run : CO_TRY(store_.runs(std::min(request.most, kRunsMost)))) {
+    list.runs.push_back(info_of(run));
+  }
+  co_return list;
+}
+
+Task<Result<ipc::ObjectList>> Control::list_objects(ipc::ListObjects request) {
+  const auto kind = kind_named(request.kind);
+  if (!request.kind.empty() && !kind) {
+    co_return failure(Error::kInvalid,
+                      fmt::format("there are no objects of kind \"{}\"; there are tenant, user, "
+                                  "service, agent and rule",
+                                  request.kind));
+  }
+  ipc::ObjectList list;
+  for (const Stored& stored : CO_TRY(store_.state()).objects) {
+    if (kind && kind_of(stored.object) != *kind) continue;
+    if (list.objects.size() >= kObjectsMost) {
+      co_return failure(
+          Error::kTooMany,
+          fmt::format("there are more than {} objects; ask for one kind", kObjectsMost));
+    }
+    list.objects.push_back({std::string(text(kind_of(stored.object))), tenant_of(stored.object),
+                            name_of(stored.object), std::string(text(stored.source))});
+  }
+  co_return list;
+}
+
+// --- Connections
+
+Task<Result<ipc::ServiceInfo>> Control::describe(ipc::DescribeService request) {
+  const State state = CO_TRY(store_.state());
+  ipc::ServiceInfo info;
+  info.tenant = CO_TRY(tenant_of_request(state, request.tenant));
+  const auto service = CO_TRY(found<Service>(state, info.tenant, request.name));
+  info.name = service.name;
+  info.has_credential = service.credential.has_value();
+  const bool oauth = service.credential && service.credential->kind == "oauth";
+  info.kind = oauth ? ipc::CredentialKind::kOauth : ipc::CredentialKind::kStatic;
+  info.shared = service.shared;
+  co_return info;
+}
+
+// Whether that user (or, with "", the tenant) may own a Connection to the service.
+Task<Result<void>> Control::settle_owner(std::string tenant, std::string user,
+                                         std::string service_name) {
+  const State state = CO_TRY(store_.state());
+  const auto service = CO_TRY(found<Service>(state, tenant, service_name));
+  if (!service.credential) {
+    co_return failure(Error::kInvalid, fmt::format("service {} needs no credential", service_name));
+  }
+  if (service.shared != user.empty()) {
+    co_return failure(Error::kInvalid,
+                      service.shared
+                          ? fmt::format("{} has one connection for the whole tenant (scope: "
+                                        "tenant); leave out --user",
+                                        service_name)
+                          : fmt::format("{} has a connection for each user; say whose with --user",
+                                        service_name));
+  }
+  if (!user.empty()) CO_TRY(found<User>(state, tenant, user));
+  co_return Result<void>();
+}
+
+Task<Result<ipc::Done>> Control::put_sealed(ipc::PutSealed request) {
+  const State state = CO_TRY(store_.state());
+  request.tenant = CO_TRY(tenant_of_request(state, request.tenant));
+  if (request.kind == ipc::CredentialKind::kOauthClientSecret) {
+    const auto service = CO_TRY(found<Service>(state, request.tenant, request.service));
+    if (!request.user.empty() || !service.credential || service.credential->kind != "oauth") {
+      co_return failure(Error::kInvalid,
+                        "a client secret belongs to a service with an oauth credential, "
+                        "and to no user");
+    }
+  } else {
+    CO_TRY(co_await settle_owner(request.tenant, request.user, request.service));
+  }
+  co_return co_await call("vault", std::move(request));
+}
+
+Task<Result<ipc::AuthorizationStarted>> Control::authorize(ipc::StartAuthorization request) {
+  const State state = CO_TRY(store_.state());
+  request.tenant = CO_TRY(tenant_of_request(state, request.tenant));
+  CO_TRY(co_await settle_owner(request.tenant, request.user, request.service));
+  co_return co_await call("vault", std::move(request));
+}
+
+Task<Result<ipc::ConnectionList>> Control::connections(ipc::ListConnections request) {
+  const State state = CO_TRY(store_.state());
+  request.tenant = CO_TRY(tenant_of_request(state, request.tenant));
+  co_return co_await call("vault", std::move(request));
+}
+
+Task<Result<ipc::Done>> Control::disconnect(ipc::RemoveConnection request) {
+  const State state = CO_TRY(store_.state());
+  request.tenant = CO_TRY(tenant_of_request(state, request.tenant));
+  co_return co_await call("vault", std::move(request));
+}
+
+}  // namespace gatehouse::control

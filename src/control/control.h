@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+// Control's core: starts and ends Runs, tells the other roles what is in force, and answers the
+// CLI. It talks to the other roles through Ports, so that it can be tested without processes. Of
+// its Loop's thread. It never sees a secret: those pass sealed to the vault.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "audit/entry.h"
+#include "control/compile.h"
+#include "control/store.h"
+#include "ipc/any_audit.h"
+#include "ipc/channel.h"
+#include "ipc/cli_control.h"
+#include "ipc/sandbox.h"
+#include "net/nursery.h"
+
+namespace gatehouse::control {
+
+// How control asks another role ("vault", "sandboxd", "audit", "gateway", "courier").
+class Ports {
+ public:
+  virtual ~Ports() = default;
+  // Errors: kUnavailable while that role is away; what it refused with; kTimeout.
+  [[nodiscard]] virtual net::Task<Result<ipc::Parcel>> ask(std::string role, ipc::Parcel request,
+                                                           Deadline deadline) = 0;
+};
+
+class Control {
+ public:
+  // `boot` is the machine's boot_id. All must outlive it.
+  Control(net::Loop& loop, StateStore& store, Ports& ports, std::string boot);
+
+  // Before serving: puts the file in force and ends the Runs of an earlier boot. Errors: the
+  // store's.
+  [[nodiscard]] Result<Applied> begin(const Config& config);
+  // A role has come (again): it is told what it must know.
+  void arrived(const std::string& role);
+
+  // What people may ask (the asker's uid was checked), and what sandboxd may tell.
+  [[nodiscard]] const ipc::Permits& for_people() const { return for_people_; }
+  [[nodiscard]] const ipc::Permits& for_sandboxd() const { return for_sandboxd_; }
+
+ private:
+  struct Starting;
+  using Started = std::pair<ipc::RunStarted, std::vector<net::Descriptor>>;
+
+  void permit_people();
+  template <class Request>
+  void forward(const std::string& role);
+
+  template <class Request>
+  net::Task<Result<typename Request::Reply>> call(std::string role, Request request);
+  net::Task<Result<Started>> start_run(ipc::StartRun request);
+  net::Task<void> start(std::shared_ptr<Starting> starting, ipc::StartRun request);
+  net::Task<Result<Started>> start_checked(Run run, Agent agent, ipc::StartRun request);
+  net::Task<Result<Started>> create_sandbox(Run run, ipc::CreateSandbox create);
+  net::Task<Result<ipc::Done>> sandbox_ended(ipc::SandboxEnded ended);
+  net::Task<Result<void>> end_run(Run run, std::int32_t wait_status, std::string why);
+  net::Task<Result<ipc::RunList>> list_runs(ipc::ListRuns request);
+  net::Task<Result<ipc::ObjectList>> list_objects(ipc::ListObjects request);
+  net::Task<Result<ipc::ServiceInfo>> describe(ipc::DescribeService request);
+  net::Task<Result<ipc::Done>> put_sealed(ipc::PutSealed request);
+  net::Task<Result<ipc::AuthorizationStarted>> authorize(ipc::StartAuthorization request);
+  net::Task<Result<ipc::ConnectionList>> connections(ipc::ListConnections request);
+  net::Task<Result<ipc::Done>> disconnect(ipc::RemoveConnection request);
+  net::Task<Result<void>> record(audit::Entry entry);
+  net::Task<void> tell(std::string role);
+  net::Task<Result<void>> tell_vault();
+  net::Task<Result<void>> tell_gateway();
+  net::Task<Result<void>> tell_audit();
+  net::Task<Result<void>> settle_owner(std::string tenant, std::string user, std::string service);
+
+  [[nodiscard]] audit::Entry entry_of(audit::Kind kind, const Run& run);
+
+  net::Loop& loop_;
+  StateStore& store_;
+  Ports& ports_;
+  std::string boot_;
+  std::uint64_t generation_ = 0;
+  std::vector<audit::Entry> unrecorded_;  // of the start, until the audit role is there
+  ipc::Permits for_people_;
+  ipc::Permits for_sandboxd_;
+  net::Nursery nursery_;
+};
+
+}  // namespace gatehouse::control
