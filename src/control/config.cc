@@ -322,6 +322,12 @@ class Decoding {
     agent.command = section.strings("command");
     agent.volume = section.string_or("volume", "home");
     if (!is_name(agent.volume)) section.problem("volume", "volume must be a plain name");
+    agent.skeleton = section.string_or("skeleton", "");
+    if (!agent.skeleton.empty()
+        && !(agent.skeleton.starts_with('/') && is_clean_path(agent.skeleton))) {
+      section.problem("skeleton",
+                      "skeleton must be an absolute path on the host, without . and ..");
+    }
     agent.toolbox = decode_toolbox(section);
     decode_environment(section, agent);
     agent.read_only = section.strings("read_only");

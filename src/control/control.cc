@@ -51,7 +51,7 @@ ipc::RunInfo info_of(const Run& run) {
   info.agent = run.agent;
   info.started_unix_ms = run.started.unix_millis();
   info.ended_unix_ms = run.ended.unix_millis();
-  info.wait_status = run.wait_status;
+  info.exit_status = run.exit_status;
   return info;
 }
 
@@ -66,9 +66,9 @@ Result<std::vector<std::string>> environment_of(const Agent& agent,
     auto text = with_placeholders(value, values);
     if (!text) {
       return failure(Error::kNotFound,
-                     fmt::format("{} is not connected to what {} of agent {} needs: {}; "
-                                 "`gatehouse connect SERVICE --user {}` connects it",
-                                 user, name, agent.name, text.error().message(), user));
+                     fmt::format("{} of agent {} needs a connection that {} does not have: {} "
+                                 "--user {}`",
+                                 name, agent.name, user, text.error().message(), user));
     }
     variables[name] = *std::move(text);
   }
@@ -93,6 +93,7 @@ ipc::CreateSandbox sandbox_of(const Run& run, const Agent& agent, ipc::RunLive l
   create.argv = std::move(request.argv);
   create.environment = std::move(environment);
   create.volume = agent.volume;
+  create.skeleton = agent.skeleton;
   for (const Toolbox& box : agent.toolbox) create.toolbox.push_back({box.source, box.target});
   create.read_only_files = agent.read_only;
   create.memory_most_bytes = agent.memory_most_bytes;
@@ -378,19 +379,19 @@ Task<Result<Control::Started>> Control::create_sandbox(Run run, ipc::CreateSandb
 
 Task<Result<ipc::Done>> Control::sandbox_ended(ipc::SandboxEnded ended) {
   const Run run = CO_TRY(store_.run(ended.run));
-  if (run.is_live()) CO_TRY(co_await end_run(run, ended.wait_status, ""));
+  if (run.is_live()) CO_TRY(co_await end_run(run, ended.exit_status, ""));
   co_return ipc::Done{};
 }
 
-Task<Result<void>> Control::end_run(Run run, std::int32_t wait_status, std::string why) {
-  CO_TRY(store_.end_run(run.id, loop_.wall(), wait_status));
+Task<Result<void>> Control::end_run(Run run, std::int32_t exit_status, std::string why) {
+  CO_TRY(store_.end_run(run.id, loop_.wall(), exit_status));
   const auto told = co_await call("vault", ipc::DeclareRunEnded{run.id});
   if (!told) {
     log_warning("the vault was not told that a run ended",
                 {{"run", run.id.text()}, {"why", told.error().message()}});
   }
   audit::Entry entry = entry_of(audit::Kind::kRunEnded, run);
-  entry.add("wait_status", std::to_string(wait_status));
+  entry.add("exit_status", std::to_string(exit_status));
   if (!why.empty()) entry.add("reason", why);
   Result<void> recorded = co_await record(entry);
   if (!recorded) unrecorded_.push_back(std::move(entry));

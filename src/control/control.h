@@ -59,7 +59,7 @@ class Control {
   net::Task<Result<Started>> start_checked(Run run, Agent agent, ipc::StartRun request);
   net::Task<Result<Started>> create_sandbox(Run run, ipc::CreateSandbox create);
   net::Task<Result<ipc::Done>> sandbox_ended(ipc::SandboxEnded ended);
-  net::Task<Result<void>> end_run(Run run, std::int32_t wait_status, std::string why);
+  net::Task<Result<void>> end_run(Run run, std::int32_t exit_status, std::string why);
   net::Task<Result<ipc::RunList>> list_runs(ipc::ListRuns request);
   net::Task<Result<ipc::ObjectList>> list_objects(ipc::ListObjects request);
   net::Task<Result<ipc::ServiceInfo>> describe(ipc::DescribeService request);

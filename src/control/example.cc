@@ -60,6 +60,7 @@ agents:
   - name: shell
     command: [/bin/bash]                # what `gatehouse run` starts when it is given no command
     volume: home                        # kept between runs, one for each user
+    # skeleton: /etc/gatehouse/shell   # what a new volume begins with
     # toolbox: [/opt/tools]             # host directories beside /usr, read-only
     # read_only: [SOUL.md]              # files of the volume that the agent may not change
     environment:

@@ -225,8 +225,7 @@ Result<std::string> with_placeholders(std::string_view text,
   for (const std::string& service : TRY(placeholders_in(text))) {
     const auto value = values.find(service);
     if (value == values.end()) {
-      return failure(Error::kNotFound,
-                     fmt::format("there is no placeholder for service {}", service));
+      return failure(Error::kNotFound, fmt::format("make it with `gatehouse connect {}", service));
     }
     const std::string whole = fmt::format("{}{}{}", kOpen, service, kClose);
     out.replace(out.find(whole), whole.size(), value->second);

@@ -105,6 +105,7 @@ struct Agent {
   std::string name;
   std::vector<std::string> command;  // what `run` starts when it is given no command
   std::string volume;                // name of the home volume
+  std::string skeleton;  // host directory; what a new volume begins with, "" for nothing
   std::vector<Toolbox> toolbox;
   std::map<std::string, std::string> environment;  // values may hold {{placeholder:SERVICE}}
   std::vector<std::string> read_only;              // files of the home volume
@@ -112,7 +113,8 @@ struct Agent {
   std::uint32_t pids_most = 0;
   template <class F>
   void fields(F& f) {
-    f("command", command), f("volume", volume), f("toolbox", toolbox);
+    f("command", command), f("volume", volume), f("skeleton", skeleton);
+    f("toolbox", toolbox);
     f("environment", environment), f("read_only", read_only);
     f("memory_bytes", memory_most_bytes), f("pids", pids_most);
   }

@@ -15,40 +15,39 @@ namespace {
 
 constexpr std::int64_t kSchemaVersion = 1;
 
-// A definition is the object without its keys, as JSON; what others must find stands in generated
-// columns, so that SQLite itself keeps the references whole.
+// A definition is the object without its keys, as JSON. What a rule names stands in columns beside
+// it, so that SQLite itself keeps the references whole.
 constexpr const char* kSchema = R"sql(
 CREATE TABLE schema_version (version INTEGER NOT NULL) STRICT;
 CREATE TABLE tenant (
   tenant TEXT NOT NULL, name TEXT NOT NULL CHECK (name = tenant),
   source TEXT NOT NULL CHECK (source IN ('file', 'api')), position INTEGER NOT NULL,
-  definition TEXT NOT NULL CHECK (json_valid(definition)),
+  definition TEXT NOT NULL,
   PRIMARY KEY (tenant, name), UNIQUE (tenant)) STRICT;
 CREATE TABLE user (
   tenant TEXT NOT NULL REFERENCES tenant (tenant) DEFERRABLE INITIALLY DEFERRED,
   name TEXT NOT NULL,
   source TEXT NOT NULL CHECK (source IN ('file', 'api')), position INTEGER NOT NULL,
-  definition TEXT NOT NULL CHECK (json_valid(definition)),
+  definition TEXT NOT NULL,
   PRIMARY KEY (tenant, name)) STRICT;
 CREATE TABLE service (
   tenant TEXT NOT NULL REFERENCES tenant (tenant) DEFERRABLE INITIALLY DEFERRED,
   name TEXT NOT NULL,
   source TEXT NOT NULL CHECK (source IN ('file', 'api')), position INTEGER NOT NULL,
-  definition TEXT NOT NULL CHECK (json_valid(definition)),
+  definition TEXT NOT NULL,
   PRIMARY KEY (tenant, name)) STRICT;
 CREATE TABLE agent (
   tenant TEXT NOT NULL REFERENCES tenant (tenant) DEFERRABLE INITIALLY DEFERRED,
   name TEXT NOT NULL,
   source TEXT NOT NULL CHECK (source IN ('file', 'api')), position INTEGER NOT NULL,
-  definition TEXT NOT NULL CHECK (json_valid(definition)),
+  definition TEXT NOT NULL,
   PRIMARY KEY (tenant, name)) STRICT;
 CREATE TABLE rule (
   tenant TEXT NOT NULL REFERENCES tenant (tenant) DEFERRABLE INITIALLY DEFERRED,
   name TEXT NOT NULL,
   source TEXT NOT NULL CHECK (source IN ('file', 'api')), position INTEGER NOT NULL,
-  definition TEXT NOT NULL CHECK (json_valid(definition)),
-  agent TEXT NOT NULL GENERATED ALWAYS AS (json_extract(definition, '$.agent')) STORED,
-  service TEXT GENERATED ALWAYS AS (nullif(json_extract(definition, '$.service'), '')) STORED,
+  definition TEXT NOT NULL,
+  agent TEXT, service TEXT,
   PRIMARY KEY (tenant, name),
   FOREIGN KEY (tenant, agent) REFERENCES agent (tenant, name) DEFERRABLE INITIALLY DEFERRED,
   FOREIGN KEY (tenant, service) REFERENCES service (tenant, name) DEFERRABLE INITIALLY DEFERRED
@@ -56,12 +55,12 @@ CREATE TABLE rule (
 CREATE TABLE run (
   id TEXT NOT NULL PRIMARY KEY, trace TEXT NOT NULL, tenant TEXT NOT NULL, user TEXT NOT NULL,
   agent TEXT NOT NULL, started_ns INTEGER NOT NULL, ended_ns INTEGER NOT NULL,
-  wait_status INTEGER NOT NULL, boot TEXT NOT NULL) STRICT;
+  exit_status INTEGER NOT NULL, boot TEXT NOT NULL) STRICT;
 CREATE INDEX run_live ON run (ended_ns) WHERE ended_ns = 0;
 )sql";
 
 constexpr std::string_view kRunColumns =
-    "id, trace, tenant, user, agent, started_ns, ended_ns, wait_status, boot";
+    "id, trace, tenant, user, agent, started_ns, ended_ns, exit_status, boot";
 
 std::string what_is(Kind kind, std::string_view name) {
   return fmt::format("{} {}", text(kind), name);
@@ -127,6 +126,7 @@ class SqliteStore final : public StateStore {
       }
       if (found != before.end()) before.erase(found);
       TRY(write(key, row));
+      TRY(refer(object));
     }
     if (!conflicts.empty()) {
       return failure(Error::kConflict,
@@ -152,6 +152,7 @@ class SqliteStore final : public StateStore {
     if (before) TRY(refuse_of_file(key, *before));
     const std::int64_t position = before ? before->position : TRY(next_position());
     TRY(write(key, {Source::kApi, position, definition_of(object)}));
+    TRY(refer(object));
     return commit(transaction, "it names something that is not there");
   }
 
@@ -186,18 +187,18 @@ class SqliteStore final : public StateStore {
 
   Result<void> start_run(const Run& run) override {
     Statement insert = TRY(database_.prepare(
-        "INSERT INTO run (id, trace, tenant, user, agent, started_ns, ended_ns, wait_status, boot)"
+        "INSERT INTO run (id, trace, tenant, user, agent, started_ns, ended_ns, exit_status, boot)"
         " VALUES (?, ?, ?, ?, ?, ?, 0, 0, ?)"));
     insert.bind(run.id.text()).bind(run.trace.text()).bind(run.tenant).bind(run.user);
     return insert.bind(run.agent).bind(run.started.unix_nanos()).bind(run.boot).run();
   }
 
-  Result<void> end_run(RunId id, WallTime at, std::int32_t wait_status) override {
+  Result<void> end_run(RunId id, WallTime at, std::int32_t exit_status) override {
     const Run before = TRY(run(id));
     if (!before.is_live()) return {};
     Statement update =
-        TRY(database_.prepare("UPDATE run SET ended_ns = ?, wait_status = ? WHERE id = ?"));
-    return update.bind(at.unix_nanos()).bind(std::int64_t{wait_status}).bind(id.text()).run();
+        TRY(database_.prepare("UPDATE run SET ended_ns = ?, exit_status = ? WHERE id = ?"));
+    return update.bind(at.unix_nanos()).bind(std::int64_t{exit_status}).bind(id.text()).run();
   }
 
   Result<std::vector<Run>> runs(std::uint32_t most) override {
@@ -248,6 +249,16 @@ class SqliteStore final : public StateStore {
     return statement.bind(row.definition).run();
   }
 
+  // What a rule names, for the references; other objects name nothing.
+  Result<void> refer(const Object& object) {
+    const auto* rule = std::get_if<Rule>(&object);
+    if (rule == nullptr) return {};
+    Statement statement = TRY(database_.prepare(
+        "UPDATE rule SET agent = ?, service = nullif(?, '') WHERE tenant = ? AND name = ?"));
+    statement.bind(rule->agent).bind(rule->service).bind(rule->tenant);
+    return statement.bind(name_of(Object(*rule))).run();
+  }
+
   Result<void> erase(const Key& key) {
     const auto& [kind, tenant, name] = key;
     Statement statement = TRY(
@@ -294,7 +305,7 @@ class SqliteStore final : public StateStore {
       run.agent = select.text(4);
       run.started = WallTime(select.number(5));
       run.ended = WallTime(select.number(6));
-      run.wait_status = static_cast<std::int32_t>(select.number(7));
+      run.exit_status = static_cast<std::int32_t>(select.number(7));
       run.boot = select.text(8);
       out.push_back(std::move(run));
     }

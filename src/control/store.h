@@ -50,7 +50,7 @@ struct Run {
   std::string agent;
   WallTime started;
   WallTime ended;  // zero: it runs
-  std::int32_t wait_status = 0;
+  std::int32_t exit_status = 0;
   std::string boot;  // boot_id of the machine at its start: no Run outlives that
   [[nodiscard]] bool is_live() const { return ended == WallTime(); }
 };
@@ -72,7 +72,7 @@ class StateStore {
 
   [[nodiscard]] virtual Result<void> start_run(const Run& run) = 0;
   // Idempotent: the first end holds. Errors: kNotFound.
-  [[nodiscard]] virtual Result<void> end_run(RunId run, WallTime at, std::int32_t wait_status) = 0;
+  [[nodiscard]] virtual Result<void> end_run(RunId run, WallTime at, std::int32_t exit_status) = 0;
   // The newest first.
   [[nodiscard]] virtual Result<std::vector<Run>> runs(std::uint32_t most) = 0;
   [[nodiscard]] virtual Result<std::vector<Run>> live_runs() = 0;

@@ -9,6 +9,8 @@
 #include <variant>
 #include <vector>
 
+#include "wire/llm_openai.h"
+
 namespace gatehouse::gateway {
 
 // A plain HTTP request; all there is to say of it is in its method, host and path.
@@ -21,7 +23,7 @@ struct LlmCall {
   std::size_t input_bytes = 0;  // of the request's body, for the estimate
   std::vector<std::string>
       provider_tools;  // tools that would run at the provider, past the gateway
-  std::string last_user_message;
+  std::vector<wire::OpenAiMessage> new_messages;  // those after the model's last answer
 };
 
 // An MCP message. `tool` is set for tools/call only.

@@ -60,7 +60,7 @@ Result<Call> llm_call(const std::string& body) {
   call.asks_for_usage = request.include_usage;
   call.input_bytes = body.size();
   call.provider_tools = std::move(request.provider_tools);
-  call.last_user_message = std::move(request.last_user_message);
+  call.new_messages = std::move(request.new_messages);
   return call;
 }
 

@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "gateway/exchange.h"
+#include "wire/json.h"
 
 namespace gatehouse::gateway {
 namespace {
@@ -63,6 +64,16 @@ bool must_be_durable_first(const Ruled& ruled) {
   const std::string& method = ruled.request.head.method;
   if (method != "GET" && method != "HEAD") return true;
   return ruled.service != nullptr && Rulebook::wants_intent(*ruled.service, ruled.path);
+}
+
+std::string messages_json(const std::vector<wire::OpenAiMessage>& messages) {
+  wire::JsonWriter writer;
+  writer.begin_array();
+  for (const wire::OpenAiMessage& message : messages) {
+    writer.begin_object().key("role").string(message.role);
+    writer.key("text").string(message.text).end_object();
+  }
+  return std::move(writer.end_array()).text();
 }
 
 }  // namespace
@@ -133,8 +144,8 @@ Task<Result<Recorded>> record(Ruled ruled) {
     }
   }
   if (const auto* llm = std::get_if<LlmCall>(&ruled.call);
-      llm != nullptr && !llm->last_user_message.empty()) {
-    if (auto body = gate.recorder->store("llm.input", llm->last_user_message)) {
+      llm != nullptr && !llm->new_messages.empty()) {
+    if (auto body = gate.recorder->store("llm.input", messages_json(llm->new_messages))) {
       entry.bodies.push_back(std::move(*body));
     }
   }

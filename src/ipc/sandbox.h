@@ -39,7 +39,7 @@ struct SandboxCreated {
   std::int32_t pid = 0;  // of the warden, for people
   // Descriptors that travel with the reply: stdin (write end), stdout, stderr (read ends); or one
   // PTY master; then always last a status pipe on which the warden writes one 4-byte little-endian
-  // wait status and closes.
+  // exit status (128+n: signal n) and closes.
   bool pty = false;
   std::vector<std::string> not_enforced;  // layers or limits that this host cannot give, in words
   template <class F>
@@ -58,7 +58,8 @@ struct CreateSandbox {
   std::vector<std::string> argv;
   std::vector<std::string> environment;  // NAME=value, added to the built one
   std::string working_directory;         // "" means the home volume
-  std::string volume;  // name of the home volume, below the tenant and agent and user
+  std::string volume;    // name of the home volume, below the tenant and agent and user
+  std::string skeleton;  // a host directory; what a new volume begins with, "" for nothing
   std::vector<ReadOnlyPath> toolbox;  // host paths beside /usr, read-only
   std::vector<std::string>
       read_only_files;                  // inside the home volume: read-only to the agent (SOUL.md)
@@ -69,8 +70,8 @@ struct CreateSandbox {
   std::uint16_t columns = 80;
   template <class F>
   void fields(F& f) {
-    f(run, placeholders, ca_certificate_pem, argv, environment, working_directory, volume, toolbox,
-      read_only_files, memory_most_bytes, pids_most, pty, rows, columns);
+    f(run, placeholders, ca_certificate_pem, argv, environment, working_directory, volume, skeleton,
+      toolbox, read_only_files, memory_most_bytes, pids_most, pty, rows, columns);
   }
 };
 
@@ -117,9 +118,11 @@ struct RegisterSandbox {
   RunId run = no_run();
   bool freezer_v1 = false;
   bool kill_by_pidfd = false;
+  TraceId trace;  // with the tenant, for the record
+  std::string tenant;
   template <class F>
   void fields(F& f) {
-    f(run, freezer_v1, kill_by_pidfd);
+    f(run, freezer_v1, kill_by_pidfd, trace, tenant);
   }
 };
 // Sandboxd -> supervisor and control: the sandbox is gone.
@@ -127,10 +130,10 @@ struct SandboxEnded {
   static constexpr MessageType kType = 0x0506;
   using Reply = Done;
   RunId run = no_run();
-  std::int32_t wait_status = 0;
+  std::int32_t exit_status = 0;
   template <class F>
   void fields(F& f) {
-    f(run, wait_status);
+    f(run, exit_status);
   }
 };
 

@@ -115,7 +115,8 @@ Task<Result<Keeper::Created>> Keeper::create(ipc::CreateSandbox request) {
   sandbox->kill_by_pidfd = built.text[2] == 'p';
   sandbox->door = {request.run, request.placeholders};
   // Whoever can stop it must be able to before it begins.
-  ipc::RegisterSandbox registration{run, built.text[1] == '1', sandbox->kill_by_pidfd};
+  ipc::RegisterSandbox registration{run, built.text[1] == '1', sandbox->kill_by_pidfd,
+                                    request.run.trace, request.run.tenant};
   const std::array<int, 2> stops = {built.fds[kFreezeAt].get(), built.fds[kFreezeAt + 1].get()};
   CO_TRY(co_await role_.supervisor()->exchange(ipc::parcel_of(registration), stops,
                                                role_.loop().in(kTellMost)));

@@ -14,6 +14,8 @@
 #include <cerrno>
 #include <cstring>
 
+#include "sandbox/volume.h"
+
 namespace gatehouse::sandbox {
 namespace {
 
@@ -50,17 +52,6 @@ Result<net::Descriptor> open_beneath(int volume, const std::string& path, std::u
       static_cast<int>(syscall(SYS_openat2, volume, path.c_str(), &how, sizeof how)));
   if (!fd.is_open()) return broken("opening " + path + " in the home volume");
   return fd;
-}
-
-Result<net::Descriptor> open_volume(const Plan& plan) {
-  if (mkdir(plan.volume.c_str(), 0700) != 0 && errno != EEXIST)
-    return broken("making the home volume");
-  net::Descriptor volume(
-      open(plan.volume.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-  if (!volume.is_open()) return broken("opening the home volume");
-  if (fchown(volume.get(), plan.host_uid, plan.host_uid) != 0)
-    return broken("giving the home volume");
-  return volume;
 }
 
 // A file that the agent must not change is a mount of its own, and so is each directory above it: a

@@ -107,6 +107,11 @@ Result<Plan> make_plan(const ipc::CreateSandbox& request, const HostPaths& host)
   const std::string volume = volume_name(request.run.tenant, request.run.agent, request.run.user);
   plan.volume = host.volumes + "/" + volume;
   plan.host_uid = host_uid_of(volume);
+  if (!request.skeleton.empty() && !request.skeleton.starts_with('/')) {
+    return failure(Error::kInvalid,
+                   "the skeleton's path is not absolute: " + printable(request.skeleton));
+  }
+  plan.skeleton = request.skeleton;
   plan.working_directory =
       request.working_directory.empty() ? std::string(kHome) : request.working_directory;
   for (const ipc::ReadOnlyPath& tool : request.toolbox) {

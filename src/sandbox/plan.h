@@ -25,7 +25,8 @@ struct Plan {
   std::vector<std::string> argv;
   std::vector<std::string> environment;  // whole: nothing is inherited
   std::string working_directory;
-  std::string volume;  // the home volume's directory on the host
+  std::string volume;    // the home volume's directory on the host
+  std::string skeleton;  // a host directory; what a new volume begins with, "" for nothing
   std::vector<ipc::ReadOnlyPath> toolbox;
   std::vector<std::string> read_only_files;  // relative to the home volume
   std::string ca_bundle_pem;                 // the host's anchors and the tenant's CA
@@ -36,8 +37,8 @@ struct Plan {
   std::uint16_t columns = 80;
   template <class F>
   void fields(F& f) {
-    f(run, host_uid, argv, environment, working_directory, volume, toolbox, read_only_files,
-      ca_bundle_pem, memory_most_bytes, pids_most, pty, rows, columns);
+    f(run, host_uid, argv, environment, working_directory, volume, skeleton, toolbox,
+      read_only_files, ca_bundle_pem, memory_most_bytes, pids_most, pty, rows, columns);
   }
 };
 

@@ -21,6 +21,7 @@
 
 #include "base/log.h"
 #include "ipc/role.h"
+#include "supervisor/scribe.h"
 
 namespace gatehouse::supervisor {
 namespace {
@@ -49,6 +50,8 @@ struct Sandbox {
   net::Descriptor kill;
   bool freezer_v1 = false;
   bool kill_by_pidfd = false;
+  TraceId trace;
+  std::string tenant;
 };
 
 bool write_all(int fd, std::string_view text) {
@@ -66,6 +69,7 @@ class Supervisor::Impl {
         files_(std::move(files)),
         kill_file_(*files_),
         table_(std::move(table)),
+        scribe_(loop),
         nursery_(loop) {}
 
   Result<void> prepare() {
@@ -146,6 +150,11 @@ class Supervisor::Impl {
                            {"generation", done.generation},
                            {"sandboxes", done.sandboxes},
                            {"reason", request.reason}});
+    audit::Entry entry;
+    entry.kind = audit::Kind::kKilled;
+    entry.add("reason", request.reason.substr(0, 1024));
+    entry.add("sandbox", request.destroy ? "destroyed" : "frozen");
+    self->put_on_record(std::move(entry), request.run, request.all);
     co_return done;
   }
 
@@ -165,7 +174,26 @@ class Supervisor::Impl {
     }
     log_warning("revived", {{"run", request.all ? "all" : request.run.text()},
                             {"generation", done.generation}});
+    audit::Entry entry;
+    entry.kind = audit::Kind::kRevived;
+    self->put_on_record(std::move(entry), request.run, request.all);
     co_return done;
+  }
+
+  // One Entry for what was asked, and with `all` one in the story of each Run that it met.
+  void put_on_record(audit::Entry entry, const RunId& run, bool all) {
+    entry.add("scope", all ? "all" : "run");
+    if (all) scribe_.write(entry);
+    for (const auto& [id, sandbox] : sandboxes_) {
+      if (!all && id != run) continue;
+      entry.run = id;
+      entry.trace = sandbox.trace;
+      entry.tenant = sandbox.tenant;
+      scribe_.write(entry);
+    }
+    if (all || sandboxes_.contains(run)) return;
+    entry.run = run;
+    scribe_.write(std::move(entry));
   }
 
   static Task<Result<ipc::Status>> status_now(Impl* self) {
@@ -304,8 +332,8 @@ class Supervisor::Impl {
   static Task<Result<ipc::Done>> register_sandbox(Impl* self, ipc::RegisterSandbox request,
                                                   std::vector<net::Descriptor> fds) {
     if (fds.size() != 2) co_return failure(Error::kInvalid, "a sandbox comes with two descriptors");
-    Sandbox sandbox{std::move(fds[0]), std::move(fds[1]), request.freezer_v1,
-                    request.kill_by_pidfd};
+    Sandbox sandbox{std::move(fds[0]),     std::move(fds[1]), request.freezer_v1,
+                    request.kill_by_pidfd, request.trace,     request.tenant};
     if (self->killed_.all || self->killed_.runs.contains(request.run)) freeze(sandbox);
     self->sandboxes_[request.run] = std::move(sandbox);
     co_return ipc::Done{};
@@ -337,6 +365,7 @@ class Supervisor::Impl {
       });
       if (!listening) log_error("control's socket", {{"why", listening.error().message()}});
     }
+    if (role == "audit") join_audit();
     children_.at(role).furnished = true;
     for (auto& [name, child] : children_) {
       if (!child.furnished || name == role) continue;
@@ -357,6 +386,15 @@ class Supervisor::Impl {
     }
     attach(a, b, pair->first.get());
     attach(b, a, pair->second.get());
+  }
+  void join_audit() {
+    auto pair = loop_.make_pair();
+    if (!pair) {
+      log_error("no line to the audit role", {{"why", pair.error().message()}});
+      return;
+    }
+    attach("audit", "supervisor", pair->first.get());
+    scribe_.attach(std::move(pair->second));
   }
   void attach(const std::string& to, const std::string& peer, int fd) {
     ipc::AttachPeer message{peer};
@@ -463,6 +501,7 @@ class Supervisor::Impl {
   std::map<std::string, ipc::Permits> role_permits_;
   std::map<std::string, Child> children_;
   std::map<RunId, Sandbox> sandboxes_;
+  Scribe scribe_;
   net::Nursery nursery_;
 };
 

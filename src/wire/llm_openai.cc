@@ -2,6 +2,7 @@
 #include "wire/llm_openai.h"
 
 #include <algorithm>
+#include <iterator>
 
 #include "wire/json.h"
 
@@ -52,11 +53,16 @@ Result<void> read_messages(const JsonObject& body, OpenAiRequest& request) {
   }
   const auto elements = TRY(scan_array(messages->raw));
   request.messages = elements.size();
-  bool found = false;
-  for (auto at = elements.rbegin(); at != elements.rend() && !found; ++at) {
+  auto first_new = elements.end();
+  while (first_new != elements.begin()) {
+    const JsonObject message = TRY(scan_object(std::prev(first_new)->raw));
+    if (message.string("role") == "assistant") break;
+    --first_new;
+  }
+  for (auto at = first_new; at != elements.end(); ++at) {
     const JsonObject message = TRY(scan_object(at->raw));
-    found = message.string("role") == "user";
-    if (found) request.last_user_message = TRY(content_text(message));
+    request.new_messages.push_back(
+        {message.string("role").value_or(""), TRY(content_text(message))});
   }
   return {};
 }

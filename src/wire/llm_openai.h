@@ -13,6 +13,11 @@
 
 namespace gatehouse::wire {
 
+struct OpenAiMessage {
+  std::string role;
+  std::string text;  // the text parts of its content, a line each
+};
+
 struct OpenAiRequest {
   std::string model;
   bool stream = false;
@@ -20,7 +25,7 @@ struct OpenAiRequest {
   std::size_t messages = 0;
   std::vector<std::string> tools;           // names of functions that the caller runs
   std::vector<std::string> provider_tools;  // types of tools that run at the provider
-  std::string last_user_message;            // its text parts
+  std::vector<OpenAiMessage> new_messages;  // those after the model's last answer
   std::int64_t max_tokens = 0;              // max_completion_tokens or max_tokens; 0: not said
 
   // Errors: kInvalid when it is no JSON object, repeats a key, has no model or messages, or one of

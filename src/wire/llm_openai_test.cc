@@ -10,15 +10,17 @@ namespace {
 
 TEST(OpenAiRequest, SaysWhatRulesNeed) {
   const auto request = OpenAiRequest::parse(R"({"model":"gpt-x","stream":true,"max_tokens":9,
-    "messages":[{"role":"user","content":"old"},{"role":"user","content":[{"type":"text",
-    "text":"hi"}]},{"role":"assistant","content":null}],
+    "messages":[{"role":"user","content":"old"},{"role":"assistant","content":null},
+    {"role":"tool","content":"4"},{"role":"user","content":[{"type":"text","text":"hi"}]}],
     "tools":[{"type":"function","function":{"name":"f"}},{"type":"web_search"}]})");
   ASSERT_TRUE(request) << request.error().message();
   EXPECT_EQ(request->model, "gpt-x");
   EXPECT_TRUE(request->stream);
   EXPECT_FALSE(request->include_usage);
-  EXPECT_EQ(request->messages, 3U);
-  EXPECT_EQ(request->last_user_message, "hi");
+  EXPECT_EQ(request->messages, 4U);
+  ASSERT_EQ(request->new_messages.size(), 2U);
+  EXPECT_EQ(request->new_messages[0].role, "tool");
+  EXPECT_EQ(request->new_messages[1].text, "hi");
   EXPECT_EQ(request->tools, std::vector<std::string>{"f"});
   EXPECT_EQ(request->provider_tools, std::vector<std::string>{"web_search"});
   EXPECT_EQ(request->max_tokens, 9);

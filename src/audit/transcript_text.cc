@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: Apache-2.0
+// The Transcript for people.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <utility>
+
+#include "audit/transcript.h"
+#include "base/encoding.h"
+#include "base/time.h"
+#include "wire/json.h"
+
+namespace gatehouse::audit {
+namespace {
+
+constexpr std::size_t kShownMost = 600;  // bytes of a body, unless the whole is asked for
+constexpr std::string_view kIndent = "             ";
+
+using Wanted = std::pair<std::string_view, std::string_view>;  // label, body
+
+std::int64_t number(std::string_view text) {
+  std::int64_t value = 0;
+  std::from_chars(text.data(), text.data() + text.size(), value);
+  return value;
+}
+
+std::string seconds(std::int64_t nanos) {
+  return fmt::format("{:.3f} s", static_cast<double>(nanos) / 1e9);
+}
+
+// 12345 -> 12,345.
+std::string grouped(std::int64_t value) {
+  std::string text = std::to_string(value);
+  for (std::size_t at = text.size(); at > 3;) text.insert(at -= 3, ",");
+  return text;
+}
+
+class Writer {
+ public:
+  Writer(const FetchBody& fetch, bool whole) : fetch_(fetch), whole_(whole) {}
+
+  void line(std::string_view text) { out_ += printable(text) + "\n"; }
+  void head(std::int64_t since_ns, std::string_view label, std::string_view text) {
+    out_ += fmt::format("{:>10}  {:<9} {}\n", fmt::format("+{}", seconds(since_ns)), label,
+                        one_line(text));
+  }
+  void detail(std::string_view label, std::string_view text) {
+    if (text.empty()) return;
+    std::string shown = printable(text.substr(0, whole_ ? text.size() : kShownMost));
+    if (shown.ends_with('\n')) shown.pop_back();
+    const std::string margin = fmt::format("{}{:<11}", kIndent, "");
+    for (std::size_t at = shown.find('\n'); at != std::string::npos; at = shown.find('\n', at)) {
+      shown.insert(++at, margin);
+      at += margin.size();
+    }
+    out_ += fmt::format("{}{:<11}{}\n", kIndent, label, shown);
+    if (!whole_ && text.size() > kShownMost) {
+      out_ += fmt::format("{}[{} of {} bytes; --full shows all]\n", margin, kShownMost,
+                          grouped(static_cast<std::int64_t>(text.size())));
+    }
+  }
+  void body(std::string_view label, const BodyRef* body) {
+    if (body == nullptr) return;
+    const Result<std::string> bytes = fetch_(*body);
+    detail(label, bytes ? *bytes
+                        : fmt::format("[{} bytes, not readable: {}]", body->size,
+                                      bytes.error().message()));
+  }
+  [[nodiscard]] Result<std::string> bytes_of(const BodyRef& body) const { return fetch_(body); }
+  [[nodiscard]] std::string text() && { return std::move(out_); }
+
+ private:
+  static std::string one_line(std::string_view text) {
+    std::string out = printable(text);
+    std::replace(out.begin(), out.end(), '\n', ' ');
+    return out;
+  }
+  const FetchBody& fetch_;
+  bool whole_;
+  std::string out_;
+};
+
+std::string tokens_text(const Step& step) {
+  if (step.tag("tokens.input").empty()) return "";
+  std::string text = fmt::format("{} tokens in, {} out", grouped(number(step.tag("tokens.input"))),
+                                 grouped(number(step.tag("tokens.output"))));
+  if (step.tag("tokens.estimated") == "true") text += " (estimated)";
+  return text;
+}
+
+std::string ending_of(const Step& step) {
+  std::string text(step.state());
+  if (const auto status = step.tag("status"); !status.empty()) {
+    text += fmt::format(", status {}", status);
+  }
+  if (const auto took = step.tag("duration_us"); !took.empty()) {
+    text += ", " + seconds(number(took) * 1000);
+  }
+  if (const std::string tokens = tokens_text(step); !tokens.empty()) text += ", " + tokens;
+  return text;
+}
+
+// What the model was newly told; instructions (system, developer) are the same each time.
+void tell_input(Writer& out, const BodyRef* body) {
+  if (body == nullptr) return;
+  const Result<std::string> bytes = out.bytes_of(*body);
+  const auto messages = bytes ? wire::scan_array(*bytes) : Failure(bytes.error());
+  if (!messages) return out.body("input", body);
+  for (const wire::JsonValue& value : *messages) {
+    const auto message = wire::scan_object(value.raw);
+    if (!message) continue;
+    const std::string role = message->string("role").value_or("");
+    if (role == "system" || role == "developer") continue;
+    out.detail(role, message->string("text").value_or(""));
+  }
+}
+
+void tell_tool_calls(Writer& out, const BodyRef* body) {
+  if (body == nullptr) return;
+  const Result<std::string> bytes = out.bytes_of(*body);
+  const auto calls = bytes ? wire::scan_array(*bytes) : Failure(bytes.error());
+  if (!calls) return out.body("calls", body);
+  for (const wire::JsonValue& value : *calls) {
+    const auto call = wire::scan_object(value.raw);
+    if (!call) continue;
+    out.detail("calls", fmt::format("{} {}", call->string("name").value_or("?"),
+                                    call->string("arguments").value_or("")));
+  }
+}
+
+void tell_exchange(Writer& out, const Step& step, std::int64_t since_ns) {
+  const std::string_view call = step.entry.tag("call");
+  const std::string_view label = step.entry.tag("tool").empty() ? call : "tool";
+  const std::string what = call == "llm" ? std::string(step.entry.tag("llm.model")) : act_of(step);
+  out.head(since_ns, label, fmt::format("{}: {}", what, ending_of(step)));
+  if (const auto reason = step.tag("reason"); !reason.empty()) out.detail("why", reason);
+  for (const Entry& use : step.uses) {
+    out.detail("credential", fmt::format("of {} for {}, lease {}", use.tag("user"),
+                                         use.tag("service"), use.tag("lease")));
+  }
+  if (call == "llm") {
+    tell_input(out, step.body("llm.input"));
+    out.body("reasoning", step.body("llm.reasoning"));
+    out.body(step.state() == "done" ? "says" : "partial", step.body("llm.text"));
+    tell_tool_calls(out, step.body("llm.tool_calls"));
+    return;
+  }
+  if (!step.entry.tag("tool").empty()) {
+    out.body("arguments", step.body("tool.arguments"));
+    out.body("result", step.body("tool.result"));
+    return;
+  }
+  if (call == "mcp") return;  // its own handshake and listings say nothing to people
+  out.body("request", step.body("request"));
+  out.body("response", step.body("response"));
+}
+
+void tell_other(Writer& out, const Step& step, std::int64_t since_ns) {
+  const Entry& entry = step.entry;
+  switch (entry.kind) {
+    case Kind::kRefused:
+    case Kind::kAlarm: {
+      const bool alarm = entry.kind == Kind::kAlarm;
+      out.head(since_ns, alarm ? "ALARM" : "REFUSED",
+               alarm ? fmt::format("{}: {}", entry.tag("alarm"), act_of(step)) : act_of(step));
+      out.detail("why", entry.tag("reason"));
+      out.detail("rule", entry.tag("rule"));
+      return;
+    }
+    case Kind::kKilled:
+      out.head(since_ns, "KILLED", fmt::format("the sandbox was {}", entry.tag("sandbox")));
+      return out.detail("why", entry.tag("reason"));
+    case Kind::kRevived:
+      return out.head(since_ns, "REVIVED", "");
+    default: {
+      std::string text;
+      for (const auto& [key, value] : entry.tags) {
+        text += fmt::format("{}{}={}", text.empty() ? "" : " ", key, value);
+      }
+      out.head(since_ns, name_of(entry.kind), text);
+    }
+  }
+}
+
+void tell_effects(Writer& out, const std::vector<Step>& steps, std::int64_t began_ns) {
+  out.line("\nWhat it did to the world");
+  bool any = false;
+  for (const Step& step : steps) {
+    if (!step.is_effect()) continue;
+    any = true;
+    std::string state(step.state());
+    if (state == "cut") state = "in doubt";  // it was sent; whether it was done, nobody was told
+    const auto status = step.tag("status");
+    out.line(fmt::format("  {:<9} {:>10}  {}{}", state,
+                         fmt::format("+{}", seconds(step.entry.wall_ns - began_ns)), act_of(step),
+                         status.empty() ? "" : fmt::format(" ({})", status)));
+  }
+  if (!any) out.line("  nothing");
+}
+
+void tell_totals(Writer& out, const Transcript& story) {
+  std::map<std::string_view, int> counts;
+  for (const Step& step : story.steps()) {
+    if (step.entry.kind == Kind::kRefused) ++counts["refused"];
+    if (step.entry.kind == Kind::kAlarm) ++counts["alarm"];
+    if (step.entry.kind == Kind::kIntent) {
+      ++counts[step.entry.tag("tool").empty() ? step.entry.tag("call") : "tool"];
+    }
+  }
+  const Tokens tokens = story.tokens();
+  out.line(
+      fmt::format("\n{} model calls ({} tokens in, {} out{}), {} tool calls, {} requests, "
+                  "{} refused, {} alarms",
+                  counts["llm"], grouped(tokens.input), grouped(tokens.output),
+                  tokens.estimated ? ", estimated" : "", counts["tool"], counts["http"],
+                  counts["refused"], counts["alarm"]));
+}
+
+}  // namespace
+
+std::string Transcript::text(const FetchBody& fetch, bool whole) const {
+  Writer out(fetch, whole);
+  if (steps_.empty()) return "";
+  const Entry& first = steps_.front().entry;
+  const std::int64_t began = first.wall_ns;
+  out.line(fmt::format("run    {}", first.run ? first.run->text() : "?"));
+  out.line(fmt::format("trace  {}", first.trace.text()));
+  if (first.kind == Kind::kRunStarted) {
+    out.line(fmt::format("agent  {} for {}, tenant {}", first.tag("agent"), first.tag("user"),
+                         first.tenant));
+  }
+  out.line(fmt::format("began  {}\n", WallTime(began).text()));
+  for (const Step& step : steps_) {
+    const std::int64_t since = step.entry.wall_ns - began;
+    if (step.entry.kind == Kind::kIntent) {
+      tell_exchange(out, step, since);
+    } else {
+      tell_other(out, step, since);
+    }
+  }
+  tell_effects(out, steps_, began);
+  tell_totals(out, *this);
+  return std::move(out).text();
+}
+
+}  // namespace gatehouse::audit

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/cli.h"
+
+#include <CLI/CLI.hpp>
+
+#include "cli/verbs.h"
+
+namespace gatehouse::cli {
+namespace {
+
+using Verb = Result<int> (*)(const Options&, const Wiring&);
+
+constexpr int kUsage = 64;  // sysexits(3)
+
+CLI::App* verb(CLI::App& app, Options& options, const char* name, const char* what, Verb call,
+               Verb& chosen) {
+  CLI::App* sub = app.add_subcommand(name, what);
+  sub->add_flag_callback(
+      "--json", [&options] { options.form = Form::kJson; }, "print JSON for programs");
+  sub->add_option("--data", options.data, "the data directory");
+  sub->add_option("--config", options.config, "the config file");
+  sub->callback([call, &chosen] { chosen = call; });
+  return sub;
+}
+
+void add_running(CLI::App& app, Options& options, Verb& chosen) {
+  CLI::App* init_verb =
+      verb(app, options, "init", "write a commented gatehouse.yaml", init, chosen);
+  init_verb->add_option("DIR", options.directory, "where to write it (default: here)");
+  verb(app, options, "up", "run the gatehouse in the foreground", up, chosen);
+  CLI::App* run = verb(app, options, "run", "start an agent in a sandbox on behalf of a user",
+                       start_run, chosen);
+  run->add_option("--agent,-a", options.agent, "which agent")->required();
+  run->add_option("--user,-u", options.user, "on whose behalf")->required();
+  run->add_option("--tenant", options.tenant, "of which tenant, if there are several");
+  run->add_option("--env,-e", options.environment, "NAME=VALUE, more than once if need be")
+      ->allow_extra_args(false);
+  run->add_flag("--no-pty", options.no_pty, "no terminal inside, even when this is one");
+  run->add_option("CMD", options.command, "the command (default: the agent's own)");
+  run->positionals_at_end();
+  CLI::App* kill_verb = verb(app, options, "kill", "stop a run at once, durably", kill, chosen);
+  kill_verb->add_option("RUN", options.run, "run_...");
+  kill_verb->add_flag("--all", options.all, "everything");
+  kill_verb->add_flag("--destroy", options.destroy, "end the sandbox instead of freezing it");
+  kill_verb->add_option("--reason", options.reason, "for the record");
+  CLI::App* revive_verb = verb(app, options, "revive", "let a killed run go on", revive, chosen);
+  revive_verb->add_option("RUN", options.run, "run_...");
+  revive_verb->add_flag("--all", options.all, "everything");
+  verb(app, options, "status", "the roles, and what is killed", status, chosen);
+}
+
+void add_looking(CLI::App& app, Options& options, Verb& chosen) {
+  CLI::App* link =
+      verb(app, options, "connect", "link an account: a key, or OAuth", connect, chosen);
+  link->add_option("SERVICE", options.service, "which service")->required();
+  link->add_option("--user,-u", options.user, "whose account");
+  link->add_option("--tenant", options.tenant, "of which tenant, if there are several");
+  link->add_option("--from-file", options.from_file, "read the key from this file");
+  link->add_option("--from-env", options.from_env, "read the key from this variable");
+  link->add_option("--client-secret-file", options.client_secret_file,
+                   "store the secret of the OAuth client instead");
+  link->add_flag("--remove", options.remove, "unlink it");
+  CLI::App* links = verb(app, options, "connections", "list linked accounts (never their values)",
+                         list_connections, chosen);
+  links->add_option("--user,-u", options.user, "whose");
+  links->add_option("--tenant", options.tenant, "of which tenant, if there are several");
+  CLI::App* runs = verb(app, options, "runs", "list runs, the newest first", list_runs, chosen);
+  runs->add_option("--most,-n", options.most, "how many");
+  CLI::App* objects = verb(app, options, "objects", "list tenants, users, services, agents, rules",
+                           list_objects, chosen);
+  objects->alias("ls");
+  objects->add_option("KIND", options.kind, "only these");
+  CLI::App* story = verb(app, options, "transcript", "the story of a run", transcript, chosen);
+  story->add_option("RUN", options.run, "run_...")->required();
+  story->add_flag("--full", options.full, "long inputs and outputs in full");
+  CLI::App* audit = app.add_subcommand("audit", "the audit log");
+  audit->require_subcommand(1);
+  CLI::App* verify =
+      verb(*audit, options, "verify", "prove the log intact, offline", verify_audit, chosen);
+  verify->add_option("DIR", options.directory, "the log's directory (default: DATA/audit)");
+  CLI::App* config = app.add_subcommand("config", "the config file");
+  config->require_subcommand(1);
+  verb(*config, options, "check", "say what is wrong with the config", check_config, chosen);
+}
+
+}  // namespace
+
+int run_cli(int argc, char** argv, const Wiring& wiring) {
+  Options options;
+  Verb chosen = nullptr;
+  CLI::App app("gatehouse: run AI agents without giving them keys", "gatehouse");
+  app.require_subcommand(1);
+  add_running(app, options, chosen);
+  add_looking(app, options, chosen);
+  bool wants_help = false;
+  app.add_subcommand("help", "this text")->callback([&] { wants_help = true; });
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::Success& help) {
+    return app.exit(help);
+  } catch (const CLI::ParseError& error) {
+    app.exit(error);
+    return kUsage;
+  }
+  if (wants_help || chosen == nullptr) {
+    print(app.help());
+    return 0;
+  }
+  const Result<int> done = chosen(options, wiring);
+  return done ? *done : complain(options.form, done.error());
+}
+
+}  // namespace gatehouse::cli

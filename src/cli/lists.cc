@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+// The verbs that list, and those that speak with the supervisor.
+#include <fmt/format.h>
+
+#include <array>
+
+#include "cli/client.h"
+#include "cli/verbs.h"
+#include "ipc/cli_control.h"
+#include "ipc/supervisor.h"
+
+namespace gatehouse::cli {
+namespace {
+
+Result<Client> control_of(const Options& options, const Wiring& wiring) {
+  return Client::connect(TRY(data_directory(options, wiring)) + "/run/control.sock");
+}
+Result<Client> supervisor_of(const Options& options, const Wiring& wiring) {
+  return Client::connect(TRY(data_directory(options, wiring)) + "/run/supervisor.sock");
+}
+
+// The one Run that was named, or all zero with --all.
+Result<RunId> target_of(const Options& options) {
+  if (options.all == !options.run.empty()) {
+    return failure(Error::kInvalid, "name one run, or say --all");
+  }
+  if (options.all) return ipc::no_run();
+  return RunId::parse(options.run);
+}
+
+}  // namespace
+
+Result<int> kill(const Options& options, const Wiring& wiring) {
+  const RunId run = TRY(target_of(options));
+  Client client = TRY(supervisor_of(options, wiring));
+  const ipc::KillDone done =
+      TRY(client.call(ipc::Kill{run, options.all, options.destroy, options.reason}));
+  print(told(options.form,
+             fmt::format("killed {}; {} sandboxes {}", options.all ? "everything" : run.text(),
+                         done.sandboxes, options.destroy ? "destroyed" : "frozen"),
+             {{"killed", options.all ? "all" : run.text()},
+              {"sandboxes", std::to_string(done.sandboxes)},
+              {"generation", std::to_string(done.generation)}}));
+  return 0;
+}
+
+Result<int> revive(const Options& options, const Wiring& wiring) {
+  const RunId run = TRY(target_of(options));
+  Client client = TRY(supervisor_of(options, wiring));
+  const ipc::KillDone done = TRY(client.call(ipc::Revive{run, options.all}));
+  print(told(options.form, fmt::format("revived {}", options.all ? "everything" : run.text()),
+             {{"revived", options.all ? "all" : run.text()},
+              {"generation", std::to_string(done.generation)}}));
+  return 0;
+}
+
+Result<int> status(const Options& options, const Wiring& wiring) {
+  Client client = TRY(supervisor_of(options, wiring));
+  const ipc::Status status = TRY(client.call(ipc::GetStatus{}));
+  Table roles({"role", "state", "pid", "restarts"});
+  for (const ipc::RoleStatus& role : status.roles) {
+    roles.add({role.role, role.ready ? "ready" : "away", std::to_string(role.pid),
+               std::to_string(role.restarts)});
+  }
+  std::string text = roles.text(options.form);
+  if (options.form == Form::kJson) {
+    std::string killed;
+    for (const RunId& run : status.killed) {
+      killed += (killed.empty() ? "\"" : ",\"") + run.text() + "\"";
+    }
+    text.pop_back();
+    text = fmt::format("{{\"all_killed\":{},\"killed\":[{}],\"roles\":{}}}\n", status.all_killed,
+                       killed, text);
+  } else {
+    if (status.all_killed) text += "everything is killed; `gatehouse revive --all` ends that\n";
+    for (const RunId& run : status.killed) text += fmt::format("killed: {}\n", run.text());
+  }
+  print(text);
+  return 0;
+}
+
+Result<int> list_connections(const Options& options, const Wiring& wiring) {
+  Client client = TRY(control_of(options, wiring));
+  const auto list = TRY(client.call(ipc::ListConnections{options.tenant, options.user}));
+  Table table({"service", "user", "kind", "state", "changed", "expires"});
+  for (const ipc::ConnectionInfo& c : list.connections) {
+    constexpr std::array<const char*, 3> kKinds = {"static", "oauth", "client secret"};
+    const auto kind = static_cast<std::size_t>(c.kind);
+    table.add({c.service, c.user.empty() ? "(tenant)" : c.user,
+               kind < kKinds.size() ? kKinds.at(kind) : "?", c.state, time_of(c.changed_unix_ms),
+               time_of(c.expires_unix_ms)});
+  }
+  print(table.text(options.form));
+  return 0;
+}
+
+Result<int> list_runs(const Options& options, const Wiring& wiring) {
+  Client client = TRY(control_of(options, wiring));
+  const ipc::RunList list = TRY(client.call(ipc::ListRuns{options.most}));
+  Table table({"run", "agent", "user", "started", "ended", "outcome", "trace"});
+  for (const ipc::RunInfo& run : list.runs) {
+    table.add({run.run.text(), run.agent, run.user, time_of(run.started_unix_ms),
+               time_of(run.ended_unix_ms),
+               run.ended_unix_ms == 0 ? "running" : outcome_of(run.exit_status), run.trace.text()});
+  }
+  print(table.text(options.form));
+  return 0;
+}
+
+Result<int> list_objects(const Options& options, const Wiring& wiring) {
+  Client client = TRY(control_of(options, wiring));
+  const ipc::ObjectList list = TRY(client.call(ipc::ListObjects{options.kind}));
+  Table table({"kind", "name", "tenant", "from"});
+  for (const ipc::ObjectInfo& o : list.objects) table.add({o.kind, o.name, o.tenant, o.from});
+  print(table.text(options.form));
+  return 0;
+}
+
+}  // namespace gatehouse::cli

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+// One function a verb, each with the options that it was given. They print, and return the exit
+// status or what went wrong.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "cli/cli.h"
+#include "cli/output.h"
+
+namespace gatehouse::cli {
+
+struct Options {
+  Form form = Form::kTable;
+  std::string data;    // --data, "" if not given
+  std::string config;  // --config
+  std::string tenant;
+  std::string user;
+  std::string agent;
+  std::vector<std::string> environment;
+  std::vector<std::string> command;
+  bool no_pty = false;
+  std::string service;
+  std::string from_file;
+  std::string from_env;
+  std::string client_secret_file;
+  bool remove = false;
+  std::string run;  // or all
+  bool all = false;
+  bool destroy = false;
+  std::string reason;
+  std::string kind;
+  std::uint32_t most = 100;
+  bool full = false;
+  std::string directory;
+};
+
+// Where things lie: flags before $GATEHOUSE_DATA before the first config file that exists
+// (./gatehouse.yaml, $XDG_CONFIG_HOME/gatehouse/, /etc/gatehouse/).
+[[nodiscard]] Result<std::string> config_path(const Options& options);
+[[nodiscard]] Result<std::string> data_directory(const Options& options, const Wiring& wiring);
+
+[[nodiscard]] Result<int> init(const Options& options, const Wiring& wiring);
+[[nodiscard]] Result<int> up(const Options& options, const Wiring& wiring);
+[[nodiscard]] Result<int> check_config(const Options& options, const Wiring& wiring);
+[[nodiscard]] Result<int> start_run(const Options& options, const Wiring& wiring);
+[[nodiscard]] Result<int> kill(const Options& options, const Wiring& wiring);
+[[nodiscard]] Result<int> revive(const Options& options, const Wiring& wiring);
+[[nodiscard]] Result<int> status(const Options& options, const Wiring& wiring);
+[[nodiscard]] Result<int> connect(const Options& options, const Wiring& wiring);
+[[nodiscard]] Result<int> list_connections(const Options& options, const Wiring& wiring);
+[[nodiscard]] Result<int> list_runs(const Options& options, const Wiring& wiring);
+[[nodiscard]] Result<int> list_objects(const Options& options, const Wiring& wiring);
+[[nodiscard]] Result<int> transcript(const Options& options, const Wiring& wiring);
+[[nodiscard]] Result<int> verify_audit(const Options& options, const Wiring& wiring);
+
+}  // namespace gatehouse::cli
