@@ -23,7 +23,11 @@ started=$(date +%s)
 # No install scripts: what runs here is what the lock file's hashes name, and nothing else.
 # The engine warnings are about the system's Node, which only unpacks.
 (cd "$target" && npm ci --ignore-scripts --no-audit --no-fund --no-update-notifier --loglevel=error)
-"$target/node_modules/.bin/node" --version >/dev/null
+# OpenClaw's first start completes its own installation; in the sandbox its files are read-only.
+scratch=$(mktemp -d)
+HOME=$scratch "$target/node_modules/.bin/node" "$target/node_modules/openclaw/openclaw.mjs" \
+  --version 2>"$scratch/stderr" || { cat "$scratch/stderr" >&2; exit 1; }
+rm -rf "$scratch"
 # The fixtures are plain files in the source tree; Node looks for packages above them.
 ln -sfn "$target/node_modules" "$root/tests/fixtures/node_modules"
 echo "$wanted" > "$target/installed"

@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "base/encoding.h"
 
 namespace gatehouse::sandbox {
@@ -50,6 +52,13 @@ std::vector<std::string> base_environment() {
       "AWS_CA_BUNDLE=" + bundle,
       "CARGO_HTTP_CAINFO=" + bundle,
   };
+}
+
+// What is given takes the place of what is built.
+void set_variable(std::vector<std::string>& environment, std::string item) {
+  const std::string_view name = std::string_view(item).substr(0, item.find('=') + 1);
+  std::erase_if(environment, [name](const auto& other) { return other.starts_with(name); });
+  environment.push_back(std::move(item));
 }
 
 }  // namespace
@@ -102,7 +111,7 @@ Result<Plan> make_plan(const ipc::CreateSandbox& request, const HostPaths& host)
     if (equals == std::string::npos || equals == 0 || item.contains('\0')) {
       return failure(Error::kInvalid, "an environment entry is not NAME=value: " + printable(item));
     }
-    plan.environment.push_back(TRY(filled(item, request.placeholders)));
+    set_variable(plan.environment, TRY(filled(item, request.placeholders)));
   }
   const std::string volume = volume_name(request.run.tenant, request.run.agent, request.run.user);
   plan.volume = host.volumes + "/" + volume;
@@ -134,7 +143,9 @@ Result<Plan> make_plan(const ipc::CreateSandbox& request, const HostPaths& host)
   plan.pty = request.pty;
   plan.rows = request.rows;
   plan.columns = request.columns;
-  if (plan.pty) plan.environment.push_back("TERM=xterm-256color");
+  const bool has_kind = std::any_of(plan.environment.begin(), plan.environment.end(),
+                                    [](const auto& item) { return item.starts_with("TERM="); });
+  if (plan.pty && !has_kind) plan.environment.emplace_back("TERM=xterm-256color");
   return plan;
 }
 
