@@ -8,6 +8,7 @@ help: ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
 
 demo: build ## a real agent does a real job, is told to misbehave, and is stopped
+	@demo/setup-npm.sh
 	@demo/run
 
 test: ## everything, from nothing: packages, build, unit, sanitizers, fuzz, integration, demo

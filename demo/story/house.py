@@ -26,13 +26,13 @@ AGENT = """
       MCP_URL: http://tools.gatehouse/mcp
     rules:
       - {{id: models, service: model, methods: [POST], paths: ["/v1/chat/completions"]}}
-      - {{id: calendar, service: calendar, methods: [GET, POST, PATCH], paths: ["/calendar/**", "/echo"]}}
+      - {{id: calendar, service: calendar, methods: [GET, POST, PATCH], paths: ["/calendar/**"]}}
       - {{id: tools, service: tools, tools: [echo, get-sum]}}
 """
 
 CONFIG = """version: 1
 data: {data}
-users: [{{name: alice}}, {{name: bob}}]
+users: [{{name: alice}}, {{name: bob}}, {{name: carol}}]
 services:
   - name: model
     kind: openai

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import time
+from datetime import datetime
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -71,7 +72,7 @@ def lines_of(path):
 
 
 class World:
-    """Everything that is not the gatehouse: the model, the calendar, the MCP server, the oracles."""
+    """All that is not the gatehouse: the model, the calendar, the MCP server, the oracles."""
 
     def __init__(self, work):
         self.work = work
@@ -138,6 +139,15 @@ class World:
     def issued(self):
         """Every token that was ever issued."""
         return lines_of(self.secrets / "issued.jsonl")
+
+    def requests(self, name):
+        """What came to a fixture through the gateway, by its log."""
+        return [line for line in lines_of(self.log(name)) if line.get("headers")]
+
+    @staticmethod
+    def moment(line):
+        """When a fixture wrote a line of its log, in seconds since the epoch."""
+        return datetime.fromisoformat(line["time"].replace("Z", "+00:00")).timestamp()
 
     def seen(self, since):
         """What arrived at the attacked addresses since line number `since` of the log."""

@@ -237,6 +237,8 @@ class Log::Impl {
   std::vector<Place> entries_;
   std::unordered_map<ObjectId, std::vector<Place>, ObjectHash> bodies_;
   std::map<RunId, std::vector<std::uint64_t>> runs_;
+  std::map<TraceId, std::vector<RunId>> own_traces_;
+  std::map<TraceId, std::vector<RunId>> linked_traces_;
   struct GroupFrame {
     FrameType type;
     std::uint64_t sequence;
@@ -283,7 +285,22 @@ class Log::Impl {
   void note_entry(const Place& place, std::uint64_t sequence, std::string_view bytes) {
     entries_.push_back(place);
     const Result<Entry> entry = decode(bytes);
-    if (entry && entry->run) runs_[*entry->run].push_back(sequence);
+    if (entry && entry->run) index_run(*entry, sequence);
+  }
+  void index_run(const Entry& entry, std::uint64_t sequence) {
+    runs_[*entry.run].push_back(sequence);
+    const auto note = [&](std::map<TraceId, std::vector<RunId>>& traces, const TraceId& trace) {
+      std::vector<RunId>& runs = traces[trace];
+      if (std::find(runs.begin(), runs.end(), *entry.run) == runs.end()) {
+        runs.push_back(*entry.run);
+      }
+    };
+    if (entry.trace != TraceId{}) note(own_traces_, entry.trace);
+    // A traceparent: 00-<trace id>-<parent id>-<flags>.
+    const auto linked =
+        TraceId::parse(std::string_view(entry.linked_trace)
+                           .substr(std::min<std::size_t>(3, entry.linked_trace.size()), 32));
+    if (linked) note(linked_traces_, *linked);
   }
   void index_body(const Place& place, std::string_view payload) {
     if (const auto piece = parse_body(payload)) bodies_[piece->object].push_back(place);
@@ -408,6 +425,16 @@ Result<std::uint64_t> Log::body_size(const ObjectId& object) const {
   std::uint64_t size = 0;
   for (const Place& place : found->second) size += place.size - kBodyHeaderSize;
   return size;
+}
+
+std::vector<RunId> Log::with_trace(const TraceId& trace) const {
+  std::vector<RunId> runs;
+  for (const auto* traces : {&impl_->own_traces_, &impl_->linked_traces_}) {
+    const auto found = traces->find(trace);
+    if (found == traces->end()) continue;
+    runs.insert(runs.end(), found->second.begin(), found->second.end());
+  }
+  return runs;
 }
 
 const std::vector<std::uint64_t>& Log::of_run(const RunId& run) const {

@@ -50,6 +50,9 @@ class Log {
   [[nodiscard]] Result<std::uint64_t> body_size(const ObjectId& object) const;
   // Sequences of a Run's Entries, in order.
   [[nodiscard]] const std::vector<std::uint64_t>& of_run(const RunId& run) const;
+  // The Runs whose trace this is, then those whose agent sent a traceparent with it, in the order
+  // in which they came up. An agent may claim any trace: the second kind is a hint.
+  [[nodiscard]] std::vector<RunId> with_trace(const TraceId& trace) const;
 
  private:
   class Impl;

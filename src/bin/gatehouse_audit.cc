@@ -81,6 +81,13 @@ Task<Result<ipc::BodyPiece>> read_body(audit::Service* service, ipc::ReadBody re
   co_return piece;
 }
 
+Task<Result<ipc::RunsOfTrace>> find_trace(audit::Service* service, ipc::FindTrace request) {
+  ipc::RunsOfTrace found{service->log().with_trace(request.trace)};
+  constexpr std::size_t kRunsMost = 1000;
+  if (found.runs.size() > kRunsMost) found.runs.resize(kRunsMost, ipc::no_run());
+  co_return found;
+}
+
 struct Rings {
   audit::Service* service;
   net::RealLoop* loop;
@@ -131,6 +138,9 @@ int run(int argc, char** argv) {
   });
   control.on<ipc::ReadBody>([&service](ipc::ReadBody request, std::vector<net::Descriptor>) {
     return read_body(&service, std::move(request));
+  });
+  control.on<ipc::FindTrace>([&service](ipc::FindTrace request, std::vector<net::Descriptor>) {
+    return find_trace(&service, request);
   });
   gateway.on<ipc::OfferRing>([&](ipc::OfferRing, std::vector<net::Descriptor> fds) {
     return take_ring({&service, loop.get(), &tasks, &woken}, std::move(fds));

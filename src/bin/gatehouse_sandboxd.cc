@@ -18,6 +18,10 @@ Task<Result<Reply>> create(sandbox::Keeper* keeper, ipc::CreateSandbox request) 
   co_return Reply(std::move(created.about), std::move(created.fds));
 }
 
+Task<Result<ipc::SandboxList>> list(const sandbox::Keeper* keeper) {
+  co_return ipc::SandboxList{keeper->runs()};
+}
+
 std::string read_all(const char* path) {
   std::ostringstream text;
   text << std::ifstream(path).rdbuf();
@@ -46,6 +50,8 @@ int run(int argc, char** argv) {
   control.on<ipc::EndSandbox>([&keeper](ipc::EndSandbox request, std::vector<net::Descriptor>) {
     return keeper.end(request.run);
   });
+  control.on<ipc::ListSandboxes>(
+      [&keeper](ipc::ListSandboxes, std::vector<net::Descriptor>) { return list(&keeper); });
   role.serve("control", control);
   role.serve("gateway", nothing);
   role.serve("vault", nothing);

@@ -71,7 +71,7 @@ void add_looking(CLI::App& app, Options& options, Verb& chosen) {
   objects->alias("ls");
   objects->add_option("KIND", options.kind, "only these");
   CLI::App* story = verb(app, options, "transcript", "the story of a run", transcript, chosen);
-  story->add_option("RUN", options.run, "run_...")->required();
+  story->add_option("RUN", options.run, "run_..., or a trace id")->required();
   story->add_flag("--full", options.full, "long inputs and outputs in full");
   CLI::App* audit = app.add_subcommand("audit", "the audit log");
   audit->require_subcommand(1);

@@ -41,11 +41,20 @@ Result<audit::Transcript> story_of(Client& client, const RunId& run) {
   return story;
 }
 
+// A run is named by its id, by its trace id, or by one that its agent used for itself.
+Result<RunId> named_run(Client& client, const std::string& name) {
+  const auto trace = TraceId::parse(name);
+  if (!trace) return RunId::parse(name);
+  const auto found = TRY(client.call(ipc::FindTrace{*trace}));
+  if (found.runs.empty()) return failure(Error::kNotFound, "no run has the trace " + name);
+  return found.runs.front();
+}
+
 }  // namespace
 
 Result<int> transcript(const Options& options, const Wiring& wiring) {
-  const RunId run = TRY(RunId::parse(options.run));
   Client client = TRY(Client::connect(TRY(data_directory(options, wiring)) + "/run/control.sock"));
+  const RunId run = TRY(named_run(client, options.run));
   const audit::Transcript story = TRY(story_of(client, run));
   if (story.empty()) return failure(Error::kNotFound, "nothing is on record of " + run.text());
   const audit::FetchBody fetch = [&client](const audit::BodyRef& body) {

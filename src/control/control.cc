@@ -167,6 +167,7 @@ void Control::permit_people() {
   forward<ipc::FinishAuthorization>("vault");
   forward<ipc::ReadRun>("audit");
   forward<ipc::ReadBody>("audit");
+  forward<ipc::FindTrace>("audit");
 }
 
 template <class Request>
@@ -190,7 +191,7 @@ Result<Applied> Control::begin(const Config& config) {
   Applied applied = TRY(store_.apply_file(config));
   for (const Run& run : TRY(store_.live_runs())) {
     if (run.boot == boot_) continue;
-    TRY(store_.end_run(run.id, loop_.wall(), SIGKILL));
+    TRY(store_.end_run(run.id, loop_.wall(), 128 + SIGKILL));
     audit::Entry entry = entry_of(audit::Kind::kRunEnded, run);
     entry.add("reason", "the machine was restarted");
     unrecorded_.push_back(std::move(entry));
@@ -213,6 +214,7 @@ Task<void> Control::tell(std::string role) {
   if (role == "vault") told = co_await tell_vault();
   if (role == "gateway") told = co_await tell_gateway();
   if (role == "audit") told = co_await tell_audit();
+  if (role == "sandboxd") told = co_await end_lost_runs();
   if (role == "courier") {
     const auto state = store_.state();
     if (state) {
@@ -240,6 +242,18 @@ Task<Result<void>> Control::tell_vault() {
     CO_TRY(
         co_await call("vault", ipc::DeclareRunLive{run.id, run.trace, run.tenant, run.user,
                                                    run.agent, leasable_services(state, *agent)}));
+  }
+  co_return Result<void>();
+}
+
+// A sandbox ends with its sandboxd: what the new one does not have is over.
+Task<Result<void>> Control::end_lost_runs() {
+  const WallTime arrived = loop_.wall();
+  const ipc::SandboxList there = CO_TRY(co_await call("sandboxd", ipc::ListSandboxes{}));
+  for (const Run& run : CO_TRY(store_.live_runs())) {
+    if (run.started >= arrived) continue;  // it is being made
+    if (std::find(there.runs.begin(), there.runs.end(), run.id) != there.runs.end()) continue;
+    CO_TRY(co_await end_run(run, 128 + SIGKILL, "its sandbox ended with an earlier gatehouse"));
   }
   co_return Result<void>();
 }
@@ -368,7 +382,7 @@ Task<Result<Control::Started>> Control::create_sandbox(Run run, ipc::CreateSandb
   if (!reply) {
     // What it did make, if anything, must not live on.
     static_cast<void>(co_await call("sandboxd", ipc::EndSandbox{run.id}));
-    static_cast<void>(co_await end_run(run, SIGKILL, reply.error().message()));
+    static_cast<void>(co_await end_run(run, 128 + SIGKILL, reply.error().message()));
     co_return Failure(reply.error().in("the sandbox was not made"));
   }
   auto created = CO_TRY(ipc::decode<ipc::SandboxCreated>(reply->payload));

@@ -70,6 +70,7 @@ class Control {
   net::Task<Result<void>> record(audit::Entry entry);
   net::Task<void> tell(std::string role);
   net::Task<Result<void>> tell_vault();
+  net::Task<Result<void>> end_lost_runs();
   net::Task<Result<void>> tell_gateway();
   net::Task<Result<void>> tell_audit();
   net::Task<Result<void>> settle_owner(std::string tenant, std::string user, std::string service);

@@ -23,8 +23,10 @@ audit::Entry entry_of(const Door& door, audit::Kind kind) {
   return entry;
 }
 
-std::string_view call_name(const Call& call) {
-  switch (call.index()) {
+// The rest of MCP's transport (its GET stream, DELETE of the session) is MCP too.
+std::string_view call_name(const Ruled& ruled) {
+  if (ruled.service != nullptr && ruled.service->kind == ipc::ServiceKind::kMcp) return "mcp";
+  switch (ruled.call.index()) {
     case 1:
       return "llm";
     case 2:
@@ -39,7 +41,7 @@ audit::Entry entry_of(const Ruled& ruled, audit::Kind kind) {
   entry.span = ruled.span;
   entry.linked_trace = ruled.linked_trace.substr(0, 128);
   entry.exchange = ruled.exchange;
-  entry.add("call", call_name(ruled.call));
+  entry.add("call", call_name(ruled));
   entry.add("method", ruled.request.head.method);
   entry.add("host", ruled.request.host.text());
   entry.add("path", std::string_view(ruled.path).substr(0, 2048));

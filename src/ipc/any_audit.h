@@ -64,6 +64,25 @@ struct ReadRun {
   }
 };
 
+// Control -> audit: the Runs that a trace id belongs to, or that an agent linked to it.
+struct RunsOfTrace {
+  static constexpr MessageType kType = 0x0415;
+  std::vector<RunId> runs;
+  template <class F>
+  void fields(F& f) {
+    f(runs);
+  }
+};
+struct FindTrace {
+  static constexpr MessageType kType = 0x0405;
+  using Reply = RunsOfTrace;
+  TraceId trace;
+  template <class F>
+  void fields(F& f) {
+    f(trace);
+  }
+};
+
 // Control -> audit: a piece of a body, at most 48 KiB.
 struct BodyPiece {
   static constexpr MessageType kType = 0x0413;

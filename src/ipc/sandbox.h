@@ -86,6 +86,23 @@ struct EndSandbox {
   }
 };
 
+// Control -> sandboxd: which sandboxes are there; those of other Runs ended with an earlier
+// sandboxd.
+struct SandboxList {
+  static constexpr MessageType kType = 0x0517;
+  std::vector<RunId> runs;
+  template <class F>
+  void fields(F& f) {
+    f(runs);
+  }
+};
+struct ListSandboxes {
+  static constexpr MessageType kType = 0x0507;
+  using Reply = SandboxList;
+  template <class F>
+  void fields(F&) {}
+};
+
 // Sandboxd -> gateway, before the sandbox's first instruction. Descriptors, in order: the explicit
 // proxy's listener (127.0.0.1:3128 inside), the capture listeners for IPv4 and IPv6, the UDP socket
 // that is port 53 inside.

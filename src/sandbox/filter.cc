@@ -344,6 +344,8 @@ void allow_sockets(Filter& filter) {
 constexpr std::uint64_t kReadFile =
     LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR;
 
+constexpr std::uint64_t kTruncate = 1ULL << 14;  // LANDLOCK_ACCESS_FS_TRUNCATE, of ABI 3
+
 struct Ruleset {
   std::uint64_t handled_access_fs = 0;
   std::uint64_t handled_access_net = 0;
@@ -429,8 +431,8 @@ Result<void> restrict_files(const std::vector<std::string>& writable) {
   Ruleset attributes;
   attributes.handled_access_fs = (LANDLOCK_ACCESS_FS_MAKE_SYM << 1) - 1;
   if (abi >= 2) attributes.handled_access_fs |= 1ULL << 13;  // REFER
-  if (abi >= 3) attributes.handled_access_fs |= 1ULL << 14;  // TRUNCATE
-  if (abi >= 6) attributes.scoped = 1 | 2;                   // abstract unix sockets, signals
+  if (abi >= 3) attributes.handled_access_fs |= kTruncate;
+  if (abi >= 6) attributes.scoped = 1 | 2;  // abstract unix sockets, signals
   const std::size_t size = abi >= 6 ? sizeof attributes : sizeof attributes.handled_access_fs;
   const net::Descriptor ruleset(
       static_cast<int>(syscall(SYS_landlock_create_ruleset, &attributes, size, 0)));
@@ -441,7 +443,10 @@ Result<void> restrict_files(const std::vector<std::string>& writable) {
     TRY(add_rule(ruleset.get(), path.c_str(), attributes.handled_access_fs & ~devices));
   }
   TRY(add_rule(ruleset.get(), "/dev", kReadFile | LANDLOCK_ACCESS_FS_WRITE_FILE));
-  TRY(add_rule(ruleset.get(), "/proc", kReadFile | LANDLOCK_ACCESS_FS_WRITE_FILE));
+  // `echo 1000 > /proc/self/oom_score_adj` truncates.
+  TRY(add_rule(
+      ruleset.get(), "/proc",
+      attributes.handled_access_fs & (kReadFile | LANDLOCK_ACCESS_FS_WRITE_FILE | kTruncate)));
   if (syscall(SYS_landlock_restrict_self, ruleset.get(), 0) != 0) return missing("Landlock", "");
   return {};
 }

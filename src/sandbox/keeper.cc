@@ -164,6 +164,12 @@ Task<Result<ipc::Done>> Keeper::end(RunId run) {
   co_return ipc::Done{};
 }
 
+std::vector<RunId> Keeper::runs() const {
+  std::vector<RunId> list;
+  for (const auto& [run, sandbox] : sandboxes_) list.push_back(run);
+  return list;
+}
+
 // Waits for the sandbox's end and tells everybody.
 Task<void> Keeper::watch(RunId run) {
   net::LocalStream* line = sandboxes_.at(run)->line.get();
@@ -188,7 +194,8 @@ Task<void> Keeper::watch(RunId run) {
                                      0};
   [[maybe_unused]] const ssize_t written =
       ::write(sandbox->status.get(), bytes.data(), bytes.size());
-  log_info("a sandbox ended", {{"run", run.text()}, {"status", status}});
+  log_info("a sandbox ended",
+           {{"run", run.text()}, {"trace", sandbox->door.run.trace.text()}, {"status", status}});
 }
 
 }  // namespace gatehouse::sandbox

@@ -26,6 +26,7 @@ class Keeper {
   };
   [[nodiscard]] net::Task<Result<Created>> create(ipc::CreateSandbox request);
   [[nodiscard]] net::Task<Result<ipc::Done>> end(RunId run);
+  [[nodiscard]] std::vector<RunId> runs() const;
   // A gateway that has come (again) gets every Door.
   [[nodiscard]] net::Task<void> offer_doors();
 

@@ -147,6 +147,7 @@ class Supervisor::Impl {
     done.sandboxes = self->stop_sandboxes(request);
     CO_TRY(self->kill_file_.save(next));
     log_warning("killed", {{"run", request.all ? "all" : request.run.text()},
+                           {"trace", self->trace_of(request.run)},
                            {"generation", done.generation},
                            {"sandboxes", done.sandboxes},
                            {"reason", request.reason}});
@@ -173,11 +174,18 @@ class Supervisor::Impl {
       if (!still && (request.all || run == request.run) && thaw(sandbox)) ++done.sandboxes;
     }
     log_warning("revived", {{"run", request.all ? "all" : request.run.text()},
+                            {"trace", self->trace_of(request.run)},
                             {"generation", done.generation}});
     audit::Entry entry;
     entry.kind = audit::Kind::kRevived;
     self->put_on_record(std::move(entry), request.run, request.all);
     co_return done;
+  }
+
+  // Of a Run whose sandbox is there; else "".
+  [[nodiscard]] std::string trace_of(const RunId& run) const {
+    const auto found = sandboxes_.find(run);
+    return found == sandboxes_.end() ? "" : found->second.trace.text();
   }
 
   // One Entry for what was asked, and with `all` one in the story of each Run that it met.
