@@ -14,14 +14,10 @@ constexpr std::size_t kGroupMost =
 Result<std::uint64_t> Service::append(std::string_view entry) {
   const Result<Entry> parsed = decode(entry);
   if (!parsed) return failure(Error::kInvalid, parsed.error().message());
-  const std::uint64_t sequence = TRY(log_->append(entry));
-  const Result<void> committed = log_->commit();
-  if (!committed) return failure(Error::kAuditUnavailable, committed.error().message());
-  return sequence;
+  return log_->append(entry);
 }
 
 Result<bool> Service::pump() {
-  bool any = false;
   for (auto ring = rings_.begin(); ring != rings_.end();) {
     bool broken = false;
     while (log_->gathered_bytes() < kGroupMost) {
@@ -33,7 +29,6 @@ Result<bool> Service::pump() {
         break;
       }
       if (!*record) break;
-      any = true;
       if ((*record)->type == ipc::RecordType::kEntry) {
         if (!decode((*record)->bytes)) {
           log_warning("an Entry that does not decode came through a ring and is dropped");
@@ -46,7 +41,7 @@ Result<bool> Service::pump() {
     }
     ring = broken ? rings_.erase(ring) : ring + 1;
   }
-  if (!any) return false;
+  if (log_->gathered_bytes() == 0) return false;
   TRY(log_->commit());
   for (const auto& ring : rings_) ring->publish_durable();
   return true;

@@ -18,9 +18,10 @@ class Service {
   explicit Service(std::unique_ptr<Log> log) : log_(std::move(log)) {}
 
   void add_ring(std::unique_ptr<ipc::RingReader> ring) { rings_.push_back(std::move(ring)); }
-  // An Entry of another role; durable when it returns. Errors: kInvalid, kAuditUnavailable.
+  // An Entry of another role, into the group that the next pump() commits; returns its sequence,
+  // which is durable when log().size() is above it. Errors: kInvalid, kTooLarge.
   [[nodiscard]] Result<std::uint64_t> append(std::string_view entry);
-  // Takes what the rings hold, commits it and tells the writers. Returns whether there was
+  // Takes what the rings hold, commits all that is gathered and tells the writers. Returns whether there was
   // anything. Errors: the commit's; nothing is told then, and the writers' Intents run into their
   // deadlines: fail closed.
   [[nodiscard]] Result<bool> pump();

@@ -129,6 +129,7 @@ class Verifier {
       return false;
     }
     ++report_.entries;
+    if (decoded->kind == Kind::kIntent) ++report_.exchanges;
     for (const BodyRef& body : decoded->bodies) wanted_.push_back({body, next_, name, at});
     return true;
   }

@@ -24,6 +24,7 @@ struct Damage {
 struct Report {
   std::uint64_t segments = 0;
   std::uint64_t entries = 0;
+  std::uint64_t exchanges = 0;  // Entries that open one
   std::uint64_t bodies = 0;
   std::uint64_t bytes = 0;
   Digest root{};

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The audit role: the book.
+#include <algorithm>
+
 #include "audit/service.h"
 #include "base/log.h"
 #include "bin/role_main.h"
@@ -10,10 +12,21 @@ namespace {
 
 using net::Task;
 
+constexpr Nanos kAppendMost = std::chrono::seconds(5);
+constexpr Nanos kPauseLeast = 100us;
+constexpr Nanos kPauseMost = 500us;
 constexpr Nanos kSleepMost = 50ms;  // a lost wake-up costs no more than this
 
-Task<void> pump(net::RealLoop* loop, audit::Service* service, net::Event* woken) {
+// What wakes the pump, and what it wakes after each commit.
+struct Bells {
+  net::Event* woken;
+  net::Event* committed;
+};
+
+Task<void> pump(net::RealLoop* loop, audit::Service* service, Bells bells) {
+  net::Event* const woken = bells.woken;
   while (true) {
+    const Instant began = loop->now();
     const Result<bool> worked = service->pump();
     if (!worked) {
       log_error("the audit log cannot be written; what needs it is refused until it can",
@@ -21,7 +34,14 @@ Task<void> pump(net::RealLoop* loop, audit::Service* service, net::Event* woken)
       co_await loop->sleep_for(1s);
       continue;
     }
-    if (*worked || !service->prepare_to_sleep()) {
+    if (*worked) {
+      bells.committed->set();
+      bells.committed->reset();
+      // Under load the group grows meanwhile, so that syncing never takes most of a core.
+      co_await loop->sleep_for(std::clamp(loop->now() - began, kPauseLeast, kPauseMost));
+      continue;
+    }
+    if (!service->prepare_to_sleep()) {
       co_await loop->sleep_for(Nanos(0));  // the other roles' Entries have their turn
       continue;
     }
@@ -38,8 +58,17 @@ Task<void> watch_ring(net::RealLoop* loop, int fd, net::Event* woken) {
   }
 }
 
-Task<Result<ipc::Appended>> append(audit::Service* service, ipc::Append request) {
+// Answers when the group that the Entry is in is on disk.
+Task<Result<ipc::Appended>> append(net::RealLoop* loop, audit::Service* service, Bells bells,
+                                   ipc::Append request) {
   const std::uint64_t sequence = CO_TRY(service->append(request.entry));
+  const Deadline deadline = loop->in(kAppendMost);
+  bells.woken->set();
+  while (service->log().size() <= sequence) {
+    if (!co_await bells.committed->wait(deadline)) {
+      co_return failure(Error::kAuditUnavailable, "the log could not be written in time");
+    }
+  }
   co_return ipc::Appended{sequence};
 }
 
@@ -128,8 +157,10 @@ int run(int argc, char** argv) {
   ipc::Permits appenders;
   ipc::Permits gateway;
   ipc::Permits control;
-  const auto on_append = [&service](ipc::Append request, std::vector<net::Descriptor>) {
-    return append(&service, std::move(request));
+  net::Event committed(*loop);
+  const Bells bells{&woken, &committed};
+  const auto on_append = [&, bells](ipc::Append request, std::vector<net::Descriptor>) {
+    return append(loop.get(), &service, bells, std::move(request));
   };
   appenders.on<ipc::Append>(on_append);
   control.on<ipc::Append>(on_append);
@@ -148,7 +179,7 @@ int run(int argc, char** argv) {
   role.serve("gateway", gateway);
   role.serve("control", control);
   for (const char* peer : {"vault", "sandboxd", "supervisor"}) role.serve(peer, appenders);
-  tasks.spawn(pump(loop.get(), &service, &woken));
+  tasks.spawn(pump(loop.get(), &service, bells));
   ipc::Confinement plan;
   plan.uid = flags.uid;
   plan.writable = {directory};

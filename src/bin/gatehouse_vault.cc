@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The vault role: the keys. It has no network at all.
+#include <deque>
+
 #include "audit/entry.h"
 #include "base/log.h"
 #include "bin/role_main.h"
@@ -12,10 +14,11 @@ namespace {
 using net::Task;
 
 constexpr Nanos kRecordMost = std::chrono::seconds(2);
+constexpr std::size_t kUnderWayMost = 1024;  // Entries that the log has not confirmed yet
 
 class RolePorts : public vault::Ports {
  public:
-  explicit RolePorts(ipc::Role& role) : role_(role) {}
+  explicit RolePorts(ipc::Role& role) : role_(role), tasks_(role.loop()) {}
 
   Task<Result<void>> record(vault::Use use) override {
     audit::Entry entry;
@@ -35,14 +38,25 @@ class RolePorts : public vault::Ports {
     if (!use.path.empty()) entry.add("path", use.path);
     if (use.lease != ipc::no_lease()) entry.add("lease", use.lease.text());
     if (!use.fingerprint.empty()) entry.add("fingerprint", use.fingerprint);
-    const std::string bytes = CO_TRY(audit::encode(entry));
-    const auto appended =
-        co_await role_.call("audit", ipc::Append{bytes}, role_.loop().in(kRecordMost));
-    if (!appended) {
+    std::string bytes = CO_TRY(audit::encode(entry));
+    // It is on its way before the credential is given, and not waited for: the gateway's Intent is
+    // what must be durable before an effect. Where the log does not take it, no more is given.
+    if (unrecorded_.empty() && under_way_ < kUnderWayMost && role_.peer("audit") != nullptr) {
+      tasks_.spawn(send(std::move(bytes)));
+      co_return Result<void>();
+    }
+    if (is_catching_up_) {
+      co_return failure(Error::kAuditUnavailable, "the audit log is behind; try again");
+    }
+    is_catching_up_ = true;
+    const Result<void> caught_up = co_await catch_up();
+    is_catching_up_ = false;
+    if (!caught_up) {
       co_return failure(
           Error::kAuditUnavailable,
-          "the audit log is away, so no credential is given: " + appended.error().message());
+          "the audit log is away, so no credential is given: " + caught_up.error().message());
     }
+    tasks_.spawn(send(std::move(bytes)));
     co_return Result<void>();
   }
   Task<Result<ipc::Posted>> post(ipc::Post request, Deadline deadline) override {
@@ -55,7 +69,29 @@ class RolePorts : public vault::Ports {
   }
 
  private:
+  Task<void> send(std::string bytes) {
+    ++under_way_;
+    const auto appended =
+        co_await role_.call("audit", ipc::Append{bytes}, role_.loop().in(kRecordMost));
+    --under_way_;
+    if (!appended) unrecorded_.push_back(std::move(bytes));
+  }
+
+  Task<Result<void>> catch_up() {
+    while (!unrecorded_.empty()) {
+      CO_TRY(co_await role_.call("audit", ipc::Append{unrecorded_.front()},
+                                 role_.loop().in(kRecordMost)));
+      unrecorded_.pop_front();
+    }
+    if (role_.peer("audit") == nullptr) co_return failure(Error::kUnavailable, "it is not there");
+    co_return Result<void>();
+  }
+
   ipc::Role& role_;
+  bool is_catching_up_ = false;
+  std::size_t under_way_ = 0;
+  std::deque<std::string> unrecorded_;  // what the log did not take; it goes first when it is back
+  net::Nursery tasks_;
 };
 
 int run(int argc, char** argv) {

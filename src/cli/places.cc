@@ -120,6 +120,7 @@ Result<int> verify_audit(const Options& options, const Wiring& wiring) {
                          report.entries, report.bodies, report.segments, report.bytes, root),
              {{"intact", "true"},
               {"entries", std::to_string(report.entries)},
+              {"exchanges", std::to_string(report.exchanges)},
               {"bodies", std::to_string(report.bodies)},
               {"segments", std::to_string(report.segments)},
               {"root", root}}));

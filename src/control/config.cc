@@ -20,6 +20,7 @@ namespace {
 constexpr std::size_t kNameMost = 63;
 constexpr std::size_t kListMost = 4096;  // objects of one kind
 constexpr std::uint64_t kPidsMost = 1'000'000;
+constexpr std::uint64_t kLeasesPerSecondMost = 1'000'000;
 constexpr std::uint64_t kMemoryLeast = 16ULL << 20;
 constexpr std::string_view kTokenMarks = "!#$%&'*+-.^_`|~";  // RFC 9110 section 5.6.2
 
@@ -343,6 +344,8 @@ class Decoding {
       section.problem("memory", "memory must be 16MiB at least: less does not start a program");
     }
     agent.pids_most = static_cast<std::uint32_t>(section.number_or("pids", 0, kPidsMost));
+    agent.leases_per_second =
+        static_cast<std::uint32_t>(section.number_or("leases_per_second", 0, kLeasesPerSecondMost));
     for (const Yaml& rule : items(section, "rules")) decode_rule(rule, agent);
     section.finish();
     config_.agents.push_back(std::move(agent));

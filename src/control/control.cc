@@ -239,9 +239,9 @@ Task<Result<void>> Control::tell_vault() {
   for (const Run& run : CO_TRY(store_.live_runs())) {
     const Agent* agent = state.find<Agent>(run.tenant, run.agent);
     if (agent == nullptr) continue;  // gone from the file: its Runs get no more leases
-    CO_TRY(
-        co_await call("vault", ipc::DeclareRunLive{run.id, run.trace, run.tenant, run.user,
-                                                   run.agent, leasable_services(state, *agent)}));
+    CO_TRY(co_await call(
+        "vault", ipc::DeclareRunLive{run.id, run.trace, run.tenant, run.user, run.agent,
+                                     leasable_services(state, *agent), agent->leases_per_second}));
   }
   co_return Result<void>();
 }
@@ -353,9 +353,9 @@ Task<void> Control::start(std::shared_ptr<Starting> starting, ipc::StartRun requ
 
 Task<Result<Control::Started>> Control::start_checked(Run run, Agent agent, ipc::StartRun request) {
   const State state = CO_TRY(store_.state());
-  auto live = CO_TRY(
-      co_await call("vault", ipc::DeclareRunLive{run.id, run.trace, run.tenant, run.user, run.agent,
-                                                 leasable_services(state, agent)}));
+  auto live = CO_TRY(co_await call(
+      "vault", ipc::DeclareRunLive{run.id, run.trace, run.tenant, run.user, run.agent,
+                                   leasable_services(state, agent), agent.leases_per_second}));
   auto environment = environment_of(agent, live.placeholders, request.environment, run.user);
   if (!environment) {
     static_cast<void>(co_await call("vault", ipc::DeclareRunEnded{run.id}));

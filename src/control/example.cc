@@ -68,6 +68,7 @@ agents:
       OPENAI_API_KEY: "{{{{placeholder:openai}}}}"   # not the key: it stands in for it
     memory: 2GiB
     pids: 512
+    # leases_per_second: 500            # how often one run may use credentials
     rules:
       - {{id: models, service: openai, methods: [POST], paths: ["/v1/chat/completions"]}}
       # - {{id: tools, service: tools, tools: [echo, add]}}

@@ -111,12 +111,14 @@ struct Agent {
   std::vector<std::string> read_only;              // files of the home volume
   std::uint64_t memory_most_bytes = 0;             // 0: the sandbox's default
   std::uint32_t pids_most = 0;
+  std::uint32_t leases_per_second = 0;  // of one Run; 0: the vault's default
   template <class F>
   void fields(F& f) {
     f("command", command), f("volume", volume), f("skeleton", skeleton);
     f("toolbox", toolbox);
     f("environment", environment), f("read_only", read_only);
     f("memory_bytes", memory_most_bytes), f("pids", pids_most);
+    f("leases_per_second", leases_per_second);
   }
   friend bool operator==(const Agent&, const Agent&) = default;
 };

@@ -187,9 +187,10 @@ struct DeclareRunLive {
   std::string user;
   std::string agent;
   std::vector<std::string> services;
+  std::uint32_t leases_per_second = 0;  // 0: the vault's default
   template <class F>
   void fields(F& f) {
-    f(run, trace, tenant, user, agent, services);
+    f(run, trace, tenant, user, agent, services, leases_per_second);
   }
 };
 // No further lease; those outstanding end. Idempotent.

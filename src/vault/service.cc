@@ -15,8 +15,8 @@ namespace {
 
 using net::Task;
 
-constexpr double kLeasesPerSecond = 500;  // per Run
-constexpr double kLeasesBurst = 2000;
+constexpr double kLeasesPerSecond = 500;  // per Run, unless its agent has another figure
+constexpr double kBurstSeconds = 4;
 constexpr std::size_t kLeasesMost = 100'000;
 constexpr std::size_t kPendingMost = 1000;
 constexpr Nanos kPendingFor = std::chrono::minutes(10);
@@ -43,6 +43,10 @@ bool is_due(const AccessToken& token, std::int64_t now_ms) {
 RecordKey connection_key(const std::string& tenant, const std::string& user,
                          const ipc::PublishService& service) {
   return {tenant, user, service.name, service.kind};
+}
+
+double leases_per_second(const ipc::DeclareRunLive& run) {
+  return run.leases_per_second == 0 ? kLeasesPerSecond : run.leases_per_second;
 }
 
 }  // namespace
@@ -123,7 +127,8 @@ Task<Result<ipc::Leased>> Service::lease(ipc::Lease request) {
   LiveRun* run = CO_TRY(live_run(request.run));
   const Instant now = loop_.now();
   const double seconds = std::chrono::duration<double>(now - run->refilled).count();
-  run->allowance = std::min(kLeasesBurst, run->allowance + seconds * kLeasesPerSecond);
+  const double rate = leases_per_second(run->about);
+  run->allowance = std::min(kBurstSeconds * rate, run->allowance + seconds * rate);
   run->refilled = now;
   if (run->allowance < 1 || leases_.size() >= kLeasesMost) {
     co_return failure(Error::kTooMany, "this run takes credentials faster than it may; slow down");
@@ -306,7 +311,7 @@ Task<Result<ipc::RunLive>> Service::declare_live(ipc::DeclareRunLive request) {
       if (!owner_of(request, **service)) continue;
       run.placeholders.push_back({name, sealer_.placeholder(request.run.text(), name)});
     }
-    run.allowance = kLeasesBurst;
+    run.allowance = kBurstSeconds * leases_per_second(request);
     run.refilled = loop_.now();
     answer.placeholders = run.placeholders;
     run.about = request;

@@ -53,6 +53,7 @@ function init(arguments)
   wrk.method = "POST"
   wrk.headers["Host"] = arguments[2]
   wrk.headers["Content-Type"] = "application/json"
+  wrk.headers["Authorization"] = os.getenv("BENCH_AUTHORIZATION")
   if shape == "300k" then
     for index = 0, pool - 1 do
       local turns = 1 + math.floor(index * TURNS / pool)

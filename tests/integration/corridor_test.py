@@ -444,13 +444,12 @@ class ZKill(unittest.TestCase):
             pass
         print("last byte %.1f ms after the command began" % ((time.monotonic() - began) * 1000))
         self.assertNotIn(b"[DONE]", rest, "a cut is never dressed up as an end")
-        with connect() as again:
-            again.sendall(b"GET http://web.gatehouse/ HTTP/1.1\r\nhost: web.gatehouse\r\n\r\n")
-            try:
-                with again.makefile("rb") as answer:
-                    self.assertIn(answer.readline()[:12], (b"", b"HTTP/1.1 403"))
-            except ConnectionResetError:
-                pass
+        try:
+            with connect() as again, again.makefile("rb") as answer:
+                again.sendall(b"GET http://web.gatehouse/ HTTP/1.1\r\nhost: web.gatehouse\r\n\r\n")
+                self.assertIn(answer.readline()[:12], (b"", b"HTTP/1.1 403"))
+        except (ConnectionResetError, BrokenPipeError):
+            pass
         log = subprocess.run([BIN + "/fixture_ask", "entries", HOUSE.data, HOUSE.run],
                              capture_output=True, text=True, timeout=10)
         self.assertEqual(log.returncode, 0, log.stderr)
