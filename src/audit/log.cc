@@ -80,7 +80,7 @@ class Log::Impl {
       // A segment that was left behind after a failed sync may hold a group that its successor
       // holds again.
       until_ = i + 1 < names_.size() ? first_sequence_of(names_[i + 1]) : UINT64_MAX;
-      const Result<void> read = recover_segment(names_[i], i + 1 == names_.size());
+      const Result<void> read = recover_segment(names_[i]);
       if (!read) return Failure(read.error().in("audit segment " + names_[i]));
     }
     return {};
@@ -144,7 +144,7 @@ class Log::Impl {
     return std::string(frame.payload);
   }
 
-  Result<void> recover_segment(const std::string& name, bool is_last) {
+  Result<void> recover_segment(const std::string& name) {
     Segment segment;
     segment.name = name;
     segment.file = TRY(files_.open(name, net::OpenMode::kReadWrite));
@@ -152,9 +152,8 @@ class Log::Impl {
     const std::string bytes = TRY(segment.file->read_at(0, size));
     const Result<SegmentHeader> header = parse_segment_header(bytes);
     if (!header) {
-      // A crash while it was made leaves no header; nothing was ever committed to it.
-      if (is_last && bytes.find_first_not_of('\0') == std::string::npos) return drop(segment);
-      if (is_last && !holds_any_frame(bytes)) return drop(segment);
+      // What failed while it was made left no header; nothing was ever committed to it.
+      if (!holds_any_frame(bytes)) return drop(segment);
       return Failure(header.error());
     }
     segment.header = *header;
@@ -180,10 +179,12 @@ class Log::Impl {
     segment.used = at;
     while (true) {
       FrameView frame;
-      const FrameState state = read_frame(bytes.substr(at), segment.header, frame);
-      if (state != FrameState::kWhole) {
-        if (state == FrameState::kBroken
-            && holds_marker(bytes.substr(at), segment.header, until_)) {
+      if (read_frame(bytes.substr(at), segment.header, frame) != FrameState::kWhole) {
+        const bool is_damaged =
+            until_ != UINT64_MAX
+                ? size_ < until_
+                : tail_of(bytes, segment.used, segment.header, size_) == Tail::kDamaged;
+        if (is_damaged) {
           return failure(Error::kCorrupt,
                          fmt::format("damaged at byte {}, at entry {}, though it was committed", at,
                                      size_ + entries_in(group)));
@@ -196,13 +197,16 @@ class Log::Impl {
         continue;
       }
       const std::optional<Marker> marker = parse_marker(frame.payload);
-      at += frame.size;
       if (!marker) return failure(Error::kCorrupt, fmt::format("a marker at byte {} is none", at));
       if (marker->tree_size > until_) return {};
-      if (group.empty() && marker->hash() == last_marker_) {  // the second copy
-        segment.used = at;
+      at += frame.size;
+      // A group whose second copy never arrived was not finished; where it was changed since, the
+      // first is enough to go on, and the verifier tells.
+      if (!is_second_copy(bytes.substr(at), segment.header, frame) && until_ == UINT64_MAX
+          && tail_of(bytes, segment.used, segment.header, size_) != Tail::kDamaged) {
         continue;
       }
+      at += frame.size;
       for (const Found& found : group) {
         const Place place{index, found.offset,
                           static_cast<std::uint32_t>(found.frame.payload.size())};

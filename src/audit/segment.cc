@@ -8,6 +8,7 @@ namespace gatehouse::audit {
 namespace {
 
 constexpr std::string_view kMagic = "GHAUDIT1";
+constexpr std::uint64_t kSector = 512;  // what a disk writes whole or not at all
 constexpr std::size_t kAlign = 8;
 
 template <class T>
@@ -126,17 +127,49 @@ FrameState read_frame(std::string_view bytes, const SegmentHeader& segment, Fram
   return FrameState::kWhole;
 }
 
-bool holds_marker(std::string_view bytes, const SegmentHeader& segment, std::uint64_t until) {
-  // Frames begin at multiples of 8; the length is the cheap test before the checksum.
-  for (std::size_t at = 0; at + kFrameHeaderSize + kMarkerSize <= bytes.size(); at += kAlign) {
-    if (get<std::uint32_t>(bytes, at) != kMarkerSize) continue;
-    FrameView frame;
-    if (read_frame(bytes.substr(at), segment, frame) == FrameState::kWhole
-        && frame.type == FrameType::kMarker && frame.sequence <= until) {
-      return true;
-    }
+bool is_second_copy(std::string_view bytes, const SegmentHeader& segment, const FrameView& first) {
+  FrameView second;
+  return read_frame(bytes, segment, second) == FrameState::kWhole
+         && second.type == FrameType::kMarker && second.payload == first.payload;
+}
+
+namespace {
+
+bool holds_frame(std::string_view bytes, const SegmentHeader& segment) {
+  FrameView frame;
+  for (std::size_t at = 0; at + kFrameHeaderSize <= bytes.size(); at += kAlign) {
+    if (read_frame(bytes.substr(at), segment, frame) == FrameState::kWhole) return true;
   }
   return false;
+}
+
+}  // namespace
+
+Tail tail_of(std::string_view segment_bytes, std::uint64_t from, const SegmentHeader& segment,
+             std::uint64_t next) {
+  if (from >= segment_bytes.size() || all_zero(segment_bytes.substr(from))) return Tail::kEmpty;
+  std::uint64_t end = 0;  // of the group's last marker
+  // Frames begin at multiples of 8; the length is the cheap test before the checksum.
+  for (std::uint64_t at = from; at + kFrameHeaderSize + kMarkerSize <= segment_bytes.size();
+       at += kAlign) {
+    if (get<std::uint32_t>(segment_bytes, at) != kMarkerSize) continue;
+    FrameView frame;
+    if (read_frame(segment_bytes.substr(at), segment, frame) != FrameState::kWhole
+        || frame.type != FrameType::kMarker) {
+      continue;
+    }
+    const auto marker = parse_marker(frame.payload);
+    if (!marker || marker->first_sequence != next) return Tail::kDamaged;
+    end = at + frame.size;
+  }
+  if (end == 0)
+    return holds_frame(segment_bytes.substr(from), segment) ? Tail::kUnfinished : Tail::kScraps;
+  for (std::uint64_t at = from; at < end;) {
+    const std::uint64_t sector_end = std::min<std::uint64_t>((at / kSector + 1) * kSector, end);
+    if (all_zero(segment_bytes.substr(at, sector_end - at))) return Tail::kUnfinished;
+    at = sector_end;
+  }
+  return Tail::kDamaged;
 }
 
 }  // namespace gatehouse::audit

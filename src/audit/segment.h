@@ -62,9 +62,22 @@ enum class FrameState : std::uint8_t { kWhole, kEnd, kBroken };
 [[nodiscard]] FrameState read_frame(std::string_view bytes, const SegmentHeader& segment,
                                     FrameView& frame);
 
-// Whether a valid commit marker of this segment, of a tree no larger than `until`, lies in `bytes`:
-// then what is broken before it was committed.
-[[nodiscard]] bool holds_marker(std::string_view bytes, const SegmentHeader& segment,
-                                std::uint64_t until);
+// Whether the same marker stands at the start of `bytes` once more, as each group ends.
+[[nodiscard]] bool is_second_copy(std::string_view bytes, const SegmentHeader& segment,
+                                  const FrameView& first);
+
+// What lies behind the last whole group of a segment that is the last.
+enum class Tail : std::uint8_t {
+  kEmpty,       // zeros
+  kScraps,      // something, but no whole frame
+  kUnfinished,  // a group that was never synced whole, and so never acknowledged
+  kDamaged,     // a group that was, and was changed since
+};
+// `from` is where that tail begins, `next` the sequence that is due there. A group is written only
+// after the one before it was synced: a marker of a later group shows that this one was. Otherwise
+// it is unfinished when no marker of it arrived, or a 512-byte sector of it never did (segments are
+// zeros before they are written).
+[[nodiscard]] Tail tail_of(std::string_view segment_bytes, std::uint64_t from,
+                           const SegmentHeader& segment, std::uint64_t next);
 
 }  // namespace gatehouse::audit

@@ -21,9 +21,9 @@ class Service {
   // An Entry of another role, into the group that the next pump() commits; returns its sequence,
   // which is durable when log().size() is above it. Errors: kInvalid, kTooLarge.
   [[nodiscard]] Result<std::uint64_t> append(std::string_view entry);
-  // Takes what the rings hold, commits all that is gathered and tells the writers. Returns whether there was
-  // anything. Errors: the commit's; nothing is told then, and the writers' Intents run into their
-  // deadlines: fail closed.
+  // Takes what the rings hold, commits all that is gathered and tells the writers. Returns whether
+  // there was anything. Errors: the commit's; nothing is told then, and the writers' Intents run
+  // into their deadlines: fail closed.
   [[nodiscard]] Result<bool> pump();
   // Whether all rings are empty and their writers will wake us.
   [[nodiscard]] bool prepare_to_sleep();

@@ -64,17 +64,12 @@ class Verifier {
 
   void frames(const std::string& name, std::string_view bytes, const SegmentHeader& header) {
     std::uint64_t at = kSegmentHeaderSize;
+    std::uint64_t group_at = at;
     CompactTree tree = tree_;
-    std::uint64_t group_entries = 0;
-    int copies = 2;  // of the last marker
-    while (at < bytes.size()) {
-      FrameView frame;
-      const FrameState state = read_frame(bytes.substr(at), header, frame);
-      if (state == FrameState::kEnd) break;
-      if (state == FrameState::kBroken) {
-        return fail(name, at,
-                    "the checksum does not fit: bytes were changed or never written whole");
-      }
+    const auto keep = [&] { kept_ = {report_, wanted_.size()}; };
+    keep();
+    FrameView frame;
+    while (read_frame(bytes.substr(at), header, frame) == FrameState::kWhole) {
       switch (frame.type) {
         case FrameType::kEntry:
           if (frame.sequence != next_) {
@@ -84,7 +79,6 @@ class Verifier {
           if (!entry(name, at, frame)) return;
           tree.add(leaf_hash(frame.payload));
           ++next_;
-          ++group_entries;
           break;
         case FrameType::kBody:
           body(frame);
@@ -92,12 +86,8 @@ class Verifier {
         case FrameType::kMarker: {
           const auto marker = parse_marker(frame.payload);
           if (!marker) return fail(name, at, "a commit marker that is none");
-          if (group_entries == 0 && copies == 1 && marker->hash() == last_marker_) {
-            copies = 2;
-            break;
-          }
-          if (marker->tree_size > until_) return;  // left behind after a failed sync
-          if (copies != 2) return fail(name, at, "a commit marker stands alone");
+          if (marker->tree_size > until_) return forget_group();  // left after a failed sync
+          if (!is_second_copy(bytes.substr(at + frame.size), header, frame)) break;
           if (marker->tree_size != next_ || marker->root != tree.root()
               || marker->previous != last_marker_) {
             return fail(name, at,
@@ -105,8 +95,9 @@ class Verifier {
           }
           last_marker_ = marker->hash();
           tree_ = tree;
-          group_entries = 0;
-          copies = 1;
+          at += frame.size;  // and the second copy, below
+          group_at = at + frame.size;
+          keep();
           break;
         }
         default:
@@ -114,12 +105,41 @@ class Verifier {
       }
       at += frame.size;
     }
-    report_.bytes += at;
-    if (group_entries > 0) return fail(name, at, "the last entries have no commit marker");
-    if (copies != 2) return fail(name, at, "the second copy of the last commit marker is missing");
-    if (bytes.substr(at).find_first_not_of('\0') != std::string_view::npos) {
-      return fail(name, at, "there are bytes where nothing was written");
+    report_.bytes += group_at;
+    rest(name, bytes, header, {group_at, at});
+  }
+
+  // What lies behind the last whole group, which ends at `where.group`; reading stopped at
+  // `where.stop`.
+  struct Where {
+    std::uint64_t group = 0;
+    std::uint64_t stop = 0;
+  };
+  void rest(const std::string& name, std::string_view bytes, const SegmentHeader& header,
+            Where where) {
+    if (until_ != UINT64_MAX) {
+      // A segment that was left behind holds what a failed sync made of the next group.
+      if (tree_.size() == until_) return forget_group();
+      return fail(name, where.stop, "the checksum does not fit: bytes were changed");
     }
+    const Tail tail = tail_of(bytes, where.group, header, tree_.size());
+    if (tail == Tail::kScraps) {
+      return fail(name, where.stop,
+                  "there are bytes where nothing was written, or a write that the power cut short; "
+                  "`gatehouse up` tells them apart");
+    }
+    if (tail == Tail::kDamaged) {
+      return fail(name, where.stop, "the checksum does not fit: bytes were changed");
+    }
+    forget_group();
+    report_.is_unfinished = tail == Tail::kUnfinished;
+  }
+  void forget_group() {
+    const std::uint64_t bytes = report_.bytes;
+    report_ = kept_.report;
+    report_.bytes = bytes;
+    wanted_.resize(kept_.wanted);
+    next_ = tree_.size();
   }
 
   bool entry(const std::string& name, std::uint64_t at, const FrameView& frame) {
@@ -173,6 +193,12 @@ class Verifier {
   CompactTree tree_;
   Digest last_marker_{};
   std::vector<Wanted> wanted_;
+  // As it was after the last whole group.
+  struct Kept {
+    Report report;
+    std::size_t wanted = 0;
+  };
+  Kept kept_;
   std::map<ObjectId, Stored> stored_;
 };
 

@@ -28,6 +28,9 @@ struct Report {
   std::uint64_t bodies = 0;
   std::uint64_t bytes = 0;
   Digest root{};
+  // Behind the last group lies one that was never finished: the power failed, or the log is being
+  // written. It was not acknowledged and does not count.
+  bool is_unfinished = false;
   std::optional<Damage> damage;  // the first
   [[nodiscard]] bool intact() const { return !damage; }
 };

@@ -45,7 +45,9 @@ void Loop::run_ready() {
   // not starved.
   for (std::size_t turns = ready_count_; turns > 0 && ready_first_ != nullptr; --turns) {
     Waiter* next = ready_first_;
-    for (std::size_t skip = pick(ready_count_); skip > 0; --skip) next = next->next_;
+    std::size_t skip = pick(ready_count_);
+    if (skip >= ready_count_) return;
+    for (; skip > 0; --skip) next = next->next_;
     remove_ready(*next);
     next->state_ = Waiter::State::kIdle;
     next->handle_.resume();

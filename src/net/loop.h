@@ -90,7 +90,7 @@ class Loop {
   // Waits for I/O until `until` at the latest, and makes what can go on ready. `until` may be in
   // the past: then it only looks. Returns false when the Loop was told to stop.
   virtual bool poll(Instant until) = 0;
-  // Which of `count` ready coroutines runs next; the simulated Loop draws it.
+  // Which of `count` ready coroutines runs next, `count` for none now; the simulated Loop draws it.
   [[nodiscard]] virtual std::size_t pick(std::size_t count) {
     (void)count;
     return 0;

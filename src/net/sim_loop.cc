@@ -46,6 +46,13 @@ class SeededLoop : public SimLoop {
     stopping_ = false;
     run();
   }
+  bool run_steps(std::uint64_t steps) override {
+    steps_left_ = steps;
+    run_for(std::chrono::hours(1));
+    const bool is_cut = stopping_ && has_ready();
+    steps_left_ = kNoLimit;
+    return is_cut;
+  }
   std::uint64_t digest() const override { return digest_; }
   bool chance(std::uint64_t n) override { return draw(n) == 0; }
   std::uint64_t draw(std::uint64_t below) {
@@ -67,7 +74,14 @@ class SeededLoop : public SimLoop {
   std::map<std::string, std::shared_ptr<Backlog>> listeners;
 
  protected:
-  std::size_t pick(std::size_t count) override { return draw(count); }
+  std::size_t pick(std::size_t count) override {
+    if (steps_left_ == 0) {
+      stopping_ = true;
+      return count;
+    }
+    --steps_left_;
+    return draw(count);
+  }
   bool poll(Instant until) override {
     std::vector<std::function<void()>> work;
     {
@@ -90,6 +104,8 @@ class SeededLoop : public SimLoop {
   std::uint64_t digest_;
   Instant now_{std::chrono::seconds(1)};
   Instant limit_{Nanos::max()};
+  static constexpr std::uint64_t kNoLimit = ~std::uint64_t{0};
+  std::uint64_t steps_left_ = kNoLimit;
   bool stopping_ = false;
   std::mutex mutex_;
   std::vector<std::function<void()>> posted_;

@@ -20,6 +20,8 @@ class SimLoop : public Loop {
   // Runs until nothing is ready and no timer is left, `stop` is called, or virtual time passes
   // `until`.
   virtual void run_for(Nanos span) = 0;
+  // Resumes coroutines `steps` times, or fewer if nothing is left; true: more is ready.
+  virtual bool run_steps(std::uint64_t steps) = 0;
   // A digest of every choice made so far: two runs of one seed must agree.
   [[nodiscard]] virtual std::uint64_t digest() const = 0;
   // A connected pair of memory streams.

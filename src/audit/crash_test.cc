@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+// The log over a disk that loses what was not synced: at every operation of a run the power fails.
+#include <gtest/gtest.h>
+
+#include <cstdio>
+#include <cstdlib>
+
+#include "audit/log.h"
+#include "audit/verify.h"
+#include "net/sim_file.h"
+
+namespace gatehouse::audit {
+namespace {
+
+constexpr LogOptions kSmall{8 * 1024};
+constexpr int kEntries = 40;
+
+std::string entry_of(int number) {
+  Entry entry;
+  entry.kind = Kind::kNote;
+  entry.role = "gateway";
+  entry.run = RunId::from_bytes({1});
+  entry.add("number", std::to_string(number));
+  entry.add("padding", std::string(static_cast<std::size_t>(number * 37 % 700), 'p'));
+  return *encode(entry);
+}
+
+ObjectId object_of(int number) { return {static_cast<std::uint8_t>(number + 1)}; }
+
+struct Acknowledged {
+  std::uint64_t entries = 0;
+  int bodies = 0;
+};
+
+// Writes until it is through or the disk fails; notes what was acknowledged.
+Result<void> write_log(net::FileSystem& files, Acknowledged& acknowledged) {
+  const auto log = TRY(Log::open(files, kSmall));
+  for (int i = 0; i < kEntries; ++i) {
+    TRY(log->append(entry_of(i)));
+    if (i % 5 == 4) TRY(log->append_body(object_of(i / 5), Digest{1}, std::string(900, 'b'), true));
+    if (i % 3 != 2) continue;
+    TRY(log->commit());
+    acknowledged = {log->size(), (i + 1) / 5};
+  }
+  TRY(log->commit());
+  acknowledged.entries = log->size();
+  return {};
+}
+
+void recovers(net::FileSystem& files, const Acknowledged& acknowledged) {
+  auto log = Log::open(files, kSmall);
+  ASSERT_TRUE(log) << log.error().message();
+  const std::uint64_t size = (*log)->size();
+  ASSERT_GE(size, acknowledged.entries) << "an acknowledged Entry is lost";
+  for (std::uint64_t i = 0; i < size; ++i) {
+    ASSERT_EQ((*log)->read(i).value_or("?"), entry_of(static_cast<int>(i)));
+  }
+  for (int i = 0; i < acknowledged.bodies; ++i) {
+    EXPECT_EQ((*log)->read_body(object_of(i), 0, 1000).value_or("?"), std::string(900, 'b'));
+  }
+  ASSERT_TRUE((*log)->append(entry_of(99)));
+  const Result<void> committed = (*log)->commit();
+  ASSERT_TRUE(committed) << committed.error().message();
+  log->reset();
+  const Report report = verify(files);
+  ASSERT_TRUE(report.intact()) << report.damage->text();
+  EXPECT_EQ(report.entries, size + 1);
+}
+
+std::uint64_t seeds() {
+  const char* wanted = std::getenv("GATEHOUSE_CRASH_SEEDS");
+  return wanted == nullptr ? 20 : std::strtoull(wanted, nullptr, 10);
+}
+
+TEST(LogCrash, LosesNothingAcknowledgedAtAnyPointWhereThePowerFails) {
+  std::uint64_t points = 0;
+  for (std::uint64_t seed = 1; seed <= seeds(); ++seed) {
+    for (std::uint64_t point = 1;; ++point) {
+      SCOPED_TRACE("seed " + std::to_string(seed) + ", point " + std::to_string(point));
+      const auto disk = net::make_sim_file_system(seed * 1'000'003 + point);
+      disk->crash_at(point);
+      Acknowledged acknowledged;
+      const bool done = write_log(*disk, acknowledged).has_value();
+      disk->crash_at(0);
+      if (!done) disk->restart();
+      recovers(*disk, acknowledged);
+      if (HasFatalFailure() || done) break;
+      ++points;
+    }
+    if (HasFatalFailure()) break;
+  }
+  std::printf("%llu crash points, seeds 1 to %llu\n", static_cast<unsigned long long>(points),
+              static_cast<unsigned long long>(seeds()));
+  EXPECT_GT(points, seeds() * 20);
+}
+
+TEST(LogCrash, GoesOnInANewSegmentAfterASyncThatFailed) {
+  for (std::uint64_t point = 1; point < 60; ++point) {
+    SCOPED_TRACE("point " + std::to_string(point));
+    const auto disk = net::make_sim_file_system(point);
+    auto log = Log::open(*disk, kSmall);
+    ASSERT_TRUE(log);
+    disk->fail_after(point, Error::kExhausted);
+    int failures = 0;
+    for (int i = 0; i < kEntries; ++i) {
+      ASSERT_TRUE((*log)->append(entry_of(i)));
+      if (!(*log)->commit()) ++failures;
+    }
+    disk->fail_after(0, Error::kExhausted);
+    ASSERT_TRUE((*log)->commit());
+    EXPECT_LE(failures, 1);
+    EXPECT_EQ((*log)->size(), static_cast<std::uint64_t>(kEntries));
+    log->reset();
+    disk->pull_the_plug();
+    disk->restart();
+    recovers(*disk, {kEntries, 0});
+  }
+}
+
+}  // namespace
+}  // namespace gatehouse::audit

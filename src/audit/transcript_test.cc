@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "audit/transcript.h"
+
+#include <gtest/gtest.h>
+
+namespace gatehouse::audit {
+namespace {
+
+const RunId kRun = RunId::from_bytes({1});
+
+Entry entry_of(Kind kind, std::int64_t second) {
+  Entry entry;
+  entry.kind = kind;
+  entry.role = "gateway";
+  entry.tenant = "acme";
+  entry.run = kRun;
+  entry.trace.bytes = {7};
+  entry.wall_ns = 1'700'000'000'000'000'000 + second * 1'000'000'000;
+  return entry;
+}
+
+Entry intent_of(int number, std::string_view call, std::string_view method) {
+  Entry entry = entry_of(Kind::kIntent, number);
+  entry.exchange = ExchangeId::from_bytes({static_cast<std::uint8_t>(number)});
+  entry.add("call", call);
+  entry.add("method", method);
+  entry.add("host", "calendar.example");
+  entry.add("path", "/events");
+  return entry;
+}
+
+Entry settled_of(const Entry& intent, std::string_view state) {
+  Entry entry = intent;
+  entry.kind = Kind::kSettled;
+  entry.add("state", state);
+  return entry;
+}
+
+Result<std::string> no_body(const BodyRef& body) {
+  if (body.name == "llm.text") return std::string("once upon\x1b[31m a time");
+  return failure(Error::kNotFound, "gone");
+}
+
+TEST(Transcript, TellsEffectsAndWhatNobodyKnows) {
+  Transcript story;
+  Entry start = entry_of(Kind::kRunStarted, 0);
+  start.add("agent", "claw");
+  start.add("user", "alice");
+  story.add(start);
+  const Entry post = intent_of(1, "http", "POST");
+  const Entry get = intent_of(2, "http", "GET");
+  const Entry put = intent_of(3, "http", "PUT");
+  const Entry lost = intent_of(4, "http", "DELETE");
+  for (const Entry& entry : {post, get, put, lost}) story.add(entry);
+  story.add(settled_of(put, "cut"));
+  story.add(settled_of(get, "done"));
+  story.add(settled_of(post, "done"));
+  ASSERT_EQ(story.steps().size(), 5U);
+  EXPECT_TRUE(story.steps()[1].is_effect());
+  EXPECT_FALSE(story.steps()[2].is_effect());
+  EXPECT_EQ(story.steps()[1].state(), "done");
+  EXPECT_EQ(story.steps()[4].state(), "in doubt");
+  const std::string text = story.text(no_body, false);
+  EXPECT_TRUE(text.contains("agent  claw for alice, tenant acme")) << text;
+  EXPECT_TRUE(text.contains("done        +1.000 s  POST calendar.example/events")) << text;
+  EXPECT_TRUE(text.contains("in doubt    +3.000 s  PUT calendar.example/events")) << text;
+  EXPECT_TRUE(text.contains("in doubt    +4.000 s  DELETE calendar.example/events")) << text;
+}
+
+TEST(Transcript, ShowsWhatAModelHadSaidWhenItWasCut) {
+  Transcript story;
+  Entry call = intent_of(1, "llm", "POST");
+  call.add("llm.model", "m");
+  story.add(call);
+  Entry cut = settled_of(call, "cut");
+  cut.add("tokens.input", "1200");
+  cut.add("tokens.output", "30");
+  cut.bodies.push_back({"llm.text", {1}, 17, {}});
+  cut.bodies.push_back({"llm.reasoning", {2}, 9, {}});
+  story.add(cut);
+  EXPECT_EQ(story.tokens().input, 1200);
+  const std::string text = story.text(no_body, false);
+  EXPECT_TRUE(text.contains("partial    once upon")) << text;
+  EXPECT_FALSE(text.contains('\x1b')) << "it cannot steer the terminal";
+  EXPECT_TRUE(text.contains("not readable: gone")) << text;
+  EXPECT_TRUE(story.json(no_body).contains("llm.reasoning.unreadable"));
+}
+
+}  // namespace
+}  // namespace gatehouse::audit
