@@ -136,8 +136,8 @@ Task<Result<ipc::Done>> take_ring(Rings rings, std::vector<net::Descriptor> fds)
 
 int run(int argc, char** argv) {
   const RoleFlags flags = begin_role("audit", argc, argv);
-  const std::string directory = flags.data + "/audit";
-  auto files = net::open_file_system(directory);
+  settle_role(flags, "audit");
+  auto files = net::open_file_system(".");
   if (!files) {
     log_error("the audit directory", {{"why", files.error().message()}});
     return 70;
@@ -182,7 +182,7 @@ int run(int argc, char** argv) {
   tasks.spawn(pump(loop.get(), &service, bells));
   ipc::Confinement plan;
   plan.uid = flags.uid;
-  plan.writable = {directory};
+  plan.writable = {"."};
   return live(role, std::move(plan));
 }
 

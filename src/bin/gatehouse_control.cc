@@ -8,6 +8,8 @@
 #include "bin/role_main.h"
 #include "control/front.h"
 #include "control/role_ports.h"
+#include "control/vfs.h"
+#include "net/file.h"
 
 namespace gatehouse::bin {
 namespace {
@@ -33,7 +35,14 @@ int run(int argc, char** argv) {
     log_error("the configuration is refused whole", {{"why", config.error().message()}});
     return 78;
   }
-  auto store = control::open_sqlite_store(flags.data + "/state/state.db");
+  settle_role(flags, "state");
+  auto files = net::open_file_system(".");
+  if (!files) {
+    log_error("the state directory", {{"why", files.error().message()}});
+    return 74;
+  }
+  const control::Vfs vfs(**files);
+  auto store = control::open_sqlite_store("state.db", vfs.name());
   if (!store) {
     log_error("the state store", {{"why", store.error().message()}});
     return 74;
@@ -68,7 +77,7 @@ int run(int argc, char** argv) {
   ipc::Confinement plan;
   plan.uid = flags.uid;
   plan.network = ipc::Network::kOutboundAndAccept;  // accept; it makes no connection
-  plan.writable = {flags.data + "/state"};
+  plan.writable = {"."};
   return live(role, std::move(plan));
 }
 

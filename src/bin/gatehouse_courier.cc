@@ -7,6 +7,7 @@
 int main(int argc, char** argv) {
   using namespace gatehouse;
   const bin::RoleFlags flags = bin::begin_role("courier", argc, argv);
+  bin::settle_role(flags, "");
   auto loop = net::make_real_loop();
   auto resolver = net::Resolver::make(*loop);
   if (!resolver) {

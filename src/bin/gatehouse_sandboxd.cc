@@ -30,6 +30,7 @@ std::string read_all(const char* path) {
 
 int run(int argc, char** argv) {
   const RoleFlags flags = begin_role("sandboxd", argc, argv);
+  settle_role(flags, "");
   const auto executables = own_directory();
   if (!executables) {
     log_error("this executable's place", {{"why", executables.error().message()}});

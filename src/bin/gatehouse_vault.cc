@@ -96,14 +96,14 @@ class RolePorts : public vault::Ports {
 
 int run(int argc, char** argv) {
   const RoleFlags flags = begin_role("vault", argc, argv);
-  const std::string directory = flags.data + "/vault";
-  auto key = vault::load_or_make_key(directory + "/root.key");
+  settle_role(flags, "vault");
+  auto key = vault::load_or_make_key("root.key");
   if (!key) {
     log_error("the vault's key", {{"why", key.error().message()}});
     return 78;
   }
   const vault::Sealer sealer(std::move(*key));
-  auto files = net::open_file_system(directory);
+  auto files = net::open_file_system(".");
   if (!files) {
     log_error("the vault's directory", {{"why", files.error().message()}});
     return 78;
@@ -129,7 +129,7 @@ int run(int argc, char** argv) {
   role.serve("control", control);
   ipc::Confinement plan;
   plan.uid = flags.uid;
-  plan.writable = {directory};
+  plan.writable = {"."};
   return live(role, std::move(plan));
 }
 

@@ -57,11 +57,20 @@ RoleFlags begin_role(const char* name, int argc, char** argv) {
                  name);
     std::exit(64);
   }
+  return flags;
+}
+
+void settle_role(const RoleFlags& flags, const char* directory) {
+  const std::string place = *directory == '\0' ? "/" : flags.data + "/" + directory;
+  if (chdir(place.c_str()) != 0) {
+    log_error("this role cannot enter its directory",
+              {{"directory", place}, {"why", std::strerror(errno)}});
+    std::exit(70);
+  }
   if (const Result<void> dropped = ipc::drop_root(flags.uid); !dropped) {
     log_error("this role cannot have a uid of its own", {{"why", dropped.error().message()}});
     std::exit(70);
   }
-  return flags;
 }
 
 namespace {

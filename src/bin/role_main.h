@@ -21,6 +21,10 @@ struct RoleFlags {
 // Reads the flags and sets up the log under this name. Ends the process with 64 when they are
 // wrong.
 [[nodiscard]] RoleFlags begin_role(const char* name, int argc, char** argv);
+// Goes into the role's own directory below the data directory ("" for none: then into /), and gives
+// up root. From then on its files are "."; the way to them need not be open to its uid. Ends the
+// process with 70 when it cannot.
+void settle_role(const RoleFlags& flags, const char* directory);
 
 // Confines this process by `plan` (the Loop's and `keep`'s descriptors stay), then lives as the
 // role until the supervisor's line ends. Returns the exit status.

@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "bin/up.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
 
 #include "base/log.h"
+#include "net/descriptor.h"
 #include "net/real_loop.h"
 #include "supervisor/supervisor.h"
 
@@ -48,6 +51,18 @@ Result<void> make_directory(const std::string& path, mode_t mode, std::uint32_t 
   return {};
 }
 
+// Held until the house ends, however it ends.
+Result<net::Descriptor> lock_house(const std::string& data) {
+  const std::string path = data + "/run/lock";
+  net::Descriptor lock(open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+  if (!lock.is_open()) return failure_from_errno(errno, "opening " + path);
+  if (flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
+    return failure(Error::kConflict, "another gatehouse runs on " + data
+                                         + "; `gatehouse status` shows it. Stop it first");
+  }
+  return lock;
+}
+
 }  // namespace
 
 Result<void> run_house(const House& house) {
@@ -58,10 +73,8 @@ Result<void> run_house(const House& house) {
   }
   const bool root = geteuid() == 0;
   const std::uint32_t owner = about.st_uid;
-  // The roles pass through it to what is theirs; nobody else's name in it can be read.
-  if (chmod(house.data.c_str(), 0711) != 0)
-    return failure_from_errno(errno, "opening " + house.data);
   TRY(make_directory(house.data + "/run", 0755, root ? 0 : geteuid()));
+  const net::Descriptor lock = TRY(lock_house(house.data));
   supervisor::Settings settings;
   settings.run_directory = house.data + "/run";
   settings.owner_uid = owner;

@@ -103,7 +103,8 @@ int run_cli(int argc, char** argv, const Wiring& wiring) {
     return kUsage;
   }
   if (wants_help || chosen == nullptr) {
-    print(app.help());
+    // app.help() would be that of the verb `help`.
+    print(app.get_formatter()->make_help(&app, "gatehouse", CLI::AppFormatMode::Normal));
     return 0;
   }
   const Result<int> done = chosen(options, wiring);

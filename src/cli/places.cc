@@ -81,7 +81,7 @@ Result<int> init(const Options& options, const Wiring& wiring) {
   const std::string data = options.data.empty() ? directory + "/gatehouse-data" : options.data;
   const std::string config = directory + "/" + kFileName;
   TRY(write_new_file(config, wiring.example_config(data)));
-  if (mkdir(data.c_str(), 0711) != 0 && errno != EEXIST) {
+  if (mkdir(data.c_str(), 0700) != 0 && errno != EEXIST) {
     return failure_from_errno(errno, "making the data directory " + data);
   }
   print(told(options.form,

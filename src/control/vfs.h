@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// SQLite over a net::FileSystem, so that the state store can be tried on the simulated disk. It
-// locks nothing: one connection at a time. (https://sqlite.org/vfs.html)
+// SQLite over a net::FileSystem: control's own directory, to which its uid needs no way by path, or
+// the simulated disk. It locks nothing: one connection at a time, as the lock of the house makes
+// sure. (https://sqlite.org/vfs.html)
 #pragma once
 
 #include <memory>

@@ -23,7 +23,7 @@ void Scribe::write(audit::Entry entry) {
     return;
   }
   kept_.push_back(*std::move(bytes));
-  if (!is_sending_) nursery_.spawn(send());
+  start_sending();
 }
 
 void Scribe::attach(net::Descriptor line) {
@@ -33,12 +33,17 @@ void Scribe::attach(net::Descriptor line) {
     return;
   }
   audit_ = std::make_unique<ipc::Channel>(loop_, std::move(*stream), "audit", nothing_);
-  if (!is_sending_) nursery_.spawn(send());
+  start_sending();
+}
+
+void Scribe::start_sending() {
+  if (is_sending_) return;
+  is_sending_ = true;
+  nursery_.spawn(send());
 }
 
 // In order, each until it is durable; what fails is sent again on the next line.
 net::Task<void> Scribe::send() {
-  is_sending_ = true;
   while (!kept_.empty() && audit_ && audit_->is_open()) {
     const auto done = co_await audit_->call(ipc::Append{kept_.front()}, loop_.in(kAnswerMost));
     if (done) {

@@ -25,6 +25,7 @@ class Scribe {
   void attach(net::Descriptor line);
 
  private:
+  void start_sending();
   net::Task<void> send();
 
   net::RealLoop& loop_;

@@ -1,0 +1,289 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""The gatehouse as a person runs it, with its one command: init, up, connect, run, kill, transcript,
+audit verify; what goes wrong is told; the shell inside behaves as a shell."""
+import fcntl
+import json
+import os
+import pty
+import select
+import shutil
+import signal
+import struct
+import subprocess
+import sys
+import tempfile
+import termios
+import time
+import unittest
+from pathlib import Path
+
+GATEHOUSE = os.path.join(os.environ["GATEHOUSE_BIN"], "gatehouse")
+KEY = "sk-house-test-0123456789abcdef"
+
+
+def gatehouse(*words, **more):
+    return subprocess.run([GATEHOUSE, *words], capture_output=True, text=True, timeout=60,
+                          stdin=more.pop("stdin", subprocess.DEVNULL), **more)
+
+
+class House:
+    def __init__(self):
+        self.folder = Path(tempfile.mkdtemp(prefix="gatehouse-house-"))
+        made = gatehouse("init", str(self.folder))
+        assert made.returncode == 0, made.stderr
+        self.config = self.folder / "gatehouse.yaml"
+        self.log = self.folder / "log"
+        self.process = None
+
+    def up(self):
+        with open(self.log, "ab") as log:
+            self.process = subprocess.Popen([GATEHOUSE, "up", "--config", str(self.config)],
+                                            stdout=log, stderr=log)
+        for _ in range(200):
+            status = self.ask("status", "--json")
+            if status.returncode == 0 and all(
+                    role["state"] == "ready" for role in json.loads(status.stdout)["roles"]):
+                return
+            time.sleep(0.05)
+        raise AssertionError(self.log.read_text())
+
+    def down(self):
+        self.process.send_signal(signal.SIGINT)
+        self.process.wait(10)
+
+    def ask(self, *words, **more):
+        return gatehouse(*words, "--config", str(self.config), **more)
+
+    def run(self, *command, user="alice", **more):
+        return gatehouse("run", "-a", "shell", "-u", user, "--config", str(self.config), "--",
+                         *command, **more)
+
+    def last_run(self):
+        return json.loads(self.ask("runs", "--json").stdout)[0]
+
+
+def setUpModule():
+    global HOUSE
+    HOUSE = House()
+    HOUSE.up()
+    key = HOUSE.folder / "key"
+    key.write_text(KEY + "\n")
+    done = HOUSE.ask("connect", "openai", "--user", "alice", "--from-file", str(key))
+    assert done.returncode == 0, done.stderr
+
+
+def tearDownModule():
+    HOUSE.down()
+    shutil.rmtree(HOUSE.folder)
+
+
+class Errors(unittest.TestCase):
+    def test_init_leaves_what_is_there(self):
+        again = gatehouse("init", str(HOUSE.folder))
+        self.assertEqual(again.returncode, 73)
+        self.assertIn("left as it is", again.stderr)
+
+    def test_a_wrong_config_is_told_with_its_line(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "gatehouse.yaml"
+            path.write_text(HOUSE.config.read_text().replace("upstream:", "upstraem:"))
+            for verb in (["config", "check"], ["up"]):
+                done = gatehouse(*verb, "--config", str(path))
+                self.assertEqual(done.returncode, 65, done.stderr)
+                self.assertIn("gatehouse.yaml:", done.stderr)
+                self.assertIn("upstream", done.stderr)
+
+    def test_who_is_not_known_is_not_found(self):
+        for words in (["-a", "shell", "-u", "mallory"], ["-a", "nobody", "-u", "alice"]):
+            done = HOUSE.ask("run", *words)
+            self.assertEqual(done.returncode, 66, done.stderr)
+            self.assertTrue("mallory" in done.stderr or "nobody" in done.stderr)
+
+    def test_what_is_not_connected_is_told_with_what_to_do(self):
+        done = HOUSE.ask("connect", "openai", "--user", "alice", "--remove")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        try:
+            refused = HOUSE.run("/bin/true")
+            self.assertNotEqual(refused.returncode, 0)
+            self.assertIn("gatehouse connect openai --user alice", refused.stderr)
+        finally:
+            key = HOUSE.folder / "key"
+            HOUSE.ask("connect", "openai", "--user", "alice", "--from-file", str(key))
+
+    def test_no_house_no_answer(self):
+        with tempfile.TemporaryDirectory() as folder:
+            done = gatehouse("runs", "--data", folder)
+            self.assertIn("gatehouse up", done.stderr)
+            self.assertNotEqual(done.returncode, 0)
+
+    def test_wrong_usage_is_64_and_help_is_0(self):
+        self.assertEqual(gatehouse("fly").returncode, 64)
+        helped = gatehouse("help")
+        self.assertEqual(helped.returncode, 0)
+        for verb in ("init", "up", "run", "kill", "connect", "transcript", "audit"):
+            self.assertIn(verb, helped.stdout)
+
+    def test_every_verb_speaks_json(self):
+        for words in (["runs"], ["status"], ["objects"], ["connections"], ["config", "check"],
+                      ["audit", "verify"]):
+            done = HOUSE.ask(*words, "--json")
+            self.assertEqual(done.returncode, 0, done.stderr)
+            json.loads(done.stdout)
+        wrong = HOUSE.ask("transcript", "run_00000000000000000000000000", "--json")
+        self.assertIn("error", json.loads(wrong.stderr))
+
+
+class Runs(unittest.TestCase):
+    def test_it_ends_as_its_command_ends(self):
+        self.assertEqual(HOUSE.run("/bin/true").returncode, 0)
+        self.assertEqual(HOUSE.run("/bin/sh", "-c", "exit 7").returncode, 7)
+        self.assertEqual(HOUSE.run("/bin/sh", "-c", "kill -TERM $$").returncode, 143)
+        self.assertEqual(HOUSE.run("no-such-command").returncode, 127)
+
+    def test_streams_are_apart_and_input_arrives(self):
+        with tempfile.TemporaryFile() as given:
+            given.write(b"x" * 200_000)
+            given.seek(0)
+            done = HOUSE.run("/bin/sh", "-c", "wc -c; echo wrong >&2", stdin=given)
+        self.assertEqual(done.stdout.strip(), "200000")
+        self.assertIn("wrong", done.stderr)
+
+    def test_the_key_is_not_in_reach_and_its_placeholder_is(self):
+        done = HOUSE.run("/bin/sh", "-c", "env; cat /proc/*/environ; ls -R / 2>/dev/null | wc -l")
+        self.assertNotIn(KEY, done.stdout)
+        self.assertIn("OPENAI_API_KEY=ghph_", done.stdout)
+
+    def test_the_transcript_tells_what_was_refused(self):
+        HOUSE.run("/bin/sh", "-c", "curl -sS http://example.com/")
+        run = HOUSE.last_run()
+        told = HOUSE.ask("transcript", run["run"]).stdout
+        self.assertIn("REFUSED", told)
+        self.assertIn("example.com", told)
+        self.assertIn("default-deny", told)
+        by_trace = HOUSE.ask("transcript", run["trace"]).stdout
+        self.assertEqual(by_trace, told)
+
+    def test_many_at_once(self):
+        runs = [subprocess.Popen([GATEHOUSE, "run", "-a", "shell", "-u", "alice", "--config",
+                                  str(HOUSE.config), "--", "/bin/sh", "-c", f"exit {number}"],
+                                 stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+                for number in range(12)]
+        self.assertEqual([run.wait(60) for run in runs], list(range(12)))
+
+    def test_a_terminal_is_a_terminal(self):
+        leader, follower = pty.openpty()
+        fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 33, 101, 0, 0))
+        before = termios.tcgetattr(follower)
+        run = subprocess.Popen([GATEHOUSE, "run", "-a", "shell", "-u", "alice", "--config",
+                                str(HOUSE.config), "--", "/bin/sh"], stdin=follower,
+                               stdout=follower, stderr=follower, start_new_session=True)
+        said = b""
+
+        def until(wanted):
+            nonlocal said
+            deadline = time.monotonic() + 20
+            while wanted not in said:
+                self.assertLess(time.monotonic(), deadline, said)
+                if select.select([leader], [], [], 0.2)[0]:
+                    said += os.read(leader, 65536)
+
+        os.write(leader, b"stty size; tty; sleep 100\n")
+        until(b"33 101")
+        until(b"/dev/pts/")
+        time.sleep(0.3)
+        os.write(leader, b"\x03")
+        os.write(leader, b"echo after=$?\n")
+        until(b"after=130")
+        os.write(leader, b"exit 5\n")
+        self.assertEqual(run.wait(20), 5)
+        self.assertEqual(termios.tcgetattr(follower), before, "the terminal is as it was")
+        os.close(leader)
+        os.close(follower)
+
+
+class Kills(unittest.TestCase):
+    def start(self, command):
+        run = subprocess.Popen([GATEHOUSE, "run", "-a", "shell", "-u", "alice", "--json",
+                                "--config", str(HOUSE.config), "--", "/bin/sh", "-c", command],
+                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                               stderr=subprocess.PIPE, text=True)
+        return run, json.loads(run.stderr.readline())["run"]
+
+    def test_a_kill_freezes_and_a_revival_thaws(self):
+        run, name = self.start("i=0; while [ $i -lt 1000 ]; do echo $i; i=$((i+1)); sleep 0.02; "
+                               "done")
+        run.stdout.readline()
+        killed = HOUSE.ask("kill", name, "--reason", "to see")
+        self.assertEqual(killed.returncode, 0, killed.stderr)
+        while select.select([run.stdout], [], [], 0.5)[0]:
+            os.read(run.stdout.fileno(), 65536)
+        self.assertIsNone(run.poll(), "frozen, not ended")
+        self.assertIn(name, HOUSE.ask("status").stdout)
+        self.assertEqual(HOUSE.ask("revive", name).returncode, 0)
+        self.assertTrue(select.select([run.stdout], [], [], 5)[0], "it goes on")
+        self.assertEqual(HOUSE.ask("kill", name, "--destroy").returncode, 0)
+        self.assertEqual(run.wait(10), 137)
+        story = HOUSE.ask("transcript", name).stdout
+        for word in ("KILLED", "to see", "REVIVED", "run_ended"):
+            self.assertIn(word, story)
+        HOUSE.ask("revive", name)
+        run.stdout.close()
+        run.stderr.close()
+
+    def test_what_is_killed_stays_killed_over_a_restart_and_its_run_is_over(self):
+        run, name = self.start("sleep 100")
+        self.assertEqual(HOUSE.ask("kill", name).returncode, 0)
+        HOUSE.down()
+        self.assertNotEqual(run.wait(10), 0)
+        HOUSE.up()
+        self.assertIn(name, json.loads(HOUSE.ask("status", "--json").stdout)["killed"])
+        for _ in range(100):
+            outcome = next(r for r in json.loads(HOUSE.ask("runs", "--json").stdout)
+                           if r["run"] == name)["outcome"]
+            if outcome != "running":
+                break
+            time.sleep(0.05)
+        self.assertEqual(outcome, "SIGKILL")
+        self.assertEqual(HOUSE.ask("revive", "--all").returncode, 0)
+        self.assertEqual(HOUSE.run("/bin/true").returncode, 0)
+        run.stdout.close()
+        run.stderr.close()
+
+    def test_all_stops_everything_new_and_old(self):
+        run, name = self.start("sleep 100")
+        self.assertEqual(HOUSE.ask("kill", "--all", "--destroy").returncode, 0)
+        self.assertEqual(run.wait(10), 137)
+        self.assertEqual(HOUSE.ask("revive", "--all").returncode, 0)
+        self.assertEqual(HOUSE.run("/bin/true").returncode, 0)
+        run.stdout.close()
+        run.stderr.close()
+
+
+class Log(unittest.TestCase):
+    def test_a_flipped_byte_is_found_offline(self):
+        HOUSE.run("/bin/true")
+        self.assertEqual(HOUSE.ask("audit", "verify").returncode, 0)
+        with tempfile.TemporaryDirectory() as folder:
+            copy = Path(folder) / "audit"
+            shutil.copytree(HOUSE.folder / "gatehouse-data/audit", copy)
+            segment = sorted(copy.iterdir())[0]
+            content = bytearray(segment.read_bytes())
+            content[400] ^= 4
+            segment.write_bytes(content)
+            done = gatehouse("audit", "verify", str(copy))
+            self.assertEqual(done.returncode, 74)
+            self.assertIn("entry", done.stderr)
+
+    def test_nothing_that_was_given_is_in_the_log_or_the_audit(self):
+        self.assertNotIn(KEY, HOUSE.log.read_text())
+        found = subprocess.run(["grep", "-rl", KEY, str(HOUSE.folder / "gatehouse-data")],
+                               capture_output=True, text=True)
+        self.assertEqual(found.stdout, "")
+
+
+if __name__ == "__main__":
+    if os.geteuid() != 0:
+        print("skipped: the house makes sandboxes as root")
+        sys.exit(0)
+    unittest.main(verbosity=2)
