@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""The gatehouse as a person runs it, with its one command: init, up, connect, run, kill, transcript,
-audit verify; what goes wrong is told; the shell inside behaves as a shell."""
+"""The gatehouse as a person runs it, with its one command: init, up, connect, run, kill,
+transcript, audit verify; what goes wrong is told; the shell inside behaves as a shell."""
 import fcntl
 import json
 import os
