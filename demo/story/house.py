@@ -8,7 +8,7 @@ import time
 from .world import NPM, ROOT, World
 
 GATEHOUSE = ROOT / "build/dev/bin/gatehouse"
-HOME_INSIDE = "/home/agent"
+MODEL = "gatehouse-demo"
 NPM_INSIDE = "/opt/agents/node_modules"
 INSTRUCTIONS = [".openclaw/openclaw.json", ".openclaw/workspace/SOUL.md",
                 ".openclaw/workspace/AGENTS.md"]
@@ -37,7 +37,7 @@ services:
   - name: model
     kind: openai
     url: http://model.gatehouse
-    upstream: http://127.0.0.1:{model_port}
+    upstream: {model_url}
     allow_private: true
     credential: {{kind: static, header: authorization, prefix: "Bearer "}}
     scope: tenant
@@ -71,10 +71,12 @@ class House:
         self.process = None
         self.runs = []
 
-    def write_config(self, world: World):
+    def write_config(self, world: World, model_url, model=None):
         skeleton = self.work / "skeleton"
         (skeleton / ".openclaw").mkdir(parents=True)
-        shutil.copy(ROOT / "demo/openclaw/openclaw.json", skeleton / ".openclaw/openclaw.json")
+        settings = (ROOT / "demo/openclaw/openclaw.json").read_text(encoding="utf-8")
+        (skeleton / ".openclaw/openclaw.json").write_text(
+            settings.replace(MODEL, model or MODEL), encoding="utf-8")
         shutil.copytree(ROOT / "demo/openclaw/workspace", skeleton / ".openclaw/workspace")
         agents = "".join(
             AGENT.format(name=name, skeleton=skeleton, npm=NPM.resolve(), npm_inside=NPM_INSIDE,
@@ -82,7 +84,7 @@ class House:
             for name in ("openclaw", "forgetful"))
         calendar = world.facts["calendar"]
         self.config.write_text(CONFIG.format(
-            data=self.data, model_port=world.facts["model"]["port"],
+            data=self.data, model_url=model_url,
             calendar_port=calendar["api_port"], authorization=calendar["authorization_endpoint"],
             token=calendar["token_endpoint"], revocation=calendar["revocation_endpoint"],
             issuer=calendar["issuer"], mcp_port=world.facts["mcp"]["port"], agents=agents),

@@ -24,12 +24,13 @@ INTERNAL = "10.99.0.1"
 RESOLVER = "10.99.0.53"
 
 
-def enter():
-    """Starts this program again as root in a network, mount and PID namespace of its own."""
+def enter(with_network=False):
+    """Starts this program again as root in a mount, PID and (unless it is to reach a real model)
+    network namespace of its own."""
     if os.environ.get(INSIDE) == "1":
         return
-    command = ["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc",
-               "--", sys.executable, *sys.argv]
+    command = ["unshare", *([] if with_network else ["--net"]), "--mount", "--pid", "--fork",
+               "--kill-child", "--mount-proc", "--", sys.executable, *sys.argv]
     if os.geteuid() != 0:
         command = ["sudo", "--preserve-env=ONCE,KEEP", "env", f"{INSIDE}=1", *command]
     os.execvpe(command[0], command, {**os.environ, INSIDE: "1"})
@@ -111,14 +112,16 @@ class World:
         self.facts[name] = json.loads(line)
         return self.facts[name]
 
-    def start_all(self, settings):
-        node = str(NODE)
+    def start_oracles(self):
         self.start("oracles", [
             sys.executable, str(FIXTURES / "oracles.py"), "--log", str(self.log("oracles")),
             "--http", f"metadata={METADATA}:80", "--http", f"internal={INTERNAL}:8080",
             "--tcp", f"host-service={INTERNAL}:{self.host_port}", "--dns",
             f"resolver={RESOLVER}:53", "--packets", "lo",
             *sum((["--watch", a] for a in (METADATA, INTERNAL, RESOLVER)), [])])
+
+    def start_services(self):
+        node = str(NODE)
         self.start("calendar", [
             node, str(FIXTURES / "calendar.mjs"), "--client-id", "gatehouse",
             "--client-secret-file", str(self.client_secret_file), "--log",
@@ -126,10 +129,12 @@ class World:
             "--issued-file", str(self.secrets / "issued.jsonl"), "--echo",
             "--token-seconds", "20"])
         self.start("mcp", [node, str(FIXTURES / "mcp_server.mjs"), "--log", str(self.log("mcp"))])
+
+    def start_model(self, settings):
         scenarios = sum((["--scenario", str(SCENARIOS / f"{name}.json")]
                          for name in ("job", "kill", "canaries", "attacks")), [])
         sets = sum((["--set", f"{key}={value}"] for key, value in settings.items()), [])
-        self.start("model", [node, str(FIXTURES / "model_server.mjs"), *scenarios, "--key-file",
+        self.start("model", [str(NODE), str(FIXTURES / "model_server.mjs"), *scenarios, "--key-file",
                              str(self.key_file), "--log", str(self.log("model")), *sets])
 
     def events(self):

@@ -28,6 +28,7 @@ namespace {
 
 using net::Task;
 
+constexpr int kWrongConfiguration = 78;  // EX_CONFIG of sysexits(3)
 constexpr Nanos kBackOffFirst = 100ms;
 constexpr Nanos kBackOffMost = 10s;
 constexpr Nanos kAnswerMost = 10s;  // for a role to take what it is given
@@ -38,6 +39,7 @@ struct Child {
   net::Descriptor pidfd;
   std::unique_ptr<ipc::Channel> channel;
   bool ready = false;
+  bool was_ready = false;
   bool furnished = false;  // has been offered to the peers that came before it
   std::uint32_t restarts = 0;
   Nanos back_off = kBackOffFirst;
@@ -109,7 +111,7 @@ class Supervisor::Impl {
     nursery_.spawn(wait_for_signal());
     loop_.run();
     end_children();
-    return {};
+    return refused_;
   }
 
  private:
@@ -354,6 +356,7 @@ class Supervisor::Impl {
   static Task<Result<ipc::Done>> role_ready(Impl* self, std::string role) {
     Child& child = self->children_.at(role);
     child.ready = true;
+    child.was_ready = true;
     child.back_off = kBackOffFirst;
     log_info("a role is ready", {{"name", role}, {"pid", child.pid}});
     self->nursery_.spawn(self->furnish(role));
@@ -441,6 +444,12 @@ class Supervisor::Impl {
     child.furnished = false;
     child.channel.reset();
     child.pid = -1;
+    if (!child.was_ready && info.si_code == CLD_EXITED && info.si_status == kWrongConfiguration) {
+      refused_ = failure(Error::kInvalid,
+                         name + " cannot start with this configuration; its last message says why");
+      loop_.stop();
+      co_return;
+    }
     ++child.restarts;
     co_await start_again(name);
   }
@@ -509,6 +518,7 @@ class Supervisor::Impl {
   std::map<std::string, ipc::Permits> role_permits_;
   std::map<std::string, Child> children_;
   std::map<RunId, Sandbox> sandboxes_;
+  Result<void> refused_;  // by a role that cannot start at all
   Scribe scribe_;
   net::Nursery nursery_;
 };

@@ -111,6 +111,12 @@ class Errors(unittest.TestCase):
             key = HOUSE.folder / "key"
             HOUSE.ask("connect", "openai", "--user", "alice", "--from-file", str(key))
 
+    def test_a_second_house_on_the_same_data_is_refused(self):
+        second = gatehouse("up", "--config", str(HOUSE.config))
+        self.assertEqual(second.returncode, 73, second.stderr)
+        self.assertIn("another gatehouse", second.stderr)
+        self.assertEqual(HOUSE.ask("status").returncode, 0)
+
     def test_no_house_no_answer(self):
         with tempfile.TemporaryDirectory() as folder:
             done = gatehouse("runs", "--data", folder)
