@@ -206,7 +206,7 @@ class Log::Impl {
           && tail_of(bytes, segment.used, segment.header, size_) != Tail::kDamaged) {
         continue;
       }
-      at += frame.size;
+      at = std::min<std::uint64_t>(at + frame.size, bytes.size());
       for (const Found& found : group) {
         const Place place{index, found.offset,
                           static_cast<std::uint32_t>(found.frame.payload.size())};

@@ -95,6 +95,25 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
   return row.back();
 }
 
+// The line of a document marker (YAML 1.2 section 9.1) behind the first content; 0: there is none.
+int second_document(std::string_view text) {
+  bool has_content = false;
+  int line = 0;
+  while (!text.empty()) {
+    const std::size_t end = std::min(text.find('\n'), text.size() - 1);
+    const std::string_view here = text.substr(0, end + 1);
+    text.remove_prefix(end + 1);
+    ++line;
+    const bool is_marker = (here.starts_with("---") || here.starts_with("..."))
+                           && (here.size() == 3 || std::string_view(" \t\r\n").contains(here[3]));
+    if (is_marker && (has_content || here[0] == '.')) return line;
+    const std::size_t first = here.find_first_not_of(" \t\r\n");
+    has_content = has_content || is_marker
+                  || (first != std::string_view::npos && here[first] != '#' && here[0] != '%');
+  }
+  return 0;
+}
+
 }  // namespace
 
 std::string Problem::text(std::string_view file) const {
@@ -105,14 +124,14 @@ std::string Problem::text(std::string_view file) const {
 std::expected<Yaml, Problem> parse_yaml(std::string_view text) {
   if (!is_utf8(text)) return std::unexpected(Problem{0, 0, "the file is not UTF-8"});
   try {
-    const std::vector<YAML::Node> documents = YAML::LoadAll(std::string(text));
-    if (documents.empty()) return Yaml{};
-    if (documents.size() > 1) {
-      return std::unexpected(problem_at(documents[1].Mark(),
-                                        "a second document begins here; "
-                                        "put everything into one"));
+    // Not YAML::LoadAll, which never ends on some texts that are no YAML.
+    if (const int line = second_document(text); line > 0) {
+      return std::unexpected(
+          Problem{line, 1, "a second document begins here; put everything into one"});
     }
-    auto copied = Copier().copy(documents[0], 0);
+    const YAML::Node document = YAML::Load(std::string(text));
+    if (!document.IsDefined() || document.IsNull()) return Yaml{};
+    auto copied = Copier().copy(document, 0);
     if (!copied) return std::unexpected(Problem{0, 0, copied.error().message()});
     return *std::move(copied);
   } catch (const YAML::Exception& error) {
