@@ -134,8 +134,9 @@ class World:
         scenarios = sum((["--scenario", str(SCENARIOS / f"{name}.json")]
                          for name in ("job", "kill", "canaries", "attacks")), [])
         sets = sum((["--set", f"{key}={value}"] for key, value in settings.items()), [])
-        self.start("model", [str(NODE), str(FIXTURES / "model_server.mjs"), *scenarios, "--key-file",
-                             str(self.key_file), "--log", str(self.log("model")), *sets])
+        self.start("model", [
+            str(NODE), str(FIXTURES / "model_server.mjs"), *scenarios, "--key-file",
+            str(self.key_file), "--log", str(self.log("model")), *sets])
 
     def events(self):
         """Who has which events, as the calendar itself wrote it down."""
