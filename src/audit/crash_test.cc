@@ -3,7 +3,6 @@
 #include <gtest/gtest.h>
 
 #include <cstdio>
-#include <cstdlib>
 
 #include "audit/log.h"
 #include "audit/verify.h"
@@ -67,14 +66,10 @@ void recovers(net::FileSystem& files, const Acknowledged& acknowledged) {
   EXPECT_EQ(report.entries, size + 1);
 }
 
-std::uint64_t seeds() {
-  const char* wanted = std::getenv("GATEHOUSE_CRASH_SEEDS");
-  return wanted == nullptr ? 20 : std::strtoull(wanted, nullptr, 10);
-}
-
 TEST(LogCrash, LosesNothingAcknowledgedAtAnyPointWhereThePowerFails) {
+  const std::uint64_t seeds = net::crash_seeds(20);
   std::uint64_t points = 0;
-  for (std::uint64_t seed = 1; seed <= seeds(); ++seed) {
+  for (std::uint64_t seed = 1; seed <= seeds; ++seed) {
     for (std::uint64_t point = 1;; ++point) {
       SCOPED_TRACE("seed " + std::to_string(seed) + ", point " + std::to_string(point));
       const auto disk = net::make_sim_file_system(seed * 1'000'003 + point);
@@ -90,8 +85,8 @@ TEST(LogCrash, LosesNothingAcknowledgedAtAnyPointWhereThePowerFails) {
     if (HasFatalFailure()) break;
   }
   std::printf("%llu crash points, seeds 1 to %llu\n", static_cast<unsigned long long>(points),
-              static_cast<unsigned long long>(seeds()));
-  EXPECT_GT(points, seeds() * 20);
+              static_cast<unsigned long long>(seeds));
+  EXPECT_GT(points, seeds * 20);
 }
 
 TEST(LogCrash, GoesOnInANewSegmentAfterASyncThatFailed) {

@@ -5,6 +5,8 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
+#include <cstring>
 
 namespace gatehouse {
 namespace {
@@ -190,10 +192,38 @@ bool is_utf8(std::string_view text) {
   return true;
 }
 
+std::size_t plain_json_prefix(std::string_view text) {
+  constexpr std::uint64_t kOnes = 0x0101010101010101ULL;
+  constexpr std::uint64_t kHighs = 0x8080808080808080ULL;
+  // The high bit of each byte that is below `limit` (at most 0x80) and below 0x80; borrows may mark
+  // bytes behind the first one too, which is all that is asked for.
+  const auto below = [](std::uint64_t word, std::uint64_t limit) {
+    return (word - kOnes * limit) & ~word & kHighs;
+  };
+  std::size_t at = 0;
+  for (; at + 8 <= text.size(); at += 8) {
+    std::uint64_t word = 0;
+    std::memcpy(&word, text.data() + at, sizeof word);
+    const std::uint64_t special = (word & kHighs) | below(word, 0x20)
+                                  | below(word ^ (kOnes * '"'), 1)
+                                  | below(word ^ (kOnes * '\\'), 1);
+    if (special != 0) return at + static_cast<std::size_t>(std::countr_zero(special)) / 8;
+  }
+  for (; at < text.size(); ++at) {
+    const auto byte = static_cast<std::uint8_t>(text[at]);
+    if (byte < 0x20 || byte >= 0x80 || byte == '"' || byte == '\\') break;
+  }
+  return at;
+}
+
 std::string json_quoted(std::string_view text) {
   std::string out = "\"";
   out.reserve(text.size() + 2);
-  while (!text.empty()) {
+  while (true) {
+    const std::size_t plain = plain_json_prefix(text);
+    out += text.substr(0, plain);
+    text.remove_prefix(plain);
+    if (text.empty()) break;
     const std::size_t length = utf8_length(text);
     const char c = text.front();
     if (length == 0) {

@@ -37,6 +37,9 @@ namespace gatehouse {
 // `text` as a JSON string with its quotes; control characters escaped, malformed UTF-8 replaced by
 // U+FFFD.
 [[nodiscard]] std::string json_quoted(std::string_view text);
+// How many bytes at the start stand for themselves in a JSON string: ASCII but controls, quotes and
+// backslashes.
+[[nodiscard]] std::size_t plain_json_prefix(std::string_view text);
 
 // What may be shown on a terminal: control characters but newline and tab are written as \xNN.
 [[nodiscard]] std::string printable(std::string_view text);

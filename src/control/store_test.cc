@@ -111,8 +111,9 @@ Result<void> use_store(const std::string& vfs, Acknowledged& acknowledged) {
 }
 
 TEST(StoreCrash, LosesNothingAcknowledgedAtAnyPointWhereThePowerFails) {
-  int points = 0;
-  for (std::uint64_t seed = 1; seed <= 8; ++seed) {
+  const std::uint64_t seeds = net::crash_seeds(8);
+  std::uint64_t points = 0;
+  for (std::uint64_t seed = 1; seed <= seeds; ++seed) {
     for (std::uint64_t point = 1;; ++point) {
       SCOPED_TRACE("seed " + std::to_string(seed) + ", point " + std::to_string(point));
       const auto disk = net::make_sim_file_system(seed * 1'000'003 + point);
@@ -134,8 +135,9 @@ TEST(StoreCrash, LosesNothingAcknowledgedAtAnyPointWhereThePowerFails) {
       ++points;
     }
   }
-  std::printf("%d crash points, seeds 1 to 8\n", points);
-  EXPECT_GT(points, 8 * 20);
+  std::printf("%llu crash points, seeds 1 to %llu\n", static_cast<unsigned long long>(points),
+              static_cast<unsigned long long>(seeds));
+  EXPECT_GT(points, seeds * 20);
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 #include "net/sim_file.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <functional>
 #include <map>
 #include <random>
@@ -263,6 +264,11 @@ Result<std::unique_ptr<File>> Disk::open(std::string_view path, OpenMode mode) {
 }
 
 }  // namespace
+
+std::uint64_t crash_seeds(std::uint64_t usual) {
+  const char* wanted = std::getenv("GATEHOUSE_CRASH_SEEDS");
+  return wanted == nullptr ? usual : std::strtoull(wanted, nullptr, 10);
+}
 
 std::unique_ptr<SimFileSystem> make_sim_file_system(std::uint64_t seed) {
   return std::make_unique<Disk>(seed);

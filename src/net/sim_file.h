@@ -27,6 +27,9 @@ class SimFileSystem : public FileSystem {
   [[nodiscard]] virtual std::uint64_t operations() const = 0;
 };
 
+// How many seeds a test of crash points goes through: GATEHOUSE_CRASH_SEEDS, else `usual`.
+[[nodiscard]] std::uint64_t crash_seeds(std::uint64_t usual);
+
 [[nodiscard]] std::unique_ptr<SimFileSystem> make_sim_file_system(std::uint64_t seed);
 
 }  // namespace gatehouse::net

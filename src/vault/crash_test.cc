@@ -30,8 +30,9 @@ Result<void> fill(net::FileSystem& files, const Sealer& sealer, std::array<int, 
 
 TEST(StoreCrash, KeepsTheOldOrTheNewValueWhereverThePowerFails) {
   const Sealer sealer(Secret(std::string(32, 'k')));
+  const std::uint64_t seeds = net::crash_seeds(20);
   std::uint64_t points = 0;
-  for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+  for (std::uint64_t seed = 1; seed <= seeds; ++seed) {
     for (std::uint64_t point = 1;; ++point) {
       SCOPED_TRACE("seed " + std::to_string(seed) + ", point " + std::to_string(point));
       const auto disk = net::make_sim_file_system(seed * 1'000'003 + point);
@@ -53,8 +54,9 @@ TEST(StoreCrash, KeepsTheOldOrTheNewValueWhereverThePowerFails) {
       ++points;
     }
   }
-  std::printf("%llu crash points, seeds 1 to 20\n", static_cast<unsigned long long>(points));
-  EXPECT_GT(points, 20U * 30);
+  std::printf("%llu crash points, seeds 1 to %llu\n", static_cast<unsigned long long>(points),
+              static_cast<unsigned long long>(seeds));
+  EXPECT_GT(points, seeds * 30);
 }
 
 }  // namespace

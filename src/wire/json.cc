@@ -241,7 +241,7 @@ class Scanner {
       } else if (c < 0x20) {
         return bad("a control character in a string must be escaped");
       } else if (c < 0x80) {
-        ++at_;
+        at_ += plain_json_prefix(text_.substr(at_));
       } else {
         const std::size_t size = utf8_sequence(text_.substr(at_, 4));
         if (size == 0) return bad("is not UTF-8");

@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include "base/encoding.h"
+
 namespace gatehouse::wire {
 namespace {
 
@@ -65,6 +67,22 @@ TEST(Json, IsWrittenWithItsCommas) {
   json.begin_object().key("a").string("x\"\n").key("b").begin_array().integer(1).boolean(false);
   json.begin_object().end_object().end_array().key("c").null().end_object();
   EXPECT_EQ(json.text(), R"({"a":"x\"\n","b":[1,false,{}],"c":null})");
+}
+
+// Each byte at each place of the words that are looked at together.
+TEST(PlainJsonPrefix, StopsAtEveryByteThatDoesNotStandForItself) {
+  for (std::size_t at = 0; at < 24; ++at) {
+    for (unsigned byte = 0; byte < 256; ++byte) {
+      std::string text(24, 'a');
+      text[at] = static_cast<char>(byte);
+      const bool is_plain = byte >= 0x20 && byte < 0x80 && byte != '"' && byte != '\\';
+      EXPECT_EQ(plain_json_prefix(text), is_plain ? 24U : at) << byte << " at " << at;
+      if (at + 1 < text.size()) {
+        text[at + 1] = '\x01';
+        EXPECT_EQ(plain_json_prefix(text), is_plain ? at + 1 : at) << byte << " at " << at;
+      }
+    }
+  }
 }
 
 }  // namespace
