@@ -135,6 +135,15 @@ bool is_second_copy(std::string_view bytes, const SegmentHeader& segment, const 
 
 namespace {
 
+// Whether the marker at `at` is the second copy of one that was changed: what stands before it is
+// like it in most bytes.
+bool is_after_first_copy(std::string_view bytes, std::uint64_t at, std::size_t size) {
+  if (at < size) return false;
+  std::size_t same = 0;
+  for (std::size_t i = 0; i < size; ++i) same += bytes[at - size + i] == bytes[at + i] ? 1 : 0;
+  return same > size * 3 / 4;
+}
+
 bool holds_frame(std::string_view bytes, const SegmentHeader& segment) {
   FrameView frame;
   for (std::size_t at = 0; at + kFrameHeaderSize <= bytes.size(); at += kAlign) {
@@ -149,6 +158,7 @@ Tail tail_of(std::string_view segment_bytes, std::uint64_t from, const SegmentHe
              std::uint64_t next) {
   if (from >= segment_bytes.size() || all_zero(segment_bytes.substr(from))) return Tail::kEmpty;
   std::uint64_t end = 0;  // of the group's last marker
+  int copies = 0;
   // Frames begin at multiples of 8; the length is the cheap test before the checksum.
   for (std::uint64_t at = from; at + kFrameHeaderSize + kMarkerSize <= segment_bytes.size();
        at += kAlign) {
@@ -160,7 +170,11 @@ Tail tail_of(std::string_view segment_bytes, std::uint64_t from, const SegmentHe
     }
     const auto marker = parse_marker(frame.payload);
     if (!marker || marker->first_sequence != next) return Tail::kDamaged;
-    end = at + frame.size;
+    if (++copies == 1 && !is_after_first_copy(segment_bytes, at, frame.size)) {
+      end = std::min<std::uint64_t>(at + 2 * frame.size, segment_bytes.size());  // of the second
+    } else {
+      end = at + frame.size;
+    }
   }
   if (end == 0)
     return holds_frame(segment_bytes.substr(from), segment) ? Tail::kUnfinished : Tail::kScraps;
