@@ -39,8 +39,8 @@ Result<int> kill(const Options& options, const Wiring& wiring) {
              fmt::format("killed {}; {} sandboxes {}", options.all ? "everything" : run.text(),
                          done.sandboxes, options.destroy ? "destroyed" : "frozen"),
              {{"killed", options.all ? "all" : run.text()},
-              {"sandboxes", std::to_string(done.sandboxes)},
-              {"generation", std::to_string(done.generation)}}));
+              {"sandboxes", std::uint64_t{done.sandboxes}},
+              {"generation", std::uint64_t{done.generation}}}));
   return 0;
 }
 
@@ -50,7 +50,7 @@ Result<int> revive(const Options& options, const Wiring& wiring) {
   const ipc::KillDone done = TRY(client.call(ipc::Revive{run, options.all}));
   print(told(options.form, fmt::format("revived {}", options.all ? "everything" : run.text()),
              {{"revived", options.all ? "all" : run.text()},
-              {"generation", std::to_string(done.generation)}}));
+              {"generation", std::uint64_t{done.generation}}}));
   return 0;
 }
 

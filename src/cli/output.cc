@@ -73,12 +73,17 @@ std::string Table::text(Form form) const {
   return out;
 }
 
-std::string told(Form form, std::string_view sentence,
-                 const std::vector<std::pair<std::string, std::string>>& members) {
+std::string told(Form form, std::string_view sentence, const Members& members) {
   if (form == Form::kTable) return printable(sentence) + "\n";
   wire::JsonWriter writer;
   writer.begin_object();
-  for (const auto& [key, value] : members) writer.key(key).string(value);
+  for (const auto& [key, value] : members) {
+    writer.key(key);
+    if (const auto* text = std::get_if<std::string>(&value)) writer.string(*text);
+    if (const auto* number = std::get_if<std::uint64_t>(&value))
+      writer.integer(static_cast<std::int64_t>(*number));
+    if (const auto* fact = std::get_if<bool>(&value)) writer.boolean(*fact);
+  }
   writer.end_object();
   return std::move(writer).text() + "\n";
 }

@@ -6,6 +6,8 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <variant>
 #include <vector>
 
 #include "base/result.h"
@@ -27,9 +29,11 @@ class Table {
   std::vector<std::vector<std::string>> rows_;
 };
 
-// One object of strings, and for people the sentence.
-[[nodiscard]] std::string told(Form form, std::string_view sentence,
-                               const std::vector<std::pair<std::string, std::string>>& members);
+using Value = std::variant<std::string, std::uint64_t, bool>;
+using Members = std::vector<std::pair<std::string, Value>>;
+
+// One object, and for people the sentence.
+[[nodiscard]] std::string told(Form form, std::string_view sentence, const Members& members);
 // `gatehouse: what. What to do` on standard error (JSON: an object); returns the exit status.
 int complain(Form form, const Error& error);
 void print(std::string_view text);

@@ -118,11 +118,11 @@ Result<int> verify_audit(const Options& options, const Wiring& wiring) {
   print(told(options.form,
              fmt::format("intact: {} entries, {} bodies, {} segments, {} bytes\nroot {}",
                          report.entries, report.bodies, report.segments, report.bytes, root),
-             {{"intact", "true"},
-              {"entries", std::to_string(report.entries)},
-              {"exchanges", std::to_string(report.exchanges)},
-              {"bodies", std::to_string(report.bodies)},
-              {"segments", std::to_string(report.segments)},
+             {{"intact", true},
+              {"entries", std::uint64_t{report.entries}},
+              {"exchanges", std::uint64_t{report.exchanges}},
+              {"bodies", std::uint64_t{report.bodies}},
+              {"segments", std::uint64_t{report.segments}},
               {"root", root}}));
   return 0;
 }

@@ -335,8 +335,10 @@ Task<void> Control::start(std::shared_ptr<Starting> starting, ipc::StartRun requ
     return std::pair(std::move(run), std::move(agent));
   }();
   RunId id = RunId::from_bytes({});
+  TraceId trace;
   if (begin) {
     id = begin->first.id;
+    trace = begin->first.trace;
     result = co_await start_checked(begin->first, begin->second, std::move(request));
   } else {
     result = Failure(begin.error());
@@ -345,7 +347,8 @@ Task<void> Control::start(std::shared_ptr<Starting> starting, ipc::StartRun requ
   starting->result = std::move(result);
   starting->done.set();
   if (left) {
-    log_info("a run ends, because its asker left before it began", {{"run", id.text()}});
+    log_info("a run ends, because its asker left before it began",
+             {{"run", id.text()}, {"trace", trace.text()}});
     const auto ended = co_await call("sandboxd", ipc::EndSandbox{id});
     if (!ended) log_warning("ending it failed", {{"why", ended.error().message()}});
   }
@@ -401,8 +404,9 @@ Task<Result<void>> Control::end_run(Run run, std::int32_t exit_status, std::stri
   CO_TRY(store_.end_run(run.id, loop_.wall(), exit_status));
   const auto told = co_await call("vault", ipc::DeclareRunEnded{run.id});
   if (!told) {
-    log_warning("the vault was not told that a run ended",
-                {{"run", run.id.text()}, {"why", told.error().message()}});
+    log_warning(
+        "the vault was not told that a run ended",
+        {{"run", run.id.text()}, {"trace", run.trace.text()}, {"why", told.error().message()}});
   }
   audit::Entry entry = entry_of(audit::Kind::kRunEnded, run);
   entry.add("exit_status", std::to_string(exit_status));

@@ -96,6 +96,7 @@ class Leased {
   LeaseId lease = ipc::no_lease();
   Secret value;             // empty: this Exchange needs no credential
   std::string placeholder;  // what it stands for
+  bool renewable = false;   // a 401 is worth one renewal
 
  private:
   explicit Leased(Recorded from) : recorded(std::move(from)) {}
@@ -108,6 +109,9 @@ class Leased {
 [[nodiscard]] Ruled rule(Routed where);
 [[nodiscard]] net::Task<Result<Recorded>> record(Ruled ruled);
 [[nodiscard]] net::Task<Result<Leased>> lease(Recorded recorded);
+// The upstream answered 401 to the leased value: puts a renewed one, under a lease of its own, in
+// its place. Errors: the vault's; then nothing has changed.
+[[nodiscard]] net::Task<Result<void>> renew(Leased& leased);
 // The first placeholder of this Run that the request carries anywhere; null if none.
 [[nodiscard]] const ipc::Placeholder* carried_placeholder(const Ruled& ruled);
 // Settles the Intent on every path.

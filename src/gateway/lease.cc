@@ -68,21 +68,28 @@ Task<Result<Leased>> lease(Recorded recorded) {
     }
     leased.placeholder = placeholder.text;
   }
-  if (leased.placeholder.empty()) co_return leased;
+  if (!leased.placeholder.empty()) CO_TRY(co_await renew(leased));  // the first one, too
+  co_return leased;
+}
+
+Task<Result<void>> renew(Leased& leased) {
+  const Ruled& ruled = leased.recorded.ruled;
   ipc::Lease ask;
   ask.run = ruled.door->run.run;
   ask.exchange = ruled.exchange;
-  ask.service = service->name;
-  ask.host = service->host;
+  ask.service = ruled.service->name;
+  ask.host = ruled.service->host;
   ask.method = ruled.request.head.method;
   ask.path = ruled.path;
+  ask.rejected = leased.lease;
   Gate& gate = *ruled.gate;
   ipc::Leased granted =
       CO_TRY(co_await gate.role.call("vault", std::move(ask), gate.loop.in(kLeaseMost)));
   leased.lease = granted.lease;
   leased.value = std::move(granted.value);
+  leased.renewable = granted.renewable;
   leased.recorded.intent.tag("lease", granted.lease.text());
-  co_return leased;
+  co_return Result<void>();
 }
 
 }  // namespace gatehouse::gateway

@@ -19,6 +19,7 @@ constexpr Nanos kWriteMost = std::chrono::seconds(30);
 constexpr Nanos kFirstByteMost = std::chrono::minutes(10);  // a model may think that long
 constexpr Nanos kIdleMost = std::chrono::minutes(5);        // between two pieces of an answer
 constexpr Nanos kPatience = 20ms;  // an answer that takes longer is worth a watch on the client
+constexpr std::size_t kKeptMost = 64 * 1024;  // of a body, to send it again
 constexpr Nanos kDurableMost = 250ms;
 
 // Ends the Lease on every path.
@@ -27,11 +28,16 @@ class LeaseGuard {
   LeaseGuard(Gate& gate, LeaseId lease) : gate_(gate), lease_(lease) {}
   LeaseGuard(const LeaseGuard&) = delete;
   LeaseGuard& operator=(const LeaseGuard&) = delete;
-  ~LeaseGuard() {
-    if (lease_ != ipc::no_lease()) gate_.end_lease_soon(lease_);
+  ~LeaseGuard() { end(); }
+  void replace(LeaseId lease) {
+    end();
+    lease_ = lease;
   }
 
  private:
+  void end() {
+    if (lease_ != ipc::no_lease()) gate_.end_lease_soon(lease_);
+  }
   Gate& gate_;
   LeaseId lease_;
 };
@@ -72,6 +78,7 @@ class Relay {
         CO_TRY(co_await gate_.upstreams.acquire(ruled_.destination, gate_.loop.in(kWriteMost)));
     CO_TRY(co_await send_request());
     wire::ResponseHead head = CO_TRY(co_await read_head());
+    if (head.status == 401 && CO_TRY(co_await sent_again())) head = CO_TRY(co_await read_head());
     const wire::BodyFraming framing =
         CO_TRY(wire::response_framing(head, ruled_.request.head.method));
     intent_.tag("status", std::to_string(head.status));
@@ -189,15 +196,41 @@ class Relay {
     }
     co_return co_await stream_request_body();
   }
+  // A token that was revoked before its time: the request, if it is all still here, goes once more
+  // with a renewed one. A request that was answered 401 has had no effect (RFC 9110 section
+  // 15.5.2). Without a renewal the upstream's answer stands.
+  Task<Result<bool>> sent_again() {
+    if (!leased_.renewable || (!ruled_.body && !kept_body_)) co_return false;
+    Secret rejected = leased_.value.duplicate(Purpose::kCompare);
+    if (const Result<void> renewed = co_await renew(leased_); !renewed) co_return false;
+    guard_.replace(leased_.lease);
+    rejected_ = std::move(rejected);
+    intent_.tag("renewed", "after 401");
+    CO_TRY(still_alive());
+    upstream_ =
+        CO_TRY(co_await gate_.upstreams.acquire(ruled_.destination, gate_.loop.in(kWriteMost)));
+    CO_TRY(co_await send_request());
+    co_return true;
+  }
   // A body that need not be understood goes through in pieces; memory does not grow with it.
   Task<Result<void>> stream_request_body() {
     const wire::BodyFraming framing = ruled_.request.head.framing;
-    if (framing.kind == wire::BodyFraming::Kind::kNone) co_return Result<void>();
+    const bool chunked = framing.kind == wire::BodyFraming::Kind::kChunked;
+    if (framing.kind == wire::BodyFraming::Kind::kNone) {
+      if (leased_.renewable) kept_body_.emplace();
+      co_return Result<void>();
+    }
+    if (kept_body_) {  // once more
+      std::string out;
+      append_piece(out, *kept_body_, chunked);
+      if (chunked) CO_TRY(wire::append_last_chunk(out));
+      co_return co_await upstream_.stream->write(out, gate_.loop.in(kWriteMost));
+    }
+    if (leased_.renewable) kept_body_.emplace();
     if (ruled_.request.head.headers.find("expect")) {
       CO_TRY(co_await client_.stream->write("HTTP/1.1 100 Continue\r\n\r\n",
                                             gate_.loop.in(kWriteMost)));
     }
-    const bool chunked = framing.kind == wire::BodyFraming::Kind::kChunked;
     wire::BodyReader reader(framing);
     std::string out;
     while (!reader.done()) {
@@ -210,12 +243,21 @@ class Relay {
       append_piece(out, piece.payload, chunked);
       if (chunked && piece.done) CO_TRY(wire::append_last_chunk(out));
       reading_.sent(piece.payload);
+      keep(piece.payload);
       CO_TRY(still_alive());
       CO_TRY(co_await upstream_.stream->write(out, gate_.loop.in(kWriteMost)));
       client_.inbox.take(piece.consumed);
     }
     client_.body_unread = false;
     co_return Result<void>();
+  }
+  void keep(std::string_view payload) {
+    if (!kept_body_) return;
+    if (kept_body_->size() + payload.size() > kKeptMost) {
+      kept_body_.reset();
+    } else {
+      *kept_body_ += payload;
+    }
   }
   static void append_piece(std::string& out, std::string_view payload, bool chunked) {
     if (payload.empty()) return;
@@ -267,6 +309,7 @@ class Relay {
     if (leased_.value.empty() || leased_.value.size() < wire::kMinRedactable) return {};
     redactor_.emplace("[credential removed by gatehouse]");
     TRY(redactor_->add(leased_.value));
+    if (rejected_.size() >= wire::kMinRedactable) TRY(redactor_->add(rejected_));
     if (const auto coding = head.headers.find("content-encoding");
         coding && !wire::equal_ignoring_case(*coding, "identity")) {
       return failure(Error::kUpstream,
@@ -378,6 +421,8 @@ class Relay {
   Upstreams::Connection upstream_;
   std::optional<Inbox> upstream_inbox_;
   std::optional<wire::Redactor> redactor_;
+  Secret rejected_;                       // what a 401 was the answer to
+  std::optional<std::string> kept_body_;  // all that was streamed, while it is small
   std::uint64_t seen_generation_ = 0;
   bool watching_ = false;
   net::Nursery watch_;

@@ -44,12 +44,12 @@ TEST(Codec, EveryFieldComesBack) {
   lease.run = RunId::fresh();
   lease.service = "openai";
   lease.host = "api.example.com";
-  lease.force_refresh = true;
+  lease.rejected = LeaseId::fresh();
   const auto back = decode<Lease>(encode(lease));
   ASSERT_TRUE(back);
   EXPECT_EQ(back->run, lease.run);
   EXPECT_EQ(back->host, lease.host);
-  EXPECT_TRUE(back->force_refresh);
+  EXPECT_EQ(back->rejected, lease.rejected);
 }
 
 TEST(Codec, EveryTruncationAndAnyExcessIsRefused) {

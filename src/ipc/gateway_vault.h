@@ -17,9 +17,10 @@ struct Leased {
   std::string connection;            // which Connection, for the record
   Secret value;                      // what stands in for the placeholder
   std::int64_t expires_unix_ms = 0;  // of the credential, 0 if unknown
+  bool renewable = false;            // an OAuth access token: a 401 is worth one renewal
   template <class F>
   void fields(F& f) {
-    f(lease, connection, value, expires_unix_ms);
+    f(lease, connection, value, expires_unix_ms, renewable);
   }
 };
 
@@ -35,11 +36,12 @@ struct Lease {
       host;  // the host about to be dialled; the vault checks it against the service's binding
   std::string method;
   std::string path;
-  // The upstream answered 401 to this credential of before: refresh once.
-  bool force_refresh = false;
+  // A live lease of this Run at this service, to whose value the upstream answered 401: renew it,
+  // unless someone has since.
+  LeaseId rejected = no_lease();
   template <class F>
   void fields(F& f) {
-    f(run, exchange, service, host, method, path, force_refresh);
+    f(run, exchange, service, host, method, path, rejected);
   }
 };
 

@@ -146,9 +146,12 @@ Task<void> Keeper::offer_doors() {
   for (const RunId& run : runs) {
     const auto found = sandboxes_.find(run);
     if (found == sandboxes_.end()) continue;
+    const TraceId trace = found->second->door.run.trace;
     const Result<void> opened = co_await open_door(*found->second);
-    if (!opened)
-      log_error("a Door stays shut", {{"run", run.text()}, {"why", opened.error().message()}});
+    if (!opened) {
+      log_error("a Door stays shut",
+                {{"run", run.text()}, {"trace", trace.text()}, {"why", opened.error().message()}});
+    }
   }
 }
 

@@ -36,6 +36,9 @@ Result<void> parse_line(std::string_view line, KillState& state) {
   if (error != std::errc() || end != at.data() + at.size()) {
     return failure(Error::kCorrupt, "a time that is not a number");
   }
+  const std::string_view trace = word(line);
+  if (trace != "-") killed.trace = TRY(TraceId::parse(trace));
+  killed.tenant = TRY(percent_decoded(word(line)));
   killed.reason = TRY(percent_decoded(line));
   state.runs[run] = std::move(killed);
   return {};
@@ -53,7 +56,8 @@ std::string kill_file_text(const KillState& state) {
   std::string text = fmt::format("{}\n", kFirstLine);
   if (state.all) text += "all\n";
   for (const auto& [run, killed] : state.runs) {
-    text += fmt::format("run {} {} {}\n", run.text(), killed.at_unix_ms,
+    text += fmt::format("run {} {} {} {} {}\n", run.text(), killed.at_unix_ms,
+                        killed.trace ? killed.trace->text() : "-", percent_encoded(killed.tenant),
                         percent_encoded(killed.reason));
   }
   return text + fmt::format("{}\n", kLastLine);

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -15,6 +16,8 @@ namespace gatehouse::supervisor {
 
 struct Killed {
   std::int64_t at_unix_ms = 0;
+  std::optional<TraceId> trace;  // of a Run that was there when it was killed; so its tenant
+  std::string tenant;
   std::string reason;
 };
 

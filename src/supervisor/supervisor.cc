@@ -140,7 +140,7 @@ class Supervisor::Impl {
     if (request.all) {
       next.all = true;
     } else {
-      next.runs[request.run] = {self->loop_.wall().unix_millis(), request.reason.substr(0, 1024)};
+      next.runs[request.run] = self->killed_now(request);
     }
     // Seen by the gateway before it is durable: a kill may come too early, never too late.
     self->killed_ = next;
@@ -149,7 +149,7 @@ class Supervisor::Impl {
     done.sandboxes = self->stop_sandboxes(request);
     CO_TRY(self->kill_file_.save(next));
     log_warning("killed", {{"run", request.all ? "all" : request.run.text()},
-                           {"trace", self->trace_of(request.run)},
+                           {"trace", trace_text(next, request.run)},
                            {"generation", done.generation},
                            {"sandboxes", done.sandboxes},
                            {"reason", request.reason}});
@@ -157,12 +157,13 @@ class Supervisor::Impl {
     entry.kind = audit::Kind::kKilled;
     entry.add("reason", request.reason.substr(0, 1024));
     entry.add("sandbox", request.destroy ? "destroyed" : "frozen");
-    self->put_on_record(std::move(entry), request.run, request.all);
+    self->put_on_record(std::move(entry), request.run, request.all, next);
     co_return done;
   }
 
   static Task<Result<ipc::KillDone>> revive_now(Impl* self, ipc::Revive request) {
-    KillState next = self->killed_;
+    const KillState before = self->killed_;
+    KillState next = before;
     if (request.all) {
       next = {};
     } else if (next.runs.erase(request.run) == 0) {
@@ -176,22 +177,36 @@ class Supervisor::Impl {
       if (!still && (request.all || run == request.run) && thaw(sandbox)) ++done.sandboxes;
     }
     log_warning("revived", {{"run", request.all ? "all" : request.run.text()},
-                            {"trace", self->trace_of(request.run)},
+                            {"trace", trace_text(before, request.run)},
                             {"generation", done.generation}});
     audit::Entry entry;
     entry.kind = audit::Kind::kRevived;
-    self->put_on_record(std::move(entry), request.run, request.all);
+    self->put_on_record(std::move(entry), request.run, request.all, before);
     co_return done;
   }
 
-  // Of a Run whose sandbox is there; else "".
-  [[nodiscard]] std::string trace_of(const RunId& run) const {
-    const auto found = sandboxes_.find(run);
-    return found == sandboxes_.end() ? "" : found->second.trace.text();
+  // What the kill file says of a Run: whose it is, if its sandbox is there or was at an earlier
+  // kill.
+  [[nodiscard]] Killed killed_now(const ipc::Kill& request) const {
+    Killed killed;
+    if (const auto known = killed_.runs.find(request.run); known != killed_.runs.end()) {
+      killed = known->second;
+    }
+    if (const auto found = sandboxes_.find(request.run); found != sandboxes_.end()) {
+      killed.trace = found->second.trace;
+      killed.tenant = found->second.tenant;
+    }
+    killed.at_unix_ms = loop_.wall().unix_millis();
+    killed.reason = request.reason.substr(0, 1024);
+    return killed;
+  }
+  static std::string trace_text(const KillState& state, const RunId& run) {
+    const auto found = state.runs.find(run);
+    return found == state.runs.end() || !found->second.trace ? "" : found->second.trace->text();
   }
 
   // One Entry for what was asked, and with `all` one in the story of each Run that it met.
-  void put_on_record(audit::Entry entry, const RunId& run, bool all) {
+  void put_on_record(audit::Entry entry, const RunId& run, bool all, const KillState& known) {
     entry.add("scope", all ? "all" : "run");
     if (all) scribe_.write(entry);
     for (const auto& [id, sandbox] : sandboxes_) {
@@ -203,6 +218,10 @@ class Supervisor::Impl {
     }
     if (all || sandboxes_.contains(run)) return;
     entry.run = run;
+    if (const auto found = known.runs.find(run); found != known.runs.end()) {
+      entry.trace = found->second.trace.value_or(TraceId{});
+      entry.tenant = found->second.tenant;
+    }
     scribe_.write(std::move(entry));
   }
 

@@ -21,6 +21,7 @@ constexpr std::size_t kLeasesMost = 100'000;
 constexpr std::size_t kPendingMost = 1000;
 constexpr Nanos kPendingFor = std::chrono::minutes(10);
 constexpr Nanos kCourierMost = std::chrono::seconds(20);
+constexpr Nanos kRenewalRest = std::chrono::seconds(30);  // between two that a 401 asked for
 constexpr Nanos kRefreshMost = std::chrono::seconds(24);
 constexpr std::string_view kInboxName = "inbox-key";
 constexpr std::string_view kAuthorityName = "interception-ca";
@@ -31,8 +32,7 @@ std::string random_text(std::size_t bytes) {
   return to_base64url(raw);
 }
 
-// A token is renewed five seconds before it ends; what runs out on the way comes back as 401 and is
-// forced.
+// A token is renewed five seconds before it ends; what is refused before is renewed once.
 bool is_due(const AccessToken& token, std::int64_t now_ms) {
   if (token.value.empty()) return true;
   if (token.expires_unix_ms == 0) return false;
@@ -44,6 +44,9 @@ RecordKey connection_key(const std::string& tenant, const std::string& user,
                          const ipc::PublishService& service) {
   return {tenant, user, service.name, service.kind};
 }
+
+// What `gatehouse connect` needs beside the service; "" is the tenant's own.
+std::string user_flag(const std::string& owner) { return owner.empty() ? "" : " --user " + owner; }
 
 double leases_per_second(const ipc::DeclareRunLive& run) {
   return run.leases_per_second == 0 ? kLeasesPerSecond : run.leases_per_second;
@@ -120,7 +123,7 @@ Result<std::string> Service::owner_of(const ipc::DeclareRunLive& run,
   return failure(Error::kLeaseRefused,
                  fmt::format("{} has no connection to {}; `gatehouse connect {}{}` makes one",
                              service.shared ? run.tenant : run.user, service.name, service.name,
-                             service.shared ? "" : " --user " + run.user));
+                             user_flag(owner)));
 }
 
 Task<Result<ipc::Leased>> Service::lease(ipc::Lease request) {
@@ -148,6 +151,7 @@ Task<Result<ipc::Leased>> Service::lease(ipc::Lease request) {
   ipc::Leased leased;
   leased.lease = LeaseId::fresh();
   leased.connection = service.name + "/" + (owner.empty() ? run->about.tenant : owner);
+  std::uint64_t generation = 0;
   if (service.kind == ipc::CredentialKind::kStatic) {
     auto found = statics_.find(key);
     if (found == statics_.end()) {
@@ -156,9 +160,13 @@ Task<Result<ipc::Leased>> Service::lease(ipc::Lease request) {
     }
     leased.value = found->second.duplicate(Purpose::kInject);
   } else {
-    const AccessToken* token = CO_TRY(co_await access_token(key, service, request.force_refresh));
-    leased.value = token->value.duplicate(Purpose::kInject);
-    leased.expires_unix_ms = token->expires_unix_ms;
+    const auto connection =
+        CO_TRY(co_await with_valid_token(key, service, rejected_generation(request)));
+    const AccessToken& token = connection->tokens.access;
+    leased.value = token.value.duplicate(Purpose::kInject);
+    leased.expires_unix_ms = token.expires_unix_ms;
+    leased.renewable = !connection->tokens.refresh.value.empty();
+    generation = connection->generation;
   }
   run = CO_TRY(live_run(request.run));  // it may have ended while a refresh was under way
   Use use{request.run,
@@ -175,7 +183,7 @@ Task<Result<ipc::Leased>> Service::lease(ipc::Lease request) {
           "lease"};
   CO_TRY(co_await ports_.record(std::move(use)));
   CO_TRY(live_run(request.run));
-  leases_.insert_or_assign(leased.lease, request.run);
+  leases_.insert_or_assign(leased.lease, LiveLease{request.run, service.name, generation});
   co_return leased;
 }
 
@@ -277,23 +285,31 @@ Task<Result<ipc::ConnectionList>> Service::list(ipc::ListConnections request) {
 Task<Result<ipc::Done>> Service::remove(ipc::RemoveConnection request) {
   const ipc::PublishService service = *CO_TRY(service_of(request.tenant, request.service));
   const RecordKey key = connection_key(request.tenant, request.user, service);
-  if (service.kind == ipc::CredentialKind::kOauth && !service.revocation_endpoint.empty()) {
-    // RFC 7009; what the server makes of it does not keep us from forgetting.
-    if (const auto tokens = opened(key); tokens && !(*tokens)->tokens.refresh.value.empty()) {
-      const auto secret = CO_TRY(client_secret(service));
-      std::string form =
-          "token_type_hint=refresh_token&token="
-          + percent_encoded((*tokens)->tokens.refresh.value.open(Purpose::kTransport));
-      ipc::Post post{service.revocation_endpoint, Secret(form), {}, ""};
-      wipe({form.data(), form.size()});
-      if (secret) post.authorization = basic_authorization(service.client_id, *secret);
-      (void)co_await ports_.post(std::move(post), loop_.in(kCourierMost));
-    }
+  std::shared_ptr<Opened> connection;
+  if (service.kind == ipc::CredentialKind::kOauth) {
+    if (auto found = opened(key)) connection = std::move(*found);
   }
+  // Forgotten first, whatever the server makes of it: from here on nothing is leased.
   CO_TRY(store_.remove(key));
   statics_.erase(key);
   opened_.erase(key);
+  if (connection != nullptr && !service.revocation_endpoint.empty()) {
+    CO_TRY(co_await revoke(*connection, service));
+  }
   co_return ipc::Done{};
+}
+
+// RFC 7009, as well as it goes.
+Task<Result<void>> Service::revoke(Opened& connection, const ipc::PublishService& service) {
+  if (connection.tokens.refresh.value.empty()) co_return Result<void>();
+  const auto secret = CO_TRY(client_secret(service));
+  std::string form = "token_type_hint=refresh_token&token="
+                     + percent_encoded(connection.tokens.refresh.value.open(Purpose::kTransport));
+  ipc::Post post{service.revocation_endpoint, Secret(form), {}, ""};
+  wipe({form.data(), form.size()});
+  if (secret) post.authorization = basic_authorization(service.client_id, *secret);
+  (void)co_await ports_.post(std::move(post), loop_.in(kCourierMost));
+  co_return Result<void>();
 }
 
 // --- control: Runs
@@ -323,7 +339,7 @@ Task<Result<ipc::RunLive>> Service::declare_live(ipc::DeclareRunLive request) {
 
 Task<Result<ipc::Done>> Service::declare_ended(ipc::DeclareRunEnded request) {
   runs_.erase(request.run);
-  std::erase_if(leases_, [&](const auto& lease) { return lease.second == request.run; });
+  std::erase_if(leases_, [&](const auto& lease) { return lease.second.run == request.run; });
   co_return ipc::Done{};
 }
 
@@ -403,27 +419,53 @@ Result<std::shared_ptr<Service::Opened>> Service::opened(const RecordKey& key) {
   return fresh;
 }
 
-// The token, renewed where it is due. However many ask at once, one refresh is under way per
-// connection.
-Task<Result<AccessToken*>> Service::access_token(RecordKey key, const ipc::PublishService& service,
-                                                 bool force) {
+bool Service::is_current(const RecordKey& key, const std::shared_ptr<Opened>& opened) const {
+  const auto found = opened_.find(key);
+  return found != opened_.end() && found->second == opened;
+}
+
+std::optional<std::uint64_t> Service::rejected_generation(const ipc::Lease& request) const {
+  const auto found = leases_.find(request.rejected);
+  if (found == leases_.end() || found->second.run != request.run
+      || found->second.service != request.service) {
+    return std::nullopt;
+  }
+  return found->second.generation;
+}
+
+// The token, renewed where it is due or was rejected. However many ask at once, one refresh is
+// under way per connection.
+Task<Result<std::shared_ptr<Service::Opened>>> Service::with_valid_token(
+    RecordKey key, const ipc::PublishService& service, std::optional<std::uint64_t> rejected) {
   const std::shared_ptr<Opened> connection = CO_TRY(opened(key));
   if (connection->tokens.state == "reconsent_required") {
     co_return failure(Error::kLeaseRefused,
-                      fmt::format("{} must be connected again: `gatehouse connect {} --user {}`",
-                                  service.name, service.name, std::get<1>(key)));
+                      fmt::format("{} must be connected again: `gatehouse connect {}{}`",
+                                  service.name, service.name, user_flag(std::get<1>(key))));
   }
-  if (force || is_due(connection->tokens.access, loop_.wall().unix_millis())) {
-    if (connection->refreshing) {
-      CO_TRY(co_await connection->refreshed.wait(loop_.in(kRefreshMost)));
-      if (is_due(connection->tokens.access, loop_.wall().unix_millis())) {
-        co_return failure(Error::kUnreachable, "the credential could not be renewed; try again");
-      }
-    } else {
-      CO_TRY(co_await refresh(key, connection, service));
+  const auto wants_renewal = [&] {
+    return rejected == connection->generation
+           || is_due(connection->tokens.access, loop_.wall().unix_millis());
+  };
+  if (!wants_renewal()) co_return connection;
+  if (connection->refreshing) {
+    CO_TRY(co_await connection->refreshed.wait(loop_.in(kRefreshMost)));
+    if (wants_renewal()) {
+      co_return failure(Error::kUnreachable, "the credential could not be renewed; try again");
     }
+  } else {
+    if (rejected && loop_.now() < connection->may_renew) {
+      co_return failure(Error::kTooMany, "the credential was renewed a moment ago");
+    }
+    connection->may_renew = loop_.now() + kRenewalRest;
+    CO_TRY(co_await refresh(key, connection, service));
   }
-  co_return &connection->tokens.access;
+  if (!is_current(key, connection)) {
+    co_return failure(Error::kLeaseRefused, fmt::format("the connection to {} was removed or made "
+                                                        "anew meanwhile; try again",
+                                                        service.name));
+  }
+  co_return connection;
 }
 
 Task<Result<void>> Service::refresh(RecordKey key, std::shared_ptr<Opened> connection,
@@ -456,6 +498,9 @@ Task<Result<void>> Service::refresh(RecordKey key, std::shared_ptr<Opened> conne
       service.token_endpoint, refresh_form(service, tokens.refresh, secret.has_value()), {}, ""};
   if (secret) post.authorization = basic_authorization(service.client_id, *secret);
   const auto posted = co_await ports_.post(std::move(post), loop_.in(kCourierMost));
+  if (!is_current(key, connection)) {
+    co_return failure(Error::kLeaseRefused, "the connection was removed meanwhile");
+  }
   if (!posted) {
     if (posted.error() == Error::kUnreachable) tokens.state = "ok";  // surely not sent
     CO_TRY(store_.put(key, tokens_text(tokens), loop_.wall().unix_millis()));

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <unordered_map>
@@ -87,12 +88,18 @@ class Service {
     Secret verifier;
     Instant until;
   };
+  struct LiveLease {
+    RunId run;
+    std::string service;
+    std::uint64_t generation = 0;  // of the tokens it was taken from
+  };
   // A connection's tokens, opened, with the one refresh that may be under way.
   struct Opened {
     explicit Opened(net::Loop& loop) : refreshed(loop) {}
     Tokens tokens;
     bool refreshing = false;
     std::uint64_t generation = 0;  // of successful refreshes
+    Instant may_renew;             // before this, a 401 does not make it renew again
     net::Event refreshed;
   };
 
@@ -105,11 +112,17 @@ class Service {
                                     const ipc::PublishService& service) const;
   Result<Secret> unseal(std::string_view sealed) const;
   Result<Authority> authority_of(const std::string& tenant);
-  net::Task<Result<AccessToken*>> access_token(RecordKey key, const ipc::PublishService& service,
-                                               bool force);
+  // `rejected` is the generation of tokens that an upstream refused.
+  net::Task<Result<std::shared_ptr<Opened>>> with_valid_token(
+      RecordKey key, const ipc::PublishService& service, std::optional<std::uint64_t> rejected);
   net::Task<Result<void>> refresh(RecordKey key, std::shared_ptr<Opened> opened,
                                   ipc::PublishService service);
+  net::Task<Result<void>> revoke(Opened& connection, const ipc::PublishService& service);
   Result<std::shared_ptr<Opened>> opened(const RecordKey& key);
+  // Whether the connection is still the one that was opened: it may be removed or made anew while
+  // something is under way.
+  [[nodiscard]] bool is_current(const RecordKey& key, const std::shared_ptr<Opened>& opened) const;
+  [[nodiscard]] std::optional<std::uint64_t> rejected_generation(const ipc::Lease& request) const;
   Result<std::optional<ClientSecret>> client_secret(const ipc::PublishService& service);
 
   net::Loop& loop_;
@@ -121,7 +134,7 @@ class Service {
   std::map<std::pair<std::string, std::string>, ipc::PublishService> services_;
   std::map<std::string, std::vector<std::string>> interceptable_;
   std::map<RunId, LiveRun> runs_;
-  std::map<LeaseId, RunId> leases_;
+  std::map<LeaseId, LiveLease> leases_;
   std::map<std::string, Pending> pending_;
   std::map<RecordKey, std::shared_ptr<Opened>> opened_;
   std::map<RecordKey, Secret> statics_;

@@ -132,7 +132,7 @@ class FakePorts : public Ports {
   }
   Task<Result<ipc::Posted>> post(ipc::Post request, Deadline) override {
     const std::string form(request.form.open(Purpose::kTransport));
-    co_await loop_.sleep_for(50ms);
+    co_await loop_.sleep_for(delay);
     if (lose_next) {
       lose_next = false;
       co_return failure(Error::kUnreachable, "connection refused");
@@ -143,6 +143,7 @@ class FakePorts : public Ports {
   std::vector<Use> uses;
   bool audit_is_there = true;
   bool lose_next = false;
+  Nanos delay = 50ms;
 
  private:
   net::Loop& loop_;
@@ -326,6 +327,51 @@ TEST_F(VaultTest, FiftyAtOnceRefreshOnce) {
   EXPECT_EQ(right, 50);
   EXPECT_EQ(ports.server.requests, before + 1);
   EXPECT_FALSE(ports.server.dead);
+}
+
+TEST_F(VaultTest, ARejectedTokenIsRenewedOnceByWhoeverHeldIt) {
+  connect_calendar("alice");
+  const RunId of = live("alice", {"calendar"});
+  const auto first = run(service->lease(ask(of, "calendar", "calendar.test")));
+  const auto second = run(service->lease(ask(of, "calendar", "calendar.test")));
+  ASSERT_TRUE(first && second);
+  EXPECT_TRUE(first->renewable);
+  const auto again = [&](const LeaseId& rejected) {
+    ipc::Lease lease = ask(of, "calendar", "calendar.test");
+    lease.rejected = rejected;
+    return run(service->lease(lease));
+  };
+  const int before = ports.server.requests;
+  const auto renewed = again(first->lease);
+  ASSERT_TRUE(renewed) << renewed.error().message();
+  EXPECT_EQ(renewed->value.open(Purpose::kCompare), "at-1-canary");
+  const auto shared = again(second->lease);
+  ASSERT_TRUE(shared);
+  EXPECT_EQ(shared->value.open(Purpose::kCompare), "at-1-canary");
+  EXPECT_EQ(ports.server.requests, before + 1) << "what the other renewed serves both";
+  const auto hasty = again(renewed->lease);
+  ASSERT_FALSE(hasty);
+  EXPECT_EQ(hasty.error(), Error::kTooMany) << "a 401 cannot make it renew in a loop";
+  EXPECT_TRUE(again(LeaseId::fresh())) << "a lease that is not there rejects nothing";
+  ASSERT_TRUE(run(service->end_lease({second->lease})));
+  EXPECT_EQ(ports.server.requests, before + 1);
+}
+
+TEST_F(VaultTest, WhatIsRemovedDuringARefreshStaysRemoved) {
+  ports.server.life_s = 1;  // due at once
+  connect_calendar("alice");
+  const RunId of = live("alice", {"calendar"});
+  bool refused = false;
+  net::Nursery nursery(*loop);
+  nursery.spawn([](this auto, Service* to, ipc::Lease lease, bool* out) -> Task<void> {
+    *out = !co_await to->lease(std::move(lease));
+  }(service.get(), ask(of, "calendar", "calendar.test"), &refused));
+  ports.delay = 5s;
+  loop->run_for(1s);
+  ASSERT_TRUE(run(service->remove({"acme", "alice", "calendar"})));
+  loop->run_for(10s);
+  EXPECT_TRUE(refused);
+  EXPECT_TRUE(run(service->list({"acme", ""}))->connections.empty());
 }
 
 TEST_F(VaultTest, ARefreshThatWasNotSentIsTriedAgainAndADeadGrantAsksForConsent) {
