@@ -83,6 +83,25 @@ void add_looking(CLI::App& app, Options& options, Verb& chosen) {
   verb(*config, options, "check", "say what is wrong with the config", check_config, chosen);
 }
 
+// `gatehouse help audit verify`: of the verb that the words name; of all, without words.
+Result<int> show_help(CLI::App& app, const std::vector<std::string>& words) {
+  CLI::App* of = &app;
+  std::string name = "gatehouse";
+  for (const std::string& word : words) {
+    const std::vector<CLI::App*> named =
+        of->get_subcommands([&](const CLI::App* verb) { return verb->check_name(word); });
+    if (named.empty()) {
+      return failure(Error::kNotFound,
+                     "there is no verb \"" + word + "\"; `gatehouse help` lists them");
+    }
+    of = named.front();
+    name += " " + word;
+  }
+  // help() would go on to a subcommand that was parsed, which is `help` itself.
+  print(of->get_formatter()->make_help(of, name, CLI::AppFormatMode::Normal));
+  return 0;
+}
+
 }  // namespace
 
 int run_cli(int argc, char** argv, const Wiring& wiring) {
@@ -92,8 +111,9 @@ int run_cli(int argc, char** argv, const Wiring& wiring) {
   app.require_subcommand(1);
   add_running(app, options, chosen);
   add_looking(app, options, chosen);
-  bool wants_help = false;
-  app.add_subcommand("help", "this text")->callback([&] { wants_help = true; });
+  std::vector<std::string> help_for;
+  CLI::App* help_verb = app.add_subcommand("help", "this text, or that of a verb");
+  help_verb->add_option("VERB", help_for, "which");
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& help) {
@@ -102,12 +122,7 @@ int run_cli(int argc, char** argv, const Wiring& wiring) {
     app.exit(error);
     return kUsage;
   }
-  if (wants_help || chosen == nullptr) {
-    // app.help() would be that of the verb `help`.
-    print(app.get_formatter()->make_help(&app, "gatehouse", CLI::AppFormatMode::Normal));
-    return 0;
-  }
-  const Result<int> done = chosen(options, wiring);
+  const Result<int> done = chosen == nullptr ? show_help(app, help_for) : chosen(options, wiring);
   return done ? *done : complain(options.form, done.error());
 }
 

@@ -55,29 +55,41 @@ ipc::RunInfo info_of(const Run& run) {
   return info;
 }
 
-Result<std::vector<std::string>> environment_of(const Agent& agent,
-                                                const std::vector<ipc::Placeholder>& placeholders,
-                                                const std::vector<std::string>& asked,
-                                                const std::string& user) {
-  std::map<std::string, std::string> values;
-  for (const ipc::Placeholder& p : placeholders) values[p.service] = p.text;
+// What an agent's environment is filled with, and the words for what is missing.
+struct Filling {
+  const State& state;
+  const Run& run;
+  std::map<std::string, std::string> values;  // placeholders by service
+
+  [[nodiscard]] Result<std::string> filled(const std::string& name, const std::string& text) const {
+    auto out = with_placeholders(text, values);
+    if (out || out.error() != Error::kNotFound) return out;
+    const std::string& missing = out.error().message();
+    const Service* service = state.find<Service>(run.tenant, missing);
+    const bool shared = service != nullptr && service->shared;
+    return failure(
+        Error::kNotFound,
+        fmt::format("{} of agent {} needs a connection that {} does not have; `gatehouse connect "
+                    "{}{}` makes it",
+                    name, run.agent, shared ? "the tenant" : run.user, missing,
+                    shared ? "" : " --user " + run.user));
+  }
+};
+
+Result<std::vector<std::string>> environment_of(const Filling& filling, const Agent& agent,
+                                                const std::vector<std::string>& asked) {
   std::map<std::string, std::string> variables;
   for (const auto& [name, value] : agent.environment) {
-    auto text = with_placeholders(value, values);
-    if (!text) {
-      return failure(Error::kNotFound,
-                     fmt::format("{} of agent {} needs a connection that {} does not have: {} "
-                                 "--user {}`",
-                                 name, agent.name, user, text.error().message(), user));
-    }
-    variables[name] = *std::move(text);
+    variables[name] = TRY(filling.filled(name, value));
   }
   for (const std::string& text : asked) {
     const std::size_t equals = text.find('=');
     if (equals == 0 || equals == std::string::npos || text.contains('\0')) {
       return failure(Error::kInvalid, "an environment variable is given as NAME=VALUE");
     }
-    variables[text.substr(0, equals)] = text.substr(equals + 1);
+    const std::string name = text.substr(0, equals);
+    const std::string value = text.substr(equals + 1);
+    variables[name] = value.contains("{{placeholder:") ? TRY(filling.filled(name, value)) : value;
   }
   std::vector<std::string> out;
   for (const auto& [name, value] : variables) out.push_back(fmt::format("{}={}", name, value));
@@ -359,7 +371,9 @@ Task<Result<Control::Started>> Control::start_checked(Run run, Agent agent, ipc:
   auto live = CO_TRY(co_await call(
       "vault", ipc::DeclareRunLive{run.id, run.trace, run.tenant, run.user, run.agent,
                                    leasable_services(state, agent), agent.leases_per_second}));
-  auto environment = environment_of(agent, live.placeholders, request.environment, run.user);
+  Filling filling{state, run, {}};
+  for (const ipc::Placeholder& p : live.placeholders) filling.values[p.service] = p.text;
+  auto environment = environment_of(filling, agent, request.environment);
   if (!environment) {
     static_cast<void>(co_await call("vault", ipc::DeclareRunEnded{run.id}));
     co_return Failure(environment.error());

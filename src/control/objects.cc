@@ -225,7 +225,7 @@ Result<std::string> with_placeholders(std::string_view text,
   for (const std::string& service : TRY(placeholders_in(text))) {
     const auto value = values.find(service);
     if (value == values.end()) {
-      return failure(Error::kNotFound, fmt::format("make it with `gatehouse connect {}", service));
+      return failure(Error::kNotFound, service);
     }
     const std::string whole = fmt::format("{}{}{}", kOpen, service, kClose);
     out.replace(out.find(whole), whole.size(), value->second);

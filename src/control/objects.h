@@ -157,7 +157,8 @@ using Object = std::variant<Tenant, User, Service, Agent, Rule>;
 // The services that the text of an environment value names as {{placeholder:SERVICE}}. Errors:
 // kInvalid for braces that are anything else.
 [[nodiscard]] Result<std::vector<std::string>> placeholders_in(std::string_view text);
-// The text with each of them replaced. Errors: kNotFound names the service without a value.
+// The text with each of them replaced. Errors: kNotFound, whose message is the name of the service
+// without a value.
 [[nodiscard]] Result<std::string> with_placeholders(
     std::string_view text, const std::map<std::string, std::string>& values);
 

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 #include <grp.h>
 #include <linux/landlock.h>
+#include <sched.h>
 #include <seccomp.h>
 #include <sys/capability.h>
 #include <sys/prctl.h>
@@ -58,14 +59,22 @@ Result<void> die_with_parent() {
   return {};
 }
 
-Result<void> drop_capabilities() {
+// All but those.
+Result<void> drop_capabilities(std::span<const cap_value_t> kept) {
   for (int capability = 0; capability <= CAP_LAST_CAP; ++capability) {
+    if (std::find(kept.begin(), kept.end(), capability) != kept.end()) continue;
     if (prctl(PR_CAPBSET_DROP, capability) != 0 && errno != EINVAL && errno != EPERM) {
-      return missing("an empty capability bounding set", "");
+      return missing("a capability bounding set", "");
     }
   }
-  const std::unique_ptr<std::remove_pointer_t<cap_t>, int (*)(void*)> none(cap_init(), cap_free);
-  if (!none || cap_set_proc(none.get()) != 0) return missing("having no capability", "");
+  const std::unique_ptr<std::remove_pointer_t<cap_t>, int (*)(void*)> set(cap_init(), cap_free);
+  const int count = static_cast<int>(kept.size());
+  const auto keep = [&](cap_flag_t flag) {  // cap_set_flag refuses an empty list
+    return count == 0 || cap_set_flag(set.get(), flag, count, kept.data(), CAP_SET) == 0;
+  };
+  if (!set || !keep(CAP_PERMITTED) || !keep(CAP_EFFECTIVE) || cap_set_proc(set.get()) != 0) {
+    return missing("having few capabilities or none", "");
+  }
   return {};
 }
 
@@ -280,6 +289,70 @@ Result<void> seccomp(const Confinement& plan) {
   return {};
 }
 
+// What a sandbox is built with: namespaces, mounts and their owners, ids, its own network, the end
+// of a process of another uid.
+constexpr std::array<cap_value_t, 12> kBuilderCapabilities = {
+    CAP_SYS_ADMIN, CAP_NET_ADMIN,    CAP_SETUID,     CAP_SETGID,
+    CAP_SETPCAP,   CAP_CHOWN,        CAP_FOWNER,     CAP_FSETID,
+    CAP_KILL,      CAP_DAC_OVERRIDE, CAP_SYS_CHROOT, CAP_NET_BIND_SERVICE,
+};
+
+// What neither a builder nor anything below it has a use for: the kernel's own code and clock,
+// other processes' memory, ways around filters and permissions.
+constexpr std::array kForbiddenToBuilders = {
+    "init_module",
+    "finit_module",
+    "delete_module",
+    "kexec_load",
+    "kexec_file_load",
+    "bpf",
+    "perf_event_open",
+    "ptrace",
+    "process_vm_readv",
+    "process_vm_writev",
+    "reboot",
+    "swapon",
+    "swapoff",
+    "settimeofday",
+    "clock_settime",
+    "clock_adjtime",
+    "adjtimex",
+    "syslog",
+    "acct",
+    "quotactl",
+    "iopl",
+    "ioperm",
+    "userfaultfd",
+    "io_uring_setup",
+    "io_uring_enter",
+    "io_uring_register",
+    "add_key",
+    "request_key",
+    "open_by_handle_at",
+    "name_to_handle_at",
+    "mknod",
+    "mknodat",
+    "personality",
+    "pidfd_getfd",
+    "kcmp",
+    "vhangup",
+};
+
+Result<void> forbid(std::span<const char* const> names) {
+  const std::unique_ptr<void, void (*)(void*)> filter(seccomp_init(SCMP_ACT_ALLOW),
+                                                      seccomp_release);
+  if (!filter) return missing("seccomp", "Use a kernel with CONFIG_SECCOMP_FILTER.");
+  for (const char* name : names) {
+    const int number = seccomp_syscall_resolve_name(name);
+    if (number == __NR_SCMP_ERROR) continue;  // not on this architecture
+    if (seccomp_rule_add(filter.get(), SCMP_ACT_ERRNO(EPERM), number, 0) != 0) {
+      return missing("seccomp", std::string("No rule against ") + name + ".");
+    }
+  }
+  if (seccomp_load(filter.get()) != 0) return missing("seccomp", "");
+  return {};
+}
+
 }  // namespace
 
 Result<void> confine(const Confinement& plan) {
@@ -288,7 +361,7 @@ Result<void> confine(const Confinement& plan) {
   TRY(hide());  // after the uid: a change of uid resets it
   TRY(die_with_parent());
   if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return missing("no_new_privs", "");
-  TRY(drop_capabilities());
+  TRY(drop_capabilities({}));
   TRY(landlock(plan));
   return seccomp(plan);
 }
@@ -296,7 +369,12 @@ Result<void> confine(const Confinement& plan) {
 Result<void> confine_builder(const std::vector<int>& keep_descriptors) {
   TRY(close_others(keep_descriptors));
   TRY(hide());
-  return die_with_parent();
+  TRY(die_with_parent());
+  // No network of the host's: sandboxes get one each, made from here.
+  if (unshare(CLONE_NEWNET) != 0) return missing("a network namespace of its own", "");
+  if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return missing("no_new_privs", "");
+  TRY(drop_capabilities(kBuilderCapabilities));
+  return forbid(kForbiddenToBuilders);
 }
 
 }  // namespace gatehouse::ipc

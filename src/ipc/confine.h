@@ -32,8 +32,9 @@ struct Confinement {
 // Errors: kUnsupported names the layer and what to change.
 [[nodiscard]] Result<void> confine(const Confinement& plan);
 
-// For the one role that builds sandboxes: it keeps root; all else as above, without Landlock (which
-// forbids mounting) and seccomp (whose rules its children would inherit).
+// For the one role that builds sandboxes: it keeps root with the capabilities that building needs,
+// in a network namespace without a way out; all else as above, but for Landlock, which forbids
+// mounting. Its filter names what is forbidden, for its children inherit it.
 [[nodiscard]] Result<void> confine_builder(const std::vector<int>& keep_descriptors);
 
 }  // namespace gatehouse::ipc

@@ -63,31 +63,6 @@ void set_variable(std::vector<std::string>& environment, std::string item) {
 
 }  // namespace
 
-Result<std::string> filled(std::string_view value,
-                           const std::vector<ipc::Placeholder>& placeholders) {
-  constexpr std::string_view kOpen = "{{placeholder:";
-  std::string out;
-  while (true) {
-    const std::size_t at = value.find(kOpen);
-    if (at == std::string_view::npos) return out.append(value);
-    const std::size_t end = value.find("}}", at);
-    if (end == std::string_view::npos)
-      return failure(Error::kInvalid, "a {{placeholder: without its }}");
-    const std::string_view service = value.substr(at + kOpen.size(), end - at - kOpen.size());
-    const ipc::Placeholder* found = nullptr;
-    for (const ipc::Placeholder& item : placeholders) {
-      if (item.service == service) found = &item;
-    }
-    if (found == nullptr) {
-      return failure(Error::kInvalid, fmt::format("this run has no credential at service \"{}\"; "
-                                                  "`gatehouse connect {}` makes one",
-                                                  printable(service), printable(service)));
-    }
-    out.append(value.substr(0, at)).append(found->text);
-    value.remove_prefix(end + 2);
-  }
-}
-
 std::string volume_name(std::string_view tenant, std::string_view agent, std::string_view user) {
   return percent_encoded(tenant) + "+" + percent_encoded(agent) + "+" + percent_encoded(user);
 }
@@ -111,7 +86,7 @@ Result<Plan> make_plan(const ipc::CreateSandbox& request, const HostPaths& host)
     if (equals == std::string::npos || equals == 0 || item.contains('\0')) {
       return failure(Error::kInvalid, "an environment entry is not NAME=value: " + printable(item));
     }
-    set_variable(plan.environment, TRY(filled(item, request.placeholders)));
+    set_variable(plan.environment, item);
   }
   const std::string volume = volume_name(request.run.tenant, request.run.agent, request.run.user);
   plan.volume = host.volumes + "/" + volume;

@@ -51,11 +51,6 @@ struct HostPaths {
 // Errors: kInvalid, with what is wrong in the request.
 [[nodiscard]] Result<Plan> make_plan(const ipc::CreateSandbox& request, const HostPaths& host);
 
-// `{{placeholder:SERVICE}}` in an environment value. Errors: kInvalid when this Run has none for
-// that service.
-[[nodiscard]] Result<std::string> filled(std::string_view value,
-                                         const std::vector<ipc::Placeholder>& placeholders);
-
 // A directory name that is one for each triple and safe whatever its parts hold.
 [[nodiscard]] std::string volume_name(std::string_view tenant, std::string_view agent,
                                       std::string_view user);

@@ -125,7 +125,9 @@ class House:
                 break
             time.sleep(0.02)
         else:
-            raise RuntimeError("the house does not stand:\n" + self.logged())
+            said = self.logged()
+            self.stop()
+            raise RuntimeError("the house does not stand:\n" + said)
         with open(door) as file:
             words = file.read().split()
         self.proxy, self.capture, self.dns = (int(word) for word in words[:3])
@@ -161,7 +163,11 @@ HOUSE = None
 def start_house():
     global HOUSE
     HOUSE = House()
-    HOUSE.settle()
+    try:
+        HOUSE.settle()
+    except RuntimeError:
+        HOUSE.stop()
+        raise
 
 
 def connect():

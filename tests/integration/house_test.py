@@ -129,6 +129,13 @@ class Errors(unittest.TestCase):
         self.assertEqual(helped.returncode, 0)
         for verb in ("init", "up", "run", "kill", "connect", "transcript", "audit"):
             self.assertIn(verb, helped.stdout)
+        self.assertIn("--client-secret-file", gatehouse("help", "connect").stdout)
+        self.assertIn("DIR", gatehouse("help", "audit", "verify").stdout)
+        self.assertIn("no verb", gatehouse("help", "fly").stderr)
+
+    def test_what_came_from_the_file_says_so(self):
+        objects = json.loads(HOUSE.ask("objects", "--json").stdout)
+        self.assertEqual({item["from"] for item in objects if item["kind"] == "agent"}, {"file"})
 
     def test_every_verb_speaks_json(self):
         for words in (["runs"], ["status"], ["objects"], ["connections"], ["config", "check"],
@@ -138,6 +145,37 @@ class Errors(unittest.TestCase):
             json.loads(done.stdout)
         wrong = HOUSE.ask("transcript", "run_00000000000000000000000000", "--json")
         self.assertIn("error", json.loads(wrong.stderr))
+
+
+class Confinement(unittest.TestCase):
+    def test_every_role_has_given_up_what_it_does_not_need(self):
+        uids = set()
+        roles = json.loads(HOUSE.ask("status", "--json").stdout)["roles"]
+        self.assertEqual({role["role"] for role in roles},
+                         {"audit", "control", "courier", "gateway", "sandboxd", "vault"})
+        for role in roles:
+            with open(f"/proc/{role['pid']}/status", encoding="utf-8") as file:
+                facts = dict(line.rstrip("\n").split(":\t", 1) for line in file if ":\t" in line)
+            self.assertEqual(facts["NoNewPrivs"], "1", role)
+            self.assertEqual(facts["Seccomp"], "2", role)
+            limits = Path(f"/proc/{role['pid']}/limits").read_text(encoding="utf-8")
+            self.assertRegex(limits, r"Max core file size +0 +0 ", role)
+            self.assertEqual(facts["TracerPid"], "0")
+            # Not dumpable: its files in /proc are root's, whoever it is.
+            self.assertEqual(os.stat(f"/proc/{role['pid']}/mem").st_uid, 0, role)
+            if role["role"] == "sandboxd":  # it builds sandboxes, and needs privilege for that
+                for forbidden in (16, 17, 19, 22, 25):  # module, rawio, ptrace, boot, time
+                    self.assertEqual(int(facts["CapBnd"], 16) >> forbidden & 1, 0, forbidden)
+                self.assertNotEqual(os.readlink(f"/proc/{role['pid']}/ns/net"),
+                                    os.readlink("/proc/self/ns/net"))
+                continue
+            self.assertEqual(int(facts["CapEff"], 16), 0, role)
+            self.assertEqual(int(facts["CapPrm"], 16), 0, role)
+            uid = set(facts["Uid"].split())
+            self.assertEqual(len(uid), 1, role)
+            self.assertNotIn("0", uid, role)
+            uids |= uid
+        self.assertEqual(len(uids), 5, "each role has a uid of its own")
 
 
 class Runs(unittest.TestCase):

@@ -57,9 +57,11 @@ class Server(http.server.BaseHTTPRequestHandler):
         pass
 
     def answer(self, status, value, headers=()):
-        body = json.dumps(value).encode()
+        self.send(status, "application/json", json.dumps(value).encode(), headers)
+
+    def send(self, status, kind, body, headers=()):
         self.send_response(status)
-        for name, text in (("content-type", "application/json"),
+        for name, text in (("content-type", kind),
                            ("content-length", str(len(body))), *headers):
             self.send_header(name, text)
         self.end_headers()
@@ -118,6 +120,8 @@ class Server(http.server.BaseHTTPRequestHandler):
             return self.answer(401, {"error": "invalid_token", "given": token},
                                [("www-authenticate", 'Bearer error="invalid_token"')])
         Server.bodies.append(body)
+        if "/info/refs" in self.path:  # git's dumb protocol
+            return self.send(200, "text/plain", b"0" * 39 + b"1\trefs/heads/main\n")
         return self.answer(200, {"got": len(body)})
 
 
@@ -225,6 +229,31 @@ class Connection(unittest.TestCase):
         self.curl("")
         run = json.loads(self.ask("runs", "--json").stdout)[0]["run"]
         self.assertIn("renewed", self.ask("transcript", run, "--json").stdout)
+
+    def test_real_clients_reach_it_unmodified(self):
+        """Each trusts the interception by its own CA variable; old Node obeys no proxy variable
+        and is captured."""
+        self.rest()
+        url = "https://calendar.gatehouse/api"
+        clients = {
+            "curl": f'curl -sS -H "authorization: Bearer $TOKEN" {url}/events',
+            "git": "git -c http.extraHeader=\"authorization: Bearer $TOKEN\" ls-remote "
+                   f"{url}/repository.git",
+            "python": "/usr/bin/python3 -c 'import os, urllib.request as r; print(r.urlopen("
+                      f'r.Request("{url}/events", headers={{"authorization": "Bearer " + '
+                      'os.environ["TOKEN"]})).read())\'',
+            "node": f'node -e \'fetch("{url}/events", {{headers: {{authorization: "Bearer " + '
+                    'process.env.TOKEN}}).then(async a => console.log(await a.text()))\'',
+            "captured": "env -u https_proxy -u HTTPS_PROXY -u ALL_PROXY -u all_proxy curl -sS "
+                        f'-H "authorization: Bearer $TOKEN" {url}/events',
+        }
+        if not os.path.exists("/usr/bin/node"):
+            del clients["node"]
+        for name, command in clients.items():
+            done = self.ask("run", "-a", "shell", "-u", "alice", "--", "/bin/sh", "-c", command)
+            self.assertEqual(done.returncode, 0, name + ": " + done.stderr + done.stdout)
+            wanted = "refs/heads/main" if name == "git" else "got"
+            self.assertIn(wanted, done.stdout, name)
 
     def test_zz_a_removed_connection_is_revoked_and_gone(self):
         done = self.ask("connect", "calendar", "--user", "alice", "--remove")
