@@ -76,7 +76,7 @@ int run(int argc, char** argv) {
   });
   ipc::Confinement plan;
   plan.uid = flags.uid;
-  plan.network = ipc::Network::kOutboundAndAccept;  // accept; it makes no connection
+  plan.network = ipc::Network::kAccept;
   plan.writable = {"."};
   return live(role, std::move(plan));
 }

@@ -22,6 +22,8 @@ Task<Result<ipc::SandboxList>> list(const sandbox::Keeper* keeper) {
   co_return ipc::SandboxList{keeper->runs()};
 }
 
+Task<Result<ipc::HostLimits>> host_limits() { co_return sandbox::Keeper::host_limits(); }
+
 std::string read_all(const char* path) {
   std::ostringstream text;
   text << std::ifstream(path).rdbuf();
@@ -53,6 +55,8 @@ int run(int argc, char** argv) {
   });
   control.on<ipc::ListSandboxes>(
       [&keeper](ipc::ListSandboxes, std::vector<net::Descriptor>) { return list(&keeper); });
+  control.on<ipc::GetHostLimits>(
+      [](ipc::GetHostLimits, std::vector<net::Descriptor>) { return host_limits(); });
   role.serve("control", control);
   role.serve("gateway", nothing);
   role.serve("vault", nothing);

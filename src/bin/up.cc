@@ -76,6 +76,7 @@ Result<void> run_house(const House& house) {
   TRY(make_directory(house.data + "/run", 0755, root ? 0 : geteuid()));
   const net::Descriptor lock = TRY(lock_house(house.data));
   supervisor::Settings settings;
+  settings.data = house.data;
   settings.run_directory = house.data + "/run";
   settings.owner_uid = owner;
   for (const Role& role : roles()) {

@@ -50,6 +50,7 @@ struct Options {
 [[nodiscard]] Result<int> kill(const Options& options, const Wiring& wiring);
 [[nodiscard]] Result<int> revive(const Options& options, const Wiring& wiring);
 [[nodiscard]] Result<int> status(const Options& options, const Wiring& wiring);
+[[nodiscard]] Result<int> doctor(const Options& options, const Wiring& wiring);
 [[nodiscard]] Result<int> connect(const Options& options, const Wiring& wiring);
 [[nodiscard]] Result<int> list_connections(const Options& options, const Wiring& wiring);
 [[nodiscard]] Result<int> list_runs(const Options& options, const Wiring& wiring);

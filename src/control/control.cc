@@ -177,6 +177,7 @@ void Control::permit_people() {
       [this](ipc::RemoveConnection r, Fds) { return disconnect(std::move(r)); });
   forward<ipc::GetPublicKey>("vault");
   forward<ipc::FinishAuthorization>("vault");
+  forward<ipc::GetHostLimits>("sandboxd");
   forward<ipc::ReadRun>("audit");
   forward<ipc::ReadBody>("audit");
   forward<ipc::FindTrace>("audit");

@@ -10,6 +10,7 @@
 #include <sys/capability.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -263,7 +264,7 @@ constexpr std::array kCommonCalls = {
     "set_tid_address",
 };
 constexpr std::array kThreadCalls = {"clone", "clone3"};
-constexpr std::array kOutboundCalls = {"socket", "connect", "bind"};
+constexpr std::array kOutboundCalls = {"connect", "bind"};
 constexpr std::array kAcceptCalls = {"accept", "accept4", "listen"};
 
 Result<void> allow(scmp_filter_ctx filter, std::span<const char* const> names) {
@@ -283,8 +284,19 @@ Result<void> seccomp(const Confinement& plan) {
   if (!filter) return missing("seccomp", "Use a kernel with CONFIG_SECCOMP_FILTER.");
   TRY(allow(filter.get(), kCommonCalls));
   if (plan.threads) TRY(allow(filter.get(), kThreadCalls));
-  if (plan.network != Network::kNone) TRY(allow(filter.get(), kOutboundCalls));
-  if (plan.network == Network::kOutboundAndAccept) TRY(allow(filter.get(), kAcceptCalls));
+  if (plan.network == Network::kOutbound || plan.network == Network::kOutboundAndAccept) {
+    TRY(allow(filter.get(), kOutboundCalls));
+    for (const int family : {AF_INET, AF_INET6}) {
+      if (seccomp_rule_add(filter.get(), SCMP_ACT_ALLOW, SCMP_SYS(socket), 1,
+                           SCMP_A0_32(SCMP_CMP_EQ, static_cast<std::uint32_t>(family)))
+          != 0) {
+        return missing("seccomp", "No rule for socket.");
+      }
+    }
+  }
+  if (plan.network == Network::kAccept || plan.network == Network::kOutboundAndAccept) {
+    TRY(allow(filter.get(), kAcceptCalls));
+  }
   if (seccomp_load(filter.get()) != 0) return missing("seccomp", "");
   return {};
 }
@@ -347,6 +359,17 @@ Result<void> forbid(std::span<const char* const> names) {
     if (number == __NR_SCMP_ERROR) continue;  // not on this architecture
     if (seccomp_rule_add(filter.get(), SCMP_ACT_ERRNO(EPERM), number, 0) != 0) {
       return missing("seccomp", std::string("No rule against ") + name + ".");
+    }
+  }
+  // Sockets that no network namespace contains, or that nothing here speaks.
+  for (std::uint32_t family = 0; family < 64; ++family) {
+    if (family == AF_UNIX || family == AF_INET || family == AF_INET6 || family == AF_NETLINK) {
+      continue;
+    }
+    if (seccomp_rule_add(filter.get(), SCMP_ACT_ERRNO(EAFNOSUPPORT), SCMP_SYS(socket), 1,
+                         SCMP_A0_32(SCMP_CMP_EQ, family))
+        != 0) {
+      return missing("seccomp", "No rule against a socket family.");
     }
   }
   if (seccomp_load(filter.get()) != 0) return missing("seccomp", "");

@@ -12,7 +12,9 @@
 
 namespace gatehouse::ipc {
 
-enum class Network : std::uint8_t { kNone, kOutbound, kOutboundAndAccept };
+// Sockets beside the ones a role is given: none; none, but it may accept on them; its own, IPv4 and
+// IPv6 only.
+enum class Network : std::uint8_t { kNone, kAccept, kOutbound, kOutboundAndAccept };
 
 struct Confinement {
   // 0 keeps the uid (single-user mode); else setresuid to it, groups dropped. Ignored when not

@@ -7,7 +7,15 @@ namespace gatehouse::ipc {
 
 using net::Task;
 
+namespace {
+
+Task<Result<Attempts>> tried(Probe probe) { co_return Attempts{try_everything(probe)}; }
+
+}  // namespace
+
 Role::Role(net::RealLoop& loop) : loop_(loop), nursery_(loop) {
+  supervisor_permits_.on<Probe>(
+      [](Probe probe, std::vector<net::Descriptor>) { return tried(std::move(probe)); });
   supervisor_permits_.on<AttachPeer>([this](AttachPeer request, std::vector<net::Descriptor> fds) {
     return attach(std::move(request.peer), std::move(fds));
   });

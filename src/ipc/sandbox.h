@@ -96,6 +96,21 @@ struct SandboxList {
     f(runs);
   }
 };
+// What this host cannot give a sandbox, in words; nothing where all is in force.
+struct HostLimits {
+  static constexpr MessageType kType = 0x0518;
+  std::vector<std::string> not_enforced;
+  template <class F>
+  void fields(F& f) {
+    f(not_enforced);
+  }
+};
+struct GetHostLimits {
+  static constexpr MessageType kType = 0x0508;
+  using Reply = HostLimits;
+  template <class F>
+  void fields(F&) {}
+};
 struct ListSandboxes {
   static constexpr MessageType kType = 0x0507;
   using Reply = SandboxList;

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "ipc/message.h"
+#include "ipc/probe.h"
 
 namespace gatehouse::ipc {
 
@@ -99,6 +100,40 @@ struct Status {
 struct GetStatus {
   static constexpr MessageType kType = 0x0606;
   using Reply = Status;
+  template <class F>
+  void fields(F&) {}
+};
+
+// People -> supervisor: has every role try what it can still do.
+struct Finding {
+  Attempt attempt;
+  bool expected = false;  // that it is possible
+  template <class F>
+  void fields(F& f) {
+    f(attempt, expected);
+  }
+};
+struct RoleExamined {
+  std::string role;
+  std::string unanswered;  // why it could not be asked; else ""
+  std::vector<Finding> findings;
+  template <class F>
+  void fields(F& f) {
+    f(role, unanswered, findings);
+  }
+};
+struct Examination {
+  static constexpr MessageType kType = 0x0618;
+  std::string mode;  // "root" or "single-user"
+  std::vector<RoleExamined> roles;
+  template <class F>
+  void fields(F& f) {
+    f(mode, roles);
+  }
+};
+struct Examine {
+  static constexpr MessageType kType = 0x0608;
+  using Reply = Examination;
   template <class F>
   void fields(F&) {}
 };

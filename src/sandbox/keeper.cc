@@ -2,6 +2,7 @@
 #include "sandbox/keeper.h"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -15,6 +16,7 @@
 
 #include "base/log.h"
 #include "ipc/codec.h"
+#include "sandbox/cgroup.h"
 #include "sandbox/warden.h"
 
 namespace gatehouse::sandbox {
@@ -165,6 +167,22 @@ Task<Result<ipc::Done>> Keeper::end(RunId run) {
     [[maybe_unused]] const ssize_t written = ::write(sandbox.kill.get(), "1", 1);
   }
   co_return ipc::Done{};
+}
+
+Result<ipc::HostLimits> Keeper::host_limits() {
+  ipc::HostLimits limits;
+  const auto trial = Cgroup::make("trial-" + RunId::fresh().text(), {1 << 20, 1});
+  if (!trial) {
+    limits.not_enforced.push_back(trial.error().message());
+  } else {
+    limits.not_enforced = (*trial)->not_enforced();
+  }
+  for (const char* tool : {"/usr/sbin/ip", "/usr/sbin/nft"}) {
+    if (access(tool, X_OK) != 0) {
+      limits.not_enforced.push_back(fmt::format("no sandbox can be made: {} is missing", tool));
+    }
+  }
+  return limits;
 }
 
 std::vector<RunId> Keeper::runs() const {

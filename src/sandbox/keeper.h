@@ -27,6 +27,8 @@ class Keeper {
   [[nodiscard]] net::Task<Result<Created>> create(ipc::CreateSandbox request);
   [[nodiscard]] net::Task<Result<ipc::Done>> end(RunId run);
   [[nodiscard]] std::vector<RunId> runs() const;
+  // What this host cannot give a sandbox, tried with a cgroup of no one's.
+  [[nodiscard]] static Result<ipc::HostLimits> host_limits();
   // A gateway that has come (again) gets every Door.
   [[nodiscard]] net::Task<void> offer_doors();
 

@@ -21,6 +21,7 @@
 
 #include "base/log.h"
 #include "ipc/role.h"
+#include "supervisor/posture.h"
 #include "supervisor/scribe.h"
 
 namespace gatehouse::supervisor {
@@ -31,6 +32,7 @@ using net::Task;
 constexpr int kWrongConfiguration = 78;  // EX_CONFIG of sysexits(3)
 constexpr Nanos kBackOffFirst = 100ms;
 constexpr Nanos kBackOffMost = 10s;
+constexpr Nanos kTryMost = 10s;     // for a role to try what it can do
 constexpr Nanos kAnswerMost = 10s;  // for a role to take what it is given
 
 struct Child {
@@ -130,6 +132,8 @@ class Supervisor::Impl {
     people_.on<ipc::Kill>(kill);
     people_.on<ipc::Revive>(revive);
     people_.on<ipc::GetStatus>(status);
+    people_.on<ipc::Examine>(
+        [this](ipc::Examine, std::vector<net::Descriptor>) { return examine(this); });
     control_.on<ipc::Kill>(kill);
     control_.on<ipc::Revive>(revive);
     control_.on<ipc::GetStatus>(status);
@@ -233,6 +237,35 @@ class Supervisor::Impl {
       status.roles.push_back({name, child.pid, child.ready, child.restarts});
     }
     co_return status;
+  }
+
+  static Task<Result<ipc::Examination>> examine(Impl* self) {
+    ipc::Examination all;
+    all.mode = geteuid() == 0 ? "root" : "single-user";
+    std::vector<std::string> names;
+    for (const auto& [name, child] : self->children_) names.push_back(name);
+    for (const std::string& name : names) all.roles.push_back(co_await examine_role(self, name));
+    co_return all;
+  }
+  static Task<ipc::RoleExamined> examine_role(Impl* self, std::string name) {
+    ipc::RoleExamined about{name, "", {}};
+    ipc::Probe probe{self->settings_.data, {}};
+    for (const auto& [other, child] : self->children_) {
+      if (other != name && child.ready) probe.others.push_back(child.pid);
+    }
+    const Child& child = self->children_.at(name);
+    if (!child.ready || !child.channel) {
+      about.unanswered = "it is away";
+      co_return about;
+    }
+    const auto tried = co_await child.channel->call(std::move(probe), self->loop_.in(kTryMost));
+    if (!tried) about.unanswered = tried.error().message();
+    if (tried) {
+      for (const ipc::Attempt& attempt : tried->attempts) {
+        about.findings.push_back({attempt, should_be_possible(name, attempt.ability)});
+      }
+    }
+    co_return about;
   }
 
   std::uint32_t stop_sandboxes(const ipc::Kill& request) {

@@ -27,6 +27,7 @@ struct RoleSpec {
 };
 
 struct Settings {
+  std::string data;           // the data directory, for what roles are asked to try
   std::string run_directory;  // supervisor.sock, control.sock and the kill file
   std::vector<RoleSpec> roles;
   std::uint32_t owner_uid = 0;  // beside root, who may kill and revive

@@ -178,6 +178,31 @@ class Confinement(unittest.TestCase):
         self.assertEqual(len(uids), 5, "each role has a uid of its own")
 
 
+    def test_the_doctor_finds_nothing_that_is_not_as_it_should_be(self):
+        done = HOUSE.ask("doctor", "--json")
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        found = json.loads(done.stdout)
+        self.assertEqual((found["mode"], found["well"], found["complaints"]), ("root", True, []))
+        self.assertEqual(len(found["roles"]), 6)
+        can = {(role["role"], item["ability"]): item["can"]
+               for role in found["roles"] for item in role["findings"]}
+        self.assertTrue(can["vault", "enter the vault's folder"])
+        self.assertFalse(can["vault", "make a socket to the internet"])
+        self.assertTrue(can["gateway", "make a socket to the internet"])
+        self.assertFalse(can["gateway", "enter the vault's folder"])
+
+    def test_the_doctor_sees_a_role_that_is_away(self):
+        roles = json.loads(HOUSE.ask("status", "--json").stdout)["roles"]
+        pid = int(next(role["pid"] for role in roles if role["role"] == "courier"))
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            done = HOUSE.ask("doctor")
+            self.assertNotEqual(done.returncode, 0)
+            self.assertIn("courier could not be examined", done.stdout)
+        finally:
+            os.kill(pid, signal.SIGCONT)
+
+
 class Runs(unittest.TestCase):
     def test_it_ends_as_its_command_ends(self):
         self.assertEqual(HOUSE.run("/bin/true").returncode, 0)

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "supervisor/posture.h"
+
+#include <algorithm>
+#include <span>
+#include <vector>
+
+namespace gatehouse::supervisor {
+namespace {
+
+using ipc::Ability;
+
+struct Posture {
+  std::string_view role;
+  std::vector<Ability> possible;
+};
+
+const std::vector<Posture>& postures() {
+  static const std::vector<Posture> kPostures = {
+      {"audit", {Ability::kReadAudit}},
+      {"vault", {Ability::kReadVault}},
+      {"control", {Ability::kReadState}},
+      {"courier", {Ability::kReadResolver, Ability::kInternet}},
+      {"gateway", {Ability::kReadResolver, Ability::kInternet}},
+      // It builds sandboxes as root, in a network namespace that leads nowhere: what it has a
+      // socket for is inside.
+      {"sandboxd",
+       {Ability::kReadShadow, Ability::kListRoot, Ability::kReadResolver, Ability::kMakeFile,
+        Ability::kReadAudit, Ability::kReadVault, Ability::kReadState, Ability::kReadVolumes,
+        Ability::kInternet, Ability::kUnixSocket, Ability::kNetlink, Ability::kExecute,
+        Ability::kNamespaces, Ability::kMount, Ability::kKeyring, Ability::kBecomeRoot,
+        Ability::kSignal}},
+  };
+  return kPostures;
+}
+
+}  // namespace
+
+bool should_be_possible(std::string_view role, Ability ability) {
+  for (const Posture& posture : postures()) {
+    if (posture.role != role) continue;
+    return std::find(posture.possible.begin(), posture.possible.end(), ability)
+           != posture.possible.end();
+  }
+  return false;
+}
+
+}  // namespace gatehouse::supervisor
