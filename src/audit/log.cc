@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cstring>
+#include <unordered_set>
 
 #include "base/encoding.h"
 #include "base/log.h"
@@ -99,6 +100,10 @@ class Log::Impl {
     if (bytes.size() > kPayloadMost - kBodyHeaderSize) {
       return failure(Error::kTooLarge, "a piece of a body that is too large");
     }
+    if (finished_.contains(object)) {
+      return failure(Error::kConflict, "a piece of a body that is complete already");
+    }
+    if (last) finished_.insert(object);
     group_frames_.push_back({FrameType::kBody, 0, body_payload({object, salt, last, bytes})});
     group_bytes_ += bytes.size() + 128;
     return {};
@@ -240,6 +245,7 @@ class Log::Impl {
   Digest last_marker_{};
   std::vector<Place> entries_;
   std::unordered_map<ObjectId, std::vector<Place>, ObjectHash> bodies_;
+  std::unordered_set<ObjectId, ObjectHash> finished_;  // bodies of which nothing more is taken
   std::map<RunId, std::vector<std::uint64_t>> runs_;
   std::map<TraceId, std::vector<RunId>> own_traces_;
   std::map<TraceId, std::vector<RunId>> linked_traces_;
@@ -307,7 +313,10 @@ class Log::Impl {
     if (linked) note(linked_traces_, *linked);
   }
   void index_body(const Place& place, std::string_view payload) {
-    if (const auto piece = parse_body(payload)) bodies_[piece->object].push_back(place);
+    const auto piece = parse_body(payload);
+    if (!piece) return;
+    bodies_[piece->object].push_back(place);
+    if (piece->last) finished_.insert(piece->object);
   }
 
   Result<void> new_segment() {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "audit/service.h"
 
+#include "audit/entry.h"
+#include "base/encoding.h"
 #include "base/log.h"
 
 namespace gatehouse::audit {
@@ -9,53 +11,111 @@ namespace {
 constexpr std::size_t kGroupMost =
     512 * 1024;  // above it a commit's time grows with its size (measured)
 
+constexpr int kRecordsMost = 20'000;  // of one ring in a row
+constexpr std::uint64_t kDroppedPerLine = 10'000;
+
+// Who writes what: a captured gateway cannot put words into the vault's mouth.
+bool may_write(std::string_view role, Kind kind) {
+  switch (kind) {
+    case Kind::kNote:
+    case Kind::kGap:
+    case Kind::kAlarm:
+      return true;
+    case Kind::kIntent:
+    case Kind::kSettled:
+    case Kind::kRefused:
+      return role == "gateway";
+    case Kind::kVaultUse:
+      return role == "vault";
+    case Kind::kKilled:
+    case Kind::kRevived:
+      return role == "supervisor";
+    case Kind::kRunStarted:
+    case Kind::kRunEnded:
+    case Kind::kConfigChanged:
+      return role == "control";
+  }
+  return false;
+}
+
 }  // namespace
 
-Result<std::uint64_t> Service::append(std::string_view entry) {
+Result<std::uint64_t> Service::append(std::string_view entry, std::string_view role) {
   const Result<Entry> parsed = decode(entry);
   if (!parsed) return failure(Error::kInvalid, parsed.error().message());
+  if (parsed->role != role || !may_write(role, parsed->kind)) {
+    return failure(Error::kDenied, std::string(role) + " may not write a "
+                                       + std::string(name_of(parsed->kind)) + " entry of "
+                                       + printable(parsed->role));
+  }
   return log_->append(entry);
+}
+
+Result<std::uint64_t> Service::add_ring(std::unique_ptr<ipc::RingReader> ring) {
+  if (rings_.size() >= kRingsMost) return failure(Error::kTooMany, "there are enough audit rings");
+  rings_.push_back({next_ring_, std::move(ring)});
+  return next_ring_++;
+}
+
+void Service::retire(std::uint64_t ring) {
+  for (Ring& known : rings_) {
+    if (known.number == ring) known.retired = true;
+  }
+}
+
+// What does not belong into the log is dropped and said; the rest of the ring is taken.
+void Service::take(const ipc::RingReader::Record& record) {
+  Result<void> taken;
+  if (record.type == ipc::RecordType::kEntry) {
+    if (const auto appended = append(record.bytes, "gateway"); !appended) {
+      taken = Failure(appended.error());
+    }
+  } else if (const auto piece = parse_body(record.bytes)) {
+    taken = log_->append_body(piece->object, piece->salt, piece->bytes, piece->last);
+  } else {
+    taken = failure(Error::kInvalid, "a piece of a body that is none");
+  }
+  if (taken) return;
+  if (dropped_++ % kDroppedPerLine == 0) {
+    log_warning("records of a ring are dropped",
+                {{"why", taken.error().message()}, {"so_far", dropped_}});
+  }
+}
+
+bool Service::drain(Ring& ring) {
+  // However fast it is filled, the others have their turn.
+  for (int i = 0; i < kRecordsMost && log_->gathered_bytes() < kGroupMost; ++i) {
+    const Result<std::optional<ipc::RingReader::Record>> record = ring.reader->next();
+    if (!record) {
+      log_error("an audit ring broke the rules and is abandoned; its gateway passes nothing more",
+                {{"why", record.error().message()}});
+      return false;
+    }
+    if (!*record) return !ring.retired;
+    take(**record);
+  }
+  return true;
 }
 
 Result<bool> Service::pump() {
   for (auto ring = rings_.begin(); ring != rings_.end();) {
-    bool broken = false;
-    while (log_->gathered_bytes() < kGroupMost) {
-      Result<std::optional<ipc::RingReader::Record>> record = (*ring)->next();
-      if (!record) {
-        log_error("an audit ring broke the rules and is abandoned; its gateway passes nothing more",
-                  {{"why", record.error().message()}});
-        broken = true;
-        break;
-      }
-      if (!*record) break;
-      if ((*record)->type == ipc::RecordType::kEntry) {
-        if (!decode((*record)->bytes)) {
-          log_warning("an Entry that does not decode came through a ring and is dropped");
-          continue;
-        }
-        TRY(log_->append((*record)->bytes));
-      } else if (const auto piece = parse_body((*record)->bytes)) {
-        TRY(log_->append_body(piece->object, piece->salt, piece->bytes, piece->last));
-      }
-    }
-    ring = broken ? rings_.erase(ring) : ring + 1;
+    ring = drain(*ring) ? ring + 1 : rings_.erase(ring);
   }
   if (log_->gathered_bytes() == 0) return false;
   TRY(log_->commit());
-  for (const auto& ring : rings_) ring->publish_durable();
+  for (const Ring& ring : rings_) ring.reader->publish_durable();
   return true;
 }
 
 bool Service::prepare_to_sleep() {
-  for (const auto& ring : rings_) {
-    if (!ring->prepare_to_sleep()) return false;
+  for (const Ring& ring : rings_) {
+    if (!ring.reader->prepare_to_sleep()) return false;
   }
   return true;
 }
 
 void Service::woken() {
-  for (const auto& ring : rings_) ring->woken();
+  for (const Ring& ring : rings_) ring.reader->woken();
 }
 
 }  // namespace gatehouse::audit

@@ -17,10 +17,16 @@ class Service {
  public:
   explicit Service(std::unique_ptr<Log> log) : log_(std::move(log)) {}
 
-  void add_ring(std::unique_ptr<ipc::RingReader> ring) { rings_.push_back(std::move(ring)); }
-  // An Entry of another role, into the group that the next pump() commits; returns its sequence,
-  // which is durable when log().size() is above it. Errors: kInvalid, kTooLarge.
-  [[nodiscard]] Result<std::uint64_t> append(std::string_view entry);
+  static constexpr std::size_t kRingsMost = 64;
+
+  // A ring of the gateway's; its number. Errors: kTooMany.
+  [[nodiscard]] Result<std::uint64_t> add_ring(std::unique_ptr<ipc::RingReader> ring);
+  // Its writer is gone: what it holds is still taken, then the ring goes too.
+  void retire(std::uint64_t ring);
+  // An Entry of `role`, into the group that the next pump() commits; returns its sequence, which is
+  // durable when log().size() is above it. A role writes what is its own to write, under its own
+  // name. Errors: kDenied, kInvalid, kTooLarge.
+  [[nodiscard]] Result<std::uint64_t> append(std::string_view entry, std::string_view role);
   // Takes what the rings hold, commits all that is gathered and tells the writers. Returns whether
   // there was anything. Errors: the commit's; nothing is told then, and the writers' Intents run
   // into their deadlines: fail closed.
@@ -30,13 +36,21 @@ class Service {
   void woken();
 
   [[nodiscard]] Log& log() { return *log_; }
-  [[nodiscard]] const std::vector<std::unique_ptr<ipc::RingReader>>& rings() const {
-    return rings_;
-  }
 
  private:
+  struct Ring {
+    std::uint64_t number = 0;
+    std::unique_ptr<ipc::RingReader> reader;
+    bool retired = false;
+  };
+  // Takes what the ring holds; false when it is to be given up.
+  bool drain(Ring& ring);
+  void take(const ipc::RingReader::Record& record);
+
   std::unique_ptr<Log> log_;
-  std::vector<std::unique_ptr<ipc::RingReader>> rings_;
+  std::vector<Ring> rings_;
+  std::uint64_t next_ring_ = 1;
+  std::uint64_t dropped_ = 0;  // records that did not belong into the log
 };
 
 }  // namespace gatehouse::audit

@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // The audit role: the book.
+#include <fcntl.h>
+
 #include <algorithm>
+#include <cerrno>
+#include <map>
 
 #include "audit/service.h"
 #include "base/log.h"
@@ -51,17 +55,26 @@ Task<void> pump(net::RealLoop* loop, audit::Service* service, Bells bells) {
   }
 }
 
-Task<void> watch_ring(net::RealLoop* loop, int fd, net::Event* woken) {
-  while (co_await loop->wait_readable(fd, Deadline::never())) {
+// A ring's bell, in this task's own copy: the ring may be given up meanwhile.
+struct Bell {
+  net::Descriptor fd;
+  std::uint64_t ring = 0;
+};
+
+Task<void> watch_ring(net::RealLoop* loop, audit::Service* service, Bell bell, net::Event* woken) {
+  while (co_await loop->wait_readable(bell.fd.get(), Deadline::never())) {
     woken->set();
+    if (ipc::is_bell_dead(bell.fd.get())) break;
     co_await loop->sleep_for(Nanos(0));
   }
+  service->retire(bell.ring);
+  woken->set();
 }
 
 // Answers when the group that the Entry is in is on disk.
 Task<Result<ipc::Appended>> append(net::RealLoop* loop, audit::Service* service, Bells bells,
-                                   ipc::Append request) {
-  const std::uint64_t sequence = CO_TRY(service->append(request.entry));
+                                   ipc::Append request, std::string role) {
+  const std::uint64_t sequence = CO_TRY(service->append(request.entry, role));
   const Deadline deadline = loop->in(kAppendMost);
   bells.woken->set();
   while (service->log().size() <= sequence) {
@@ -125,11 +138,12 @@ struct Rings {
 };
 
 Task<Result<ipc::Done>> take_ring(Rings rings, std::vector<net::Descriptor> fds) {
-  if (fds.size() != 3) co_return failure(Error::kInvalid, "a ring comes with three descriptors");
-  auto ring =
-      CO_TRY(ipc::RingReader::open(std::move(fds[0]), std::move(fds[1]), std::move(fds[2])));
-  rings.tasks->spawn(watch_ring(rings.loop, ring->wake_fd(), rings.woken));
-  rings.service->add_ring(std::move(ring));
+  if (fds.size() != 2) co_return failure(Error::kInvalid, "a ring comes with two descriptors");
+  auto ring = CO_TRY(ipc::RingReader::open(std::move(fds[0]), std::move(fds[1])));
+  Bell bell{net::Descriptor(fcntl(ring->bell_fd(), F_DUPFD_CLOEXEC, 3))};
+  if (!bell.fd.is_open()) co_return failure_from_errno(errno, "copying a ring's bell");
+  bell.ring = CO_TRY(rings.service->add_ring(std::move(ring)));
+  rings.tasks->spawn(watch_ring(rings.loop, rings.service, std::move(bell), rings.woken));
   rings.woken->set();
   co_return ipc::Done{};
 }
@@ -154,16 +168,18 @@ int run(int argc, char** argv) {
   ipc::Role role(*loop);
   net::Event woken(*loop);
   net::Nursery tasks(*loop);
-  ipc::Permits appenders;
+  std::map<std::string, ipc::Permits> appenders;
   ipc::Permits gateway;
-  ipc::Permits control;
   net::Event committed(*loop);
   const Bells bells{&woken, &committed};
-  const auto on_append = [&, bells](ipc::Append request, std::vector<net::Descriptor>) {
-    return append(loop.get(), &service, bells, std::move(request));
-  };
-  appenders.on<ipc::Append>(on_append);
-  control.on<ipc::Append>(on_append);
+  for (const char* peer : {"vault", "sandboxd", "supervisor", "control"}) {
+    appenders[peer].on<ipc::Append>(
+        [&, bells, peer](ipc::Append request, std::vector<net::Descriptor>) {
+          return append(loop.get(), &service, bells, std::move(request), peer);
+        });
+    role.serve(peer, appenders[peer]);
+  }
+  ipc::Permits& control = appenders["control"];
   control.on<ipc::ReadRun>([&service](ipc::ReadRun request, std::vector<net::Descriptor>) {
     return read_run(&service, request);
   });
@@ -177,8 +193,6 @@ int run(int argc, char** argv) {
     return take_ring({&service, loop.get(), &tasks, &woken}, std::move(fds));
   });
   role.serve("gateway", gateway);
-  role.serve("control", control);
-  for (const char* peer : {"vault", "sandboxd", "supervisor"}) role.serve(peer, appenders);
   tasks.spawn(pump(loop.get(), &service, bells));
   ipc::Confinement plan;
   plan.uid = flags.uid;

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -134,12 +135,13 @@ Task<void> Gate::offer_ring(ipc::Channel* audit) {
     co_return;
   }
   ipc::OfferRing offer;
-  const std::array<int, 3> fds = {(*ring)->memory_fd(), (*ring)->wake_fd(), (*ring)->durable_fd()};
+  const std::array<int, 2> fds = {(*ring)->memory_fd(), (*ring)->reader_bell_fd()};
   const auto taken = co_await audit->exchange(ipc::parcel_of(offer), fds, loop.in(5s));
   if (!taken) {
     log_error("the audit role did not take the ring", {{"why", taken.error().message()}});
     co_return;
   }
+  (*ring)->forget_reader_bell();
   // Exchanges that still hold the old recorder end with their connections; it is kept until then.
   retired_.push_back(std::move(recorder));
   recorder = std::make_unique<Recorder>(loop, std::move(*ring));
@@ -166,8 +168,8 @@ void Gate::cancel_soon(Door& door, std::uint64_t connection) {
 Task<void> Gate::watch_kills() {
   while (true) {
     (void)co_await loop.wait_readable(kill_wake_.get(), Deadline::never());
-    std::uint64_t count = 0;
-    [[maybe_unused]] const ssize_t got = ::read(kill_wake_.get(), &count, sizeof count);
+    std::array<char, 64> rings{};
+    if (::recv(kill_wake_.get(), rings.data(), rings.size(), MSG_DONTWAIT) == 0) co_return;
     cut_killed();
   }
 }

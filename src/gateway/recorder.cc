@@ -27,10 +27,8 @@ Recorder::Recorder(net::RealLoop& loop, std::unique_ptr<ipc::RingWriter> ring)
 // Tells all that wait whenever the audit role has passed what one of them waits for.
 Task<void> Recorder::watch_durable() {
   while (true) {
-    const Result<void> signalled =
-        co_await loop_.wait_readable(ring_->durable_fd(), Deadline::never());
-    if (!signalled) co_return;
-    ring_->clear_signal();
+    const Result<void> rung = co_await loop_.wait_readable(ring_->bell_fd(), Deadline::never());
+    if (!rung || !ring_->answer()) co_return;
     durable_.set();
     durable_.reset();
   }

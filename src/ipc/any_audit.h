@@ -29,8 +29,8 @@ struct Append {
   }
 };
 
-// Gateway -> audit, with three descriptors: the ring's memory, the eventfd that wakes the audit
-// role, and the one that wakes the gateway thread when what it waits for is durable.
+// Gateway -> audit, with two descriptors: the ring's memory and the reader's end of its bell.
+// Errors: kInvalid, kTooMany.
 struct OfferRing {
   static constexpr MessageType kType = 0x0404;
   using Reply = Done;

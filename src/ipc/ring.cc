@@ -2,12 +2,13 @@
 #include "ipc/ring.h"
 
 #include <fcntl.h>
-#include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <cerrno>
 #include <cstring>
@@ -42,9 +43,31 @@ RingMemory* map(int fd) {
   return memory == MAP_FAILED ? nullptr : static_cast<RingMemory*>(memory);
 }
 
-void signal(int fd) {
-  const std::uint64_t one = 1;
-  [[maybe_unused]] const ssize_t written = ::write(fd, &one, sizeof one);
+void ring_bell(int fd) {
+  // A bell that is full rings already.
+  [[maybe_unused]] const ssize_t sent = ::send(fd, "!", 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+// False when the other end is closed. However fast it rings, this ends.
+bool take_rings(int fd) {
+  constexpr int kMost = 64;
+  char ring = 0;
+  for (int i = 0; i < kMost; ++i) {
+    const ssize_t got = ::recv(fd, &ring, 1, MSG_DONTWAIT);
+    if (got == 0) return false;
+    if (got < 0) return errno == EAGAIN || errno == EINTR;
+  }
+  return true;
+}
+
+bool is_bell(int fd) {
+  int domain = 0;
+  int type = 0;
+  socklen_t size = sizeof domain;
+  if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size) != 0) return false;
+  size = sizeof type;
+  if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) != 0) return false;
+  return domain == AF_UNIX && type == SOCK_SEQPACKET;
 }
 
 }  // namespace
@@ -53,10 +76,13 @@ Result<std::unique_ptr<RingWriter>> RingWriter::make() {
   std::unique_ptr<RingWriter> writer(new RingWriter());
   writer->memory_fd_ =
       net::Descriptor(memfd_create("gatehouse-audit-ring", MFD_CLOEXEC | MFD_ALLOW_SEALING));
-  writer->wake_fd_ = net::Descriptor(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-  writer->durable_fd_ = net::Descriptor(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-  if (!writer->memory_fd_.is_open() || !writer->wake_fd_.is_open() || !writer->durable_fd_.is_open()
-      || ftruncate(writer->memory_fd(), sizeof(RingMemory)) != 0
+  std::array<int, 2> bell{-1, -1};
+  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, bell.data()) != 0) {
+    return failure_from_errno(errno, "making an audit ring's bell");
+  }
+  writer->bell_ = net::Descriptor(bell[0]);
+  writer->reader_bell_ = net::Descriptor(bell[1]);
+  if (!writer->memory_fd_.is_open() || ftruncate(writer->memory_fd(), sizeof(RingMemory)) != 0
       || fcntl(writer->memory_fd(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0) {
     return failure_from_errno(errno, "making an audit ring");
   }
@@ -94,7 +120,7 @@ std::optional<std::uint64_t> RingWriter::append(RecordType type,
   }
   position_ += whole;
   memory_->written.store(position_, std::memory_order_seq_cst);
-  if (memory_->sleeping.load(std::memory_order_seq_cst) != 0) signal(wake_fd());
+  if (memory_->sleeping.load(std::memory_order_seq_cst) != 0) ring_bell(bell_fd());
   return position_;
 }
 
@@ -111,28 +137,24 @@ bool RingWriter::want(std::uint64_t position) {
   return memory_->durable.load(std::memory_order_seq_cst) < position;
 }
 
-void RingWriter::clear_signal() const {
-  std::uint64_t count = 0;
-  [[maybe_unused]] const ssize_t got = ::read(durable_fd(), &count, sizeof count);
-}
+bool RingWriter::answer() const { return take_rings(bell_fd()); }
 
-Result<std::unique_ptr<RingReader>> RingReader::open(net::Descriptor memory, net::Descriptor wake,
-                                                     net::Descriptor durable) {
+Result<std::unique_ptr<RingReader>> RingReader::open(net::Descriptor memory, net::Descriptor bell) {
   struct stat about{};
   constexpr int kSeals = F_SEAL_SHRINK | F_SEAL_GROW;
   if (fstat(memory.get(), &about) != 0 || about.st_size != sizeof(RingMemory)
-      || (fcntl(memory.get(), F_GET_SEALS) & kSeals) != kSeals) {
+      || (fcntl(memory.get(), F_GET_SEALS) & kSeals) != kSeals || !is_bell(bell.get())) {
     return failure(Error::kInvalid, "what came as an audit ring is not one");
   }
   std::unique_ptr<RingReader> reader(new RingReader());
   reader->memory_ = map(memory.get());
   if (reader->memory_ == nullptr) return failure_from_errno(errno, "mapping an audit ring");
-  reader->wake_fd_ = std::move(wake);
-  reader->durable_fd_ = std::move(durable);
+  reader->bell_ = std::move(bell);
   return reader;
 }
 
 RingReader::~RingReader() {
+  shutdown(bell_.get(), SHUT_RDWR);  // the writer learns that nobody reads any more
   if (memory_ != nullptr) munmap(memory_, sizeof(RingMemory));
 }
 
@@ -173,7 +195,7 @@ void RingReader::publish_durable() {
   const std::uint64_t wanted = memory_->wanted.load(std::memory_order_seq_cst);
   if (wanted != 0 && wanted <= position_) {
     memory_->wanted.store(0, std::memory_order_relaxed);
-    signal(durable_fd_.get());
+    ring_bell(bell_fd());
   }
 }
 
@@ -186,8 +208,13 @@ bool RingReader::prepare_to_sleep() {
 
 void RingReader::woken() {
   memory_->sleeping.store(0, std::memory_order_relaxed);
-  std::uint64_t count = 0;
-  [[maybe_unused]] const ssize_t got = ::read(wake_fd_.get(), &count, sizeof count);
+  (void)take_rings(bell_fd());
+}
+
+bool is_bell_dead(int fd) {
+  char ring = 0;
+  const ssize_t got = ::recv(fd, &ring, 1, MSG_DONTWAIT | MSG_PEEK);
+  return got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR);
 }
 
 }  // namespace gatehouse::ipc

@@ -2,7 +2,9 @@
 // Ring: bodies and Entries from one gateway thread to the audit role through shared memory, one
 // writer and one reader. The memory is size-sealed; positions only grow. The reader treats
 // everything in it as hostile: a record's header is copied once and then checked, and nothing in
-// the ring decides how far it reads.
+// the ring decides how far it reads. The bell beside it is a pair of sockets, not an eventfd:
+// whether a call on an eventfd waits is up to whoever else holds it, on a socket it is up to the
+// caller.
 #pragma once
 
 #include <cstdint>
@@ -44,26 +46,26 @@ class RingWriter {
   [[nodiscard]] bool want(std::uint64_t position);
 
   [[nodiscard]] int memory_fd() const { return memory_fd_.get(); }
-  [[nodiscard]] int wake_fd() const { return wake_fd_.get(); }        // wakes the reader
-  [[nodiscard]] int durable_fd() const { return durable_fd_.get(); }  // wakes the writer
-  // Forgets that `durable_fd` was signalled.
-  void clear_signal() const;
+  [[nodiscard]] int reader_bell_fd() const { return reader_bell_.get(); }  // for the reader
+  void forget_reader_bell() { reader_bell_.reset(); }                      // it was handed over
+  [[nodiscard]] int bell_fd() const { return bell_.get(); }  // readable: something is durable
+  // Takes the rings of the bell; false when the reader is gone.
+  [[nodiscard]] bool answer() const;
 
  private:
   RingWriter() = default;
   RingMemory* memory_ = nullptr;
   std::uint64_t position_ = 0;
   net::Descriptor memory_fd_;
-  net::Descriptor wake_fd_;
-  net::Descriptor durable_fd_;
+  net::Descriptor bell_;
+  net::Descriptor reader_bell_;
 };
 
 class RingReader {
  public:
-  // Takes over what the writer offered. Errors: kInvalid when it is not a sealed ring.
+  // Takes over what the writer offered. Errors: kInvalid when it is not a sealed ring with a bell.
   [[nodiscard]] static Result<std::unique_ptr<RingReader>> open(net::Descriptor memory,
-                                                                net::Descriptor wake,
-                                                                net::Descriptor durable);
+                                                                net::Descriptor bell);
   ~RingReader();
 
   struct Record {
@@ -79,14 +81,16 @@ class RingReader {
   // Says that the reader is about to sleep; false when a record has come meanwhile.
   [[nodiscard]] bool prepare_to_sleep();
   void woken();
-  [[nodiscard]] int wake_fd() const { return wake_fd_.get(); }
+  [[nodiscard]] int bell_fd() const { return bell_.get(); }  // readable: a record has come
 
  private:
   RingReader() = default;
   RingMemory* memory_ = nullptr;
   std::uint64_t position_ = 0;
-  net::Descriptor wake_fd_;
-  net::Descriptor durable_fd_;
+  net::Descriptor bell_;
 };
+
+// Whether the other end of a bell is closed.
+[[nodiscard]] bool is_bell_dead(int fd);
 
 }  // namespace gatehouse::ipc

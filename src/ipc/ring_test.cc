@@ -2,7 +2,10 @@
 #include "ipc/ring.h"
 
 #include <gtest/gtest.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <array>
 #include <cstring>
@@ -15,9 +18,12 @@ namespace {
 
 struct Ring {
   std::unique_ptr<RingWriter> writer = std::move(*RingWriter::make());
-  std::unique_ptr<RingReader> reader = std::move(*RingReader::open(
-      net::Descriptor(dup(writer->memory_fd())), net::Descriptor(dup(writer->wake_fd())),
-      net::Descriptor(dup(writer->durable_fd()))));
+  std::unique_ptr<RingReader> reader = [this] {
+    auto opened = RingReader::open(net::Descriptor(dup(writer->memory_fd())),
+                                   net::Descriptor(dup(writer->reader_bell_fd())));
+    writer->forget_reader_bell();
+    return std::move(*opened);
+  }();
   std::optional<std::uint64_t> put(std::string_view text) {
     const std::array<std::string_view, 1> parts = {text};
     return writer->append(RecordType::kEntry, parts);
@@ -112,7 +118,40 @@ TEST(Ring, AHostileWriterIsFoundOutOrHarmless) {
 TEST(Ring, MemoryThatCanShrinkIsRefused) {
   Ring ring;
   const int plain = memfd_create("plain", MFD_CLOEXEC);
-  EXPECT_FALSE(RingReader::open(net::Descriptor(plain), {}, {}));
+  std::array<int, 2> bell{};
+  ASSERT_EQ(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, bell.data()), 0);
+  EXPECT_FALSE(RingReader::open(net::Descriptor(plain), net::Descriptor(bell[0])));
+  close(bell[1]);
+}
+
+TEST(Ring, ABellThatCouldMakeTheReaderWaitIsRefused) {
+  Ring ring;
+  std::array<int, 2> ends{};
+  ASSERT_EQ(pipe(ends.data()), 0);
+  for (const int fd : {ends[0], ends[1], eventfd(0, 0), socket(AF_INET, SOCK_DGRAM, 0)}) {
+    EXPECT_FALSE(
+        RingReader::open(net::Descriptor(dup(ring.writer->memory_fd())), net::Descriptor(fd)));
+  }
+}
+
+// The writer may fill the bell, never answer it, or make its own end wait: the reader does not.
+TEST(Ring, AFloodedBellHoldsNobodyUp) {
+  Ring ring;
+  while (send(ring.writer->bell_fd(), "!", 1, MSG_DONTWAIT) == 1) continue;
+  ring.reader->woken();
+  for (int i = 0; i < 100'000; ++i) {
+    ASSERT_TRUE(ring.put("x"));
+    ASSERT_TRUE(*ring.reader->next());
+    ring.reader->publish_durable();
+    (void)ring.writer->want(1);
+  }
+  EXPECT_FALSE(is_bell_dead(ring.reader->bell_fd()));
+  const int bell = dup(ring.reader->bell_fd());
+  char taken = 0;
+  ring.writer.reset();
+  while (recv(bell, &taken, 1, MSG_DONTWAIT) != 0) continue;
+  EXPECT_TRUE(is_bell_dead(bell));
+  close(bell);
 }
 
 }  // namespace

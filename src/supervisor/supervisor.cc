@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <signal.h>
-#include <sys/eventfd.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
@@ -95,7 +94,6 @@ class Supervisor::Impl {
     sigaddset(&wanted, SIGTERM);
     sigprocmask(SIG_BLOCK, &wanted, nullptr);
     signals_ = net::Descriptor(signalfd(-1, &wanted, SFD_CLOEXEC | SFD_NONBLOCK));
-    kill_wake_ = net::Descriptor(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
     signal(SIGPIPE, SIG_IGN);
     return {};
   }
@@ -290,8 +288,10 @@ class Supervisor::Impl {
   }
 
   void wake_gateway() {
-    const std::uint64_t one = 1;
-    [[maybe_unused]] const ssize_t written = ::write(kill_wake_.get(), &one, sizeof one);
+    // A pair of sockets, not an eventfd: whether a write to that waits is up to whoever else holds
+    // it, and a captured gateway must not hold up a kill.
+    [[maybe_unused]] const ssize_t sent =
+        ::send(kill_wake_.get(), "!", 1, MSG_DONTWAIT | MSG_NOSIGNAL);
   }
 
   Task<void> serve_people(std::unique_ptr<net::Listener> listener) {
@@ -420,7 +420,13 @@ class Supervisor::Impl {
   Task<void> furnish(std::string role) {
     if (role == "gateway") {
       give(role, "kill-table", table_->fd());
-      give(role, "kill-wake", kill_wake_.get());
+      std::array<int, 2> bell{-1, -1};
+      if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, bell.data()) != 0) {
+        log_error("no bell for kills", {{"why", std::strerror(errno)}});
+      }
+      kill_wake_ = net::Descriptor(bell[0]);
+      const net::Descriptor theirs(bell[1]);
+      give(role, "kill-wake", theirs.get());
     }
     if (role == "control") {
       const Result<void> listening = listen("control.sock", [this, role](net::Descriptor fd) {

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+// The book and a gateway that is captured: what it puts into its ring is the gateway's word at
+// most.
+#include "audit/service.h"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <array>
+
+#include "audit/digest.h"
+#include "base/random.h"
+#include "net/sim_file.h"
+
+namespace gatehouse::audit {
+namespace {
+
+struct Book {
+  std::unique_ptr<net::SimFileSystem> disk = net::make_sim_file_system(1);
+  net::FileSystem& files = *disk;
+  Service service{std::move(*Log::open(files))};
+  std::unique_ptr<ipc::RingWriter> writer = std::move(*ipc::RingWriter::make());
+  std::uint64_t ring = *service.add_ring(std::move(*ipc::RingReader::open(
+      net::Descriptor(dup(writer->memory_fd())), net::Descriptor(dup(writer->reader_bell_fd())))));
+
+  void put(ipc::RecordType type, std::string_view bytes) {
+    const std::array<std::string_view, 1> parts = {bytes};
+    ASSERT_TRUE(writer->append(type, parts));
+  }
+};
+
+std::string entry_of(Kind kind, const std::string& role) {
+  Entry entry;
+  entry.kind = kind;
+  entry.role = role;
+  return *encode(entry);
+}
+
+TEST(Service, ARoleWritesWhatIsItsOwnUnderItsOwnName) {
+  Book book;
+  EXPECT_TRUE(book.service.append(entry_of(Kind::kVaultUse, "vault"), "vault"));
+  EXPECT_TRUE(book.service.append(entry_of(Kind::kKilled, "supervisor"), "supervisor"));
+  for (const auto& [kind, claimed, role] :
+       std::initializer_list<std::tuple<Kind, const char*, const char*>>{
+           {Kind::kVaultUse, "vault", "control"},
+           {Kind::kVaultUse, "control", "control"},
+           {Kind::kKilled, "control", "control"},
+           {Kind::kRunEnded, "sandboxd", "sandboxd"},
+           {Kind::kIntent, "vault", "vault"}}) {
+    const auto refused = book.service.append(entry_of(kind, claimed), role);
+    ASSERT_FALSE(refused) << role;
+    EXPECT_EQ(refused.error(), Error::kDenied);
+  }
+}
+
+TEST(Service, AGatewayCannotPutWordsIntoAnothersMouth) {
+  Book book;
+  for (const Kind kind : {Kind::kVaultUse, Kind::kKilled, Kind::kRevived, Kind::kRunStarted,
+                          Kind::kRunEnded, Kind::kConfigChanged}) {
+    for (const char* role : {"gateway", "vault", "supervisor", "control"}) {
+      book.put(ipc::RecordType::kEntry, entry_of(kind, role));
+    }
+  }
+  book.put(ipc::RecordType::kEntry, entry_of(Kind::kIntent, "vault"));
+  book.put(ipc::RecordType::kEntry, entry_of(Kind::kIntent, "gateway"));
+  ASSERT_TRUE(*book.service.pump());
+  ASSERT_EQ(book.service.log().size(), 1u);
+  EXPECT_EQ(decode(*book.service.log().read(0))->role, "gateway");
+}
+
+TEST(Service, WhatDoesNotBelongIsDroppedAndTheRestIsWrittenDown) {
+  SeededRandom random(7);
+  Book book;
+  std::uint64_t good = 0;
+  for (int i = 0; i < 2'000; ++i) {
+    std::string bytes = entry_of(Kind::kIntent, "gateway");
+    if (random.below(3) == 0) {
+      bytes[random.below(bytes.size())] ^= static_cast<char>(1 + random.below(255));
+      if (const auto still = decode(bytes); still && still->role == "gateway") continue;
+    } else {
+      ++good;
+    }
+    const bool as_body = random.below(10) == 0;
+    if (as_body) book.put(ipc::RecordType::kBody, bytes.substr(0, random.below(60)));
+    book.put(ipc::RecordType::kEntry, bytes);
+  }
+  while (*book.service.pump()) continue;
+  EXPECT_EQ(book.service.log().size(), good);
+  EXPECT_TRUE(book.service.append(entry_of(Kind::kVaultUse, "vault"), "vault"));
+  EXPECT_TRUE(*book.service.pump()) << "the others go on";
+}
+
+TEST(Service, ABodyThatIsCompleteIsNotAddedTo) {
+  Book book;
+  ObjectId object{};
+  object[0] = 7;
+  const Digest salt{};
+  book.put(ipc::RecordType::kBody, body_payload({object, salt, false, "what was "}));
+  book.put(ipc::RecordType::kBody, body_payload({object, salt, true, "said"}));
+  book.put(ipc::RecordType::kBody, body_payload({object, salt, true, ", it claims later"}));
+  ASSERT_TRUE(*book.service.pump());
+  EXPECT_EQ(*book.service.log().read_body(object, 0, 100), "what was said");
+  book.put(ipc::RecordType::kBody, body_payload({object, salt, true, ", it claims again"}));
+  (void)book.service.pump();
+  auto again = Log::open(book.files);
+  ASSERT_TRUE(again);
+  EXPECT_FALSE((*again)->append_body(object, salt, "after a restart", true));
+  EXPECT_EQ(*(*again)->read_body(object, 0, 100), "what was said");
+}
+
+TEST(Service, ARingIsEmptiedBeforeItGoesAndThereAreOnlySoMany) {
+  Book book;
+  book.put(ipc::RecordType::kEntry, entry_of(Kind::kIntent, "gateway"));
+  book.service.retire(book.ring);
+  ASSERT_TRUE(*book.service.pump());
+  EXPECT_EQ(book.service.log().size(), 1u);
+  book.writer.reset();
+  std::size_t taken = 0;
+  for (std::size_t i = 0; i < Service::kRingsMost + 5; ++i) {
+    const auto writer = std::move(*ipc::RingWriter::make());
+    auto reader = ipc::RingReader::open(net::Descriptor(dup(writer->memory_fd())),
+                                        net::Descriptor(dup(writer->reader_bell_fd())));
+    if (book.service.add_ring(std::move(*reader))) ++taken;
+  }
+  EXPECT_EQ(taken, Service::kRingsMost) << "the one that was retired is gone";
+}
+
+}  // namespace
+}  // namespace gatehouse::audit
