@@ -2,21 +2,27 @@
 // The upstream of the benches: answers POST /v1/chat/completions with 1 KB after --delay-us, or,
 // when the first bytes of the body say "stream":true, with --events SSE events --gap-us apart, each
 // carrying the CLOCK_MONOTONIC time at which it was sent. One thread, epoll; trusts its client.
+// Of the requests that carry a traceparent it keeps a random sample, whole, with what it answered,
+// and writes it at SIGTERM: what the audit log is held against.
 #include <arpa/inet.h>
 #include <netinet/tcp.h>
+#include <signal.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <csignal>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <ctime>
+#include <fstream>
 #include <memory>
 #include <queue>
+#include <random>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -30,6 +36,12 @@ std::int64_t now_ns() {
   return time.tv_sec * 1'000'000'000LL + time.tv_nsec;
 }
 
+struct Sample {
+  std::string span;  // of the traceparent
+  std::string request;
+  std::string response;
+};
+
 struct Client {
   int fd = -1;
   std::uint64_t serial = 0;
@@ -37,6 +49,7 @@ struct Client {
   std::size_t body_left = 0;  // bytes of the body still to come
   bool in_body = false;
   int events_left = 0;
+  std::unique_ptr<Sample> sample;
 };
 
 struct Due {
@@ -47,11 +60,17 @@ struct Due {
 };
 
 constexpr std::size_t kPrefixMost = 4096;
+constexpr std::size_t kSamplesMost = 200;
+
+volatile std::sig_atomic_t g_told_to_end = 0;
 
 class Server {
  public:
-  Server(int port, std::int64_t delay_us, int events, std::int64_t gap_us)
-      : delay_ns_(delay_us * 1000), events_(events), gap_ns_(gap_us * 1000) {
+  Server(int port, std::int64_t delay_us, int events, std::int64_t gap_us, std::string samples)
+      : samples_directory_(std::move(samples)),
+        delay_ns_(delay_us * 1000),
+        events_(events),
+        gap_ns_(gap_us * 1000) {
     listener_ = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
     const int on = 1;
     setsockopt(listener_, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
@@ -70,19 +89,19 @@ class Server {
     fflush(stdout);
     epoll_ = epoll_create1(0);
     watch(listener_);
-    const std::string body =
+    answer_body_ =
         R"({"id":"chatcmpl-bench","object":"chat.completion","created":1,"model":"bench",)"
         R"("choices":[{"index":0,"finish_reason":"stop","message":{"role":"assistant",)"
         R"("content":")"
         + std::string(750, 'x')
         + R"("}}],"usage":{"prompt_tokens":200,"completion_tokens":180,"total_tokens":380}})";
     answer_ = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: "
-              + std::to_string(body.size()) + "\r\n\r\n" + body;
+              + std::to_string(answer_body_.size()) + "\r\n\r\n" + answer_body_;
   }
 
   void run() {
     std::vector<epoll_event> ready(512);
-    for (;;) {
+    while (g_told_to_end == 0) {
       const int count = epoll_wait(epoll_, ready.data(), static_cast<int>(ready.size()), wait_ms());
       for (int i = 0; i < count; ++i) {
         const int fd = ready[static_cast<std::size_t>(i)].data.fd;
@@ -98,6 +117,11 @@ class Server {
         const auto found = clients_.find(due.fd);
         if (found != clients_.end() && found->second->serial == due.serial) fire(*found->second);
       }
+    }
+    for (const auto& sample : samples_) {
+      const std::string path = samples_directory_ + "/" + sample->span;
+      std::ofstream(path + ".request", std::ios::binary) << sample->request;
+      std::ofstream(path + ".response", std::ios::binary) << sample->response;
     }
   }
 
@@ -154,8 +178,11 @@ class Server {
       const std::size_t length = content_length(std::string_view(client.head).substr(0, end));
       const std::size_t have = client.head.size() - end - 4;
       client.body_left = length - std::min(length, have);
+      choose(client, std::string_view(client.head).substr(0, end));
       client.head.erase(0, end + 4);
+      if (client.sample) client.sample->request = client.head;
     } else {
+      if (client.sample) client.sample->request.append(bytes);
       const std::size_t room = kPrefixMost - std::min(kPrefixMost, client.head.size());
       client.head.append(bytes.substr(0, room));
       client.body_left -= std::min(client.body_left, bytes.size());
@@ -163,12 +190,41 @@ class Server {
     if (client.body_left == 0) respond(client);
   }
 
-  static std::size_t content_length(std::string_view head) {
-    const std::string name = "content-length:";
+  // Whether this request is one of the sample, each with the same chance (reservoir sampling).
+  void choose(Client& client, std::string_view head) {
+    client.sample.reset();
+    const std::string_view trace = samples_directory_.empty() ? "" : field(head, "traceparent:");
+    constexpr std::size_t kSpanAt = 36;  // 00-<trace id>-<span id>-<flags>
+    if (trace.size() < kSpanAt + 16) return;
+    ++candidates_;
+    if (samples_.size() >= kSamplesMost
+        && std::uniform_int_distribution<std::uint64_t>(1, candidates_)(random_) > kSamplesMost) {
+      return;
+    }
+    client.sample = std::make_unique<Sample>();
+    client.sample->span = trace.substr(kSpanAt, 16);
+  }
+  void keep(Client& client) {
+    if (!client.sample) return;
+    if (samples_.size() < kSamplesMost) {
+      samples_.push_back(std::move(client.sample));
+    } else {
+      samples_[std::uniform_int_distribution<std::size_t>(0, kSamplesMost - 1)(random_)] =
+          std::move(client.sample);
+    }
+  }
+
+  static std::string_view field(std::string_view head, const std::string& name) {
     const auto same = [](char a, char b) { return (a | 0x20) == (b | 0x20); };
     const auto at = std::search(head.begin(), head.end(), name.begin(), name.end(), same);
-    if (at == head.end()) return 0;
-    return std::strtoul(&*at + name.size(), nullptr, 10);
+    if (at == head.end()) return {};
+    std::string_view value = head.substr(static_cast<std::size_t>(at - head.begin()) + name.size());
+    value = value.substr(0, value.find('\r'));
+    value.remove_prefix(std::min(value.find_first_not_of(' '), value.size()));
+    return value;
+  }
+  static std::size_t content_length(std::string_view head) {
+    return std::strtoul(std::string(field(head, "content-length:")).c_str(), nullptr, 10);
   }
 
   void respond(Client& client) {
@@ -191,6 +247,8 @@ class Server {
   void fire(Client& client) {
     if (client.events_left == 0) {
       write_all(client.fd, answer_);
+      if (client.sample) client.sample->response = answer_body_;
+      keep(client);
       return;
     }
     char event[512];
@@ -206,6 +264,8 @@ class Server {
     char size[16];
     snprintf(size, sizeof size, "%zx\r\n", text.size());
     write_all(client.fd, size + text + "\r\n" + (last ? "0\r\n\r\n" : ""));
+    if (client.sample) client.sample->response += text;
+    if (last) keep(client);
     if (!last) due_.push({now_ns() + gap_ns_, client.fd, client.serial});
   }
 
@@ -214,6 +274,10 @@ class Server {
     (void)!send(fd, bytes.data(), bytes.size(), MSG_NOSIGNAL);
   }
 
+  std::string samples_directory_;  // "" for none
+  std::vector<std::unique_ptr<Sample>> samples_;
+  std::uint64_t candidates_ = 0;
+  std::mt19937_64 random_{std::random_device()()};
   int listener_ = -1;
   int epoll_ = -1;
   std::int64_t delay_ns_;
@@ -221,16 +285,23 @@ class Server {
   std::int64_t gap_ns_;
   std::uint64_t serial_ = 0;
   std::string answer_;
+  std::string answer_body_;
   std::unordered_map<int, std::unique_ptr<Client>> clients_;
   std::priority_queue<Due> due_;
 };
 
 }  // namespace
 
-// Arguments: port (0: any; printed), delay in us, events a stream, gap between events in us.
+// Arguments: port (0: any; printed), delay in us, events a stream, gap between events in us, the
+// directory for samples ("" for none).
 int main(int argc, char** argv) {
+  struct sigaction end{};
+  end.sa_handler = [](int) { g_told_to_end = 1; };
+  sigaction(SIGTERM, &end, nullptr);
   const auto argument = [&](int index, int otherwise) {
     return argc > index ? std::atoi(argv[index]) : otherwise;
   };
-  Server(argument(1, 0), argument(2, 0), argument(3, 200), argument(4, 20'000)).run();
+  Server(argument(1, 0), argument(2, 0), argument(3, 200), argument(4, 20'000),
+         argc > 5 ? argv[5] : "")
+      .run();
 }
