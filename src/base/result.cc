@@ -32,6 +32,7 @@ constexpr std::array kRows = {
     ErrorRow{Error::kCorrupt, "corrupt", 500, -32016, 74},
     ErrorRow{Error::kExhausted, "exhausted", 503, -32017, 71},
     ErrorRow{Error::kBudgetExhausted, "budget_exhausted", 402, -32010, 75},
+    ErrorRow{Error::kTooSlow, "too_slow", 408, -32018, 75},
 };
 
 constexpr bool rows_are_in_order() {
@@ -40,7 +41,7 @@ constexpr bool rows_are_in_order() {
   }
   return true;
 }
-static_assert(rows_are_in_order() && kRows.size() == Error::kBudgetExhausted + 1);
+static_assert(rows_are_in_order() && kRows.size() == Error::kTooSlow + 1);
 
 }  // namespace
 

@@ -36,6 +36,7 @@ class Error {
     kCorrupt,           // stored data fails its checksum or seal
     kExhausted,         // disk, memory or descriptors ran out
     kBudgetExhausted,   // the hard cap is reached
+    kTooSlow,           // the peer took too long to say what it wants
   };
 
   Error(Code code, std::string message) : code_(code), message_(std::move(message)) {}

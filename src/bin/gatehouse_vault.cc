@@ -6,6 +6,8 @@
 #include "base/log.h"
 #include "bin/role_main.h"
 #include "ipc/any_audit.h"
+#include "ipc/kill_table.h"
+#include "ipc/ring.h"
 #include "vault/service.h"
 
 namespace gatehouse::bin {
@@ -19,6 +21,17 @@ constexpr std::size_t kUnderWayMost = 1024;  // Entries that the log has not con
 class RolePorts : public vault::Ports {
  public:
   explicit RolePorts(ipc::Role& role) : role_(role), tasks_(role.loop()) {}
+
+  // Without a kill table everything counts as killed.
+  bool is_killed(const RunId& run) override { return !kills_ || kills_->is_killed(run); }
+  void take_kill_table(net::Descriptor fd) {
+    auto table = ipc::KillTableReader::open(std::move(fd));
+    if (!table) log_error("no kill table", {{"why", table.error().message()}});
+    kills_ = table ? std::move(*table) : nullptr;
+  }
+  void watch_kills(net::Descriptor bell, vault::Service& service) {
+    tasks_.spawn(watch(std::move(bell), &service));
+  }
 
   Task<Result<void>> record(vault::Use use) override {
     audit::Entry entry;
@@ -69,6 +82,14 @@ class RolePorts : public vault::Ports {
   }
 
  private:
+  Task<void> watch(net::Descriptor bell, vault::Service* service) {
+    while (co_await role_.loop().wait_readable(bell.get(), Deadline::never())) {
+      if (!ipc::take_rings(bell.get())) co_return;
+      const std::size_t ended = service->end_killed();
+      if (ended > 0) log_warning("leases ended by a kill", {{"count", ended}});
+    }
+  }
+
   Task<void> send(std::string bytes) {
     ++under_way_;
     const auto appended =
@@ -90,6 +111,7 @@ class RolePorts : public vault::Ports {
   ipc::Role& role_;
   bool is_catching_up_ = false;
   std::size_t under_way_ = 0;
+  std::unique_ptr<ipc::KillTableReader> kills_;
   std::deque<std::string> unrecorded_;  // what the log did not take; it goes first when it is back
   net::Nursery tasks_;
 };
@@ -127,6 +149,11 @@ int run(int argc, char** argv) {
   vault::permit_control(control, service);
   role.serve("gateway", gateway);
   role.serve("control", control);
+  role.on_descriptor("kill-table",
+                     [&ports](net::Descriptor fd) { ports.take_kill_table(std::move(fd)); });
+  role.on_descriptor("kill-wake", [&ports, &service](net::Descriptor fd) {
+    ports.watch_kills(std::move(fd), service);
+  });
   ipc::Confinement plan;
   plan.uid = flags.uid;
   plan.writable = {"."};

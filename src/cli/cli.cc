@@ -111,6 +111,7 @@ int run_cli(int argc, char** argv, const Wiring& wiring) {
   Verb chosen = nullptr;
   CLI::App app("gatehouse: run AI agents without giving them keys", "gatehouse");
   app.require_subcommand(1);
+  app.set_version_flag("--version", "gatehouse " GATEHOUSE_VERSION);
   add_running(app, options, chosen);
   add_looking(app, options, chosen);
   std::vector<std::string> help_for;

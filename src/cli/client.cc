@@ -107,7 +107,7 @@ Result<ipc::Parcel> Client::exchange(const ipc::Parcel& request) {
   }
   if (frame.type == ipc::Refused::kType) {
     const auto refused = TRY(ipc::decode<ipc::Refused>(frame.payload));
-    const bool known = refused.code <= Error::kBudgetExhausted;
+    const bool known = refused.code <= Error::kTooSlow;
     return failure(known ? static_cast<Error::Code>(refused.code) : Error::kInternal,
                    refused.message);
   }

@@ -4,6 +4,7 @@
 
 #include <array>
 
+#include "base/encoding.h"
 #include "cli/client.h"
 #include "cli/verbs.h"
 #include "ipc/cli_control.h"
@@ -54,6 +55,17 @@ Result<int> revive(const Options& options, const Wiring& wiring) {
   return 0;
 }
 
+namespace {
+
+// None while control or the gateway is away: the roles' states say so.
+ipc::CounterList counters_of(const Options& options, const Wiring& wiring) {
+  Result<Client> client = control_of(options, wiring);
+  if (!client) return {};
+  return client->call(ipc::GetCounters{}).value_or(ipc::CounterList());
+}
+
+}  // namespace
+
 Result<int> status(const Options& options, const Wiring& wiring) {
   Client client = TRY(supervisor_of(options, wiring));
   const ipc::Status status = TRY(client.call(ipc::GetStatus{}));
@@ -62,6 +74,7 @@ Result<int> status(const Options& options, const Wiring& wiring) {
     roles.add({role.role, role.ready ? "ready" : "away", std::to_string(role.pid),
                std::to_string(role.restarts)});
   }
+  const ipc::CounterList counted = counters_of(options, wiring);
   std::string text = roles.text(options.form);
   if (options.form == Form::kJson) {
     std::string killed;
@@ -69,11 +82,21 @@ Result<int> status(const Options& options, const Wiring& wiring) {
       killed += (killed.empty() ? "\"" : ",\"") + run.text() + "\"";
     }
     text.pop_back();
-    text = fmt::format("{{\"all_killed\":{},\"killed\":[{}],\"roles\":{}}}\n", status.all_killed,
-                       killed, text);
+    std::string counters;
+    for (const ipc::Counter& c : counted.counters) {
+      counters += fmt::format("{}{}:{}", counters.empty() ? "" : ",", json_quoted(c.name), c.value);
+    }
+    text = fmt::format(
+        "{{\"all_killed\":{},\"killed\":[{}],\"roles\":{},\"gateway_counters\":{{{}}}}}\n",
+        status.all_killed, killed, text, counters);
   } else {
     if (status.all_killed) text += "everything is killed; `gatehouse revive --all` ends that\n";
     for (const RunId& run : status.killed) text += fmt::format("killed: {}\n", run.text());
+    if (!counted.counters.empty()) text += "the gateway, since it began:";
+    for (const ipc::Counter& c : counted.counters) {
+      if (c.value > 0) text += fmt::format(" {} {}", c.name, c.value);
+    }
+    if (!counted.counters.empty()) text += "\n";
   }
   print(text);
   return 0;

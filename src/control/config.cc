@@ -453,11 +453,14 @@ class Decoding {
       section.problem("hosts", "hosts must name one host at least");
     }
     for (const std::string& host : rule.hosts) {
-      const std::string_view name = std::string_view(host).substr(host.starts_with("*.") ? 2 : 0);
+      const wire::HostPattern parts = wire::parts_of(host);
+      const bool below = parts.host.starts_with("*.");
+      const std::string_view name = parts.host.substr(below ? 2 : 0);
       const auto parsed = wire::Host::parse(name);
-      if (!parsed || parsed->text() != name || (name != host && parsed->is_ip_literal())) {
+      if (!parsed || parsed->text() != name || (below && parsed->is_ip_literal())
+          || parts.port == 0) {
         section.problem("hosts", fmt::format("\"{}\" must be a host in lower case, or \"*.\" and "
-                                             "a domain",
+                                             "a domain, with a port (:8443) if not 80 and 443",
                                              printable(host.substr(0, kNameMost))));
       }
     }

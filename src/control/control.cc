@@ -11,6 +11,7 @@
 #include <csignal>
 
 #include "base/log.h"
+#include "ipc/supervisor.h"
 
 namespace gatehouse::control {
 namespace {
@@ -181,6 +182,7 @@ void Control::permit_people() {
   forward<ipc::ReadRun>("audit");
   forward<ipc::ReadBody>("audit");
   forward<ipc::FindTrace>("audit");
+  forward<ipc::GetCounters>("gateway");
 }
 
 template <class Request>
@@ -369,6 +371,11 @@ Task<void> Control::start(std::shared_ptr<Starting> starting, ipc::StartRun requ
 
 Task<Result<Control::Started>> Control::start_checked(Run run, Agent agent, ipc::StartRun request) {
   const State state = CO_TRY(store_.state());
+  const ipc::Status status = CO_TRY(co_await call("supervisor", ipc::GetStatus{}));
+  if (status.all_killed) {
+    co_return failure(Error::kKilled,
+                      "everything is killed, so no run starts; `gatehouse revive --all` ends that");
+  }
   auto live = CO_TRY(co_await call(
       "vault", ipc::DeclareRunLive{run.id, run.trace, run.tenant, run.user, run.agent,
                                    leasable_services(state, agent), agent.leases_per_second}));

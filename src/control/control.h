@@ -20,7 +20,8 @@
 
 namespace gatehouse::control {
 
-// How control asks another role ("vault", "sandboxd", "audit", "gateway", "courier").
+// How control asks another role ("vault", "sandboxd", "audit", "gateway", "courier") or the
+// supervisor.
 class Ports {
  public:
   virtual ~Ports() = default;

@@ -13,7 +13,7 @@ class RolePorts : public Ports {
 
   net::Task<Result<ipc::Parcel>> ask(std::string to, ipc::Parcel request,
                                      Deadline deadline) override {
-    ipc::Channel* channel = role_.peer(to);
+    ipc::Channel* channel = to == "supervisor" ? role_.supervisor() : role_.peer(to);
     if (channel == nullptr) co_return failure(Error::kUnavailable, to + " is away; try again");
     const std::vector<net::Descriptor> sent = std::move(request.fds);
     std::vector<int> fds;

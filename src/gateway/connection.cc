@@ -17,18 +17,6 @@ constexpr Nanos kIdleMost = std::chrono::seconds(75);  // between two requests
 constexpr Nanos kHeadMost = std::chrono::seconds(20);  // from a head's first byte to its last
 constexpr Nanos kWriteMost = std::chrono::seconds(20);
 
-// The connection's entry in the Gate, gone on every path.
-struct Listed {
-  Gate& gate;
-  Door& door;
-  std::uint64_t id;
-  Listed(Gate& g, Door& d, std::uint64_t n) : gate(g), door(d), id(n) { ++door.connections; }
-  ~Listed() {
-    --door.connections;
-    gate.connections.erase(id);
-  }
-};
-
 // Reads one head; nothing when the client ended in order between two requests.
 Task<Result<std::optional<wire::RequestHead>>> read_head(net::Loop& loop, Client& client) {
   wire::RequestParser parser;
@@ -43,6 +31,9 @@ Task<Result<std::optional<wire::RequestHead>>> read_head(net::Loop& loop, Client
     if (!untouched && deadline.at() > loop.now() + kHeadMost) deadline = loop.in(kHeadMost);
     const Result<bool> more = co_await client.inbox.fill(deadline);
     if (!more && untouched) co_return std::nullopt;
+    if (!more && more.error() == Error::kTimeout) {
+      co_return failure(Error::kTooSlow, "the request's head did not come within 20 s");
+    }
     if (!more) co_return Failure(more.error());
     if (!*more && untouched) co_return std::nullopt;
     if (!*more) co_return failure(Error::kInvalid, "the request broke off in its head");
@@ -79,14 +70,21 @@ Result<Decoded> decode(const Place& place, wire::RequestHead head) {
   return decoded;
 }
 
-Task<void> refuse(Gate& gate, Client& client, const Door& door, Error error) {
+// What cannot be read as a request, told in the dialect of the Service that the connection leads
+// to, where that is known.
+Task<void> refuse(Gate& gate, Client& client, const Door& door, const Place& place, Error error) {
   ++gate.counters.malformed;
-  Refusal refusal{std::move(error),
-                  ipc::ServiceKind::kHttp,
-                  "",
-                  "",
-                  fmt::format("x-gatehouse-trace: {}\r\n", door.run.trace.text()),
-                  true};
+  gate.counters.refuse(error.code());
+  const ipc::ServiceSpec* service =
+      place.host && gate.rulebook
+          ? gate.rulebook->service_at(door.run.tenant, place.host->text(), place.port)
+          : nullptr;
+  const Refusal refusal{std::move(error),
+                        service == nullptr ? ipc::ServiceKind::kHttp : service->kind,
+                        "",
+                        "",
+                        door.headers(),
+                        true};
   (void)co_await client.stream->write(response_of(refusal), gate.loop.in(kWriteMost));
   (void)co_await client.stream->finish(gate.loop.in(kWriteMost));
 }
@@ -97,32 +95,31 @@ Task<void> serve_requests(Gate& gate, Door& door, Client& client, Place place) {
   while (true) {
     auto head = co_await read_head(gate.loop, client);
     if (!head) {
-      co_return co_await refuse(gate, client, door, head.error());
+      co_return co_await refuse(gate, client, door, place, head.error());
     }
     if (!*head) co_return;
     if ((*head)->form == wire::TargetForm::kAuthority) {
       if (place.entrance != Entrance::kProxy || place.host) {
-        co_return co_await refuse(gate, client, door,
+        co_return co_await refuse(gate, client, door, place,
                                   {Error::kInvalid, "CONNECT inside a connection to one host"});
       }
       co_return co_await serve_connect(gate, door, client, std::move(**head));
     }
     Result<Decoded> decoded = decode(place, std::move(**head));
-    if (!decoded) co_return co_await refuse(gate, client, door, decoded.error());
+    if (!decoded) co_return co_await refuse(gate, client, door, place, decoded.error());
     if (!co_await serve_exchange(gate, door, client, std::move(*decoded))) co_return;
   }
 }
 
-Task<void> serve_connection(Gate& gate, Door& door, std::uint64_t id,
+Task<void> serve_connection(Gate& gate, Door& door, Listed listed,
                             std::unique_ptr<net::Stream> stream, Entrance entrance) {
-  const Listed listed(gate, door, id);
   if (gate.is_killed(door.run.run)) {
     stream->close_with_reset();
-    ++gate.counters.refused;
+    gate.counters.refuse(Error::kKilled);
     co_return;
   }
   Client client(std::move(stream));
-  client.connection = id;
+  client.connection = listed.id();
   if (entrance == Entrance::kProxy) {
     co_await serve_requests(gate, door, client, {entrance, std::nullopt, 0, false});
   } else {

@@ -7,7 +7,7 @@
 
 namespace gatehouse::gateway {
 
-[[nodiscard]] net::Task<void> serve_connection(Gate& gate, Door& door, std::uint64_t id,
+[[nodiscard]] net::Task<void> serve_connection(Gate& gate, Door& door, Listed listed,
                                                std::unique_ptr<net::Stream> stream,
                                                Entrance entrance);
 

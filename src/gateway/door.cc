@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "gateway/door.h"
 
+#include <fmt/format.h>
+
+#include "base/encoding.h"
+
 namespace gatehouse::gateway {
 namespace {
 
@@ -17,7 +21,51 @@ wire::IpAddress v6_of(std::uint32_t number) {
   return wire::IpAddress::v6(bytes);
 }
 
+// Tokens are renewed by the hour: these are a day's.
+constexpr std::size_t kLeasedMost = 24;
+
 }  // namespace
+
+bool holds(std::string_view text, const ipc::Placeholder& placeholder) {
+  if (text.contains(placeholder.text)) return true;
+  if (text.size() > 6 && wire::equal_ignoring_case(text.substr(0, 6), "basic ")) {
+    const auto decoded = from_base64(wire::trimmed(text.substr(6)));
+    if (decoded && decoded->contains(placeholder.text)) return true;
+  }
+  if (text.contains('%')) {
+    const auto decoded = percent_decoded(text);
+    if (decoded && decoded->contains(placeholder.text)) return true;
+  }
+  return false;
+}
+
+std::string Door::headers() const {
+  return fmt::format("x-gatehouse-run: {}\r\nx-gatehouse-trace: {}\r\n", run.run.text(),
+                     run.trace.text());
+}
+
+const ipc::Placeholder* Door::placeholder_in(std::string_view text) const {
+  for (const ipc::Placeholder& placeholder : placeholders) {
+    if (holds(text, placeholder)) return &placeholder;
+  }
+  return nullptr;
+}
+
+const ipc::Placeholder* Door::placeholder_in(const wire::RequestHead& head) const {
+  for (const wire::Header header : head.headers) {
+    if (const ipc::Placeholder* found = placeholder_in(header.value)) return found;
+  }
+  return placeholder_in(head.target);
+}
+
+void Door::remember(const std::string& upstream_host, const Secret& value) {
+  std::vector<Secret>& values = leased[upstream_host];
+  for (const Secret& known : values) {
+    if (known == value) return;
+  }
+  if (values.size() >= kLeasedMost) values.erase(values.begin());
+  values.push_back(value.duplicate(Purpose::kCompare));
+}
 
 std::optional<SyntheticNames::Pair> SyntheticNames::addresses_of(const std::string& name) {
   const auto found = number_of_.find(name);

@@ -13,10 +13,12 @@
 #include <string>
 #include <vector>
 
+#include "base/secret.h"
 #include "ipc/sandbox.h"
 #include "net/nursery.h"
 #include "net/stream.h"
 #include "wire/address.h"
+#include "wire/http1.h"
 
 namespace gatehouse::gateway {
 
@@ -44,12 +46,25 @@ class SyntheticNames {
   std::vector<std::string> names_;
 };
 
+// Whether the text holds the placeholder: as it is, percent-encoded, or inside a Basic credential
+// (RFC 7617), as git and curl -u send it.
+[[nodiscard]] bool holds(std::string_view text, const ipc::Placeholder& placeholder);
+
 struct Door {
   Door(net::Loop& loop, ipc::OpenDoor opened)
       : run(std::move(opened.run)), placeholders(std::move(opened.placeholders)), tasks(loop) {}
 
+  // Header lines of every answer: which Run, which trace.
+  [[nodiscard]] std::string headers() const;
+  // The first placeholder of this Run that is held; null if none.
+  [[nodiscard]] const ipc::Placeholder* placeholder_in(std::string_view text) const;
+  [[nodiscard]] const ipc::Placeholder* placeholder_in(const wire::RequestHead& head) const;
+  // Keeps what was leased towards that upstream, to know it when it comes back later.
+  void remember(const std::string& upstream_host, const Secret& value);
+
   ipc::RunSpec run;
   std::vector<ipc::Placeholder> placeholders;
+  std::map<std::string, std::vector<Secret>> leased;  // by the upstream's host; the newest last
   SyntheticNames names;
   std::vector<std::unique_ptr<net::Listener>> listeners;
   net::Descriptor dns;

@@ -48,13 +48,20 @@ class Identified {
   friend Result<Identified> identify(Gate&, Door&, Client&, Decoded);
 };
 
+// A body of which the beginning has been read.
+struct BegunBody {
+  wire::BodyReader reader;
+  std::string payload;
+};
+
 class Interpreted : public Identified {
  public:
   std::shared_ptr<const Rulebook> rulebook;
   const ipc::ServiceSpec* service = nullptr;  // null: a host that is no Service
   Call call;
-  std::optional<std::string>
-      body;  // whole, where the Call is in it; else it is relayed as it comes
+  // Whole, where the Call is in it or where it is small; else it is relayed as it comes.
+  std::optional<std::string> body;
+  std::optional<BegunBody> begun;
 
  private:
   explicit Interpreted(Identified from) : Identified(std::move(from)) {}
@@ -114,6 +121,9 @@ class Leased {
 [[nodiscard]] net::Task<Result<void>> renew(Leased& leased);
 // The first placeholder of this Run that the request carries anywhere; null if none.
 [[nodiscard]] const ipc::Placeholder* carried_placeholder(const Ruled& ruled);
+// The alarm that a placeholder was sent where it is not bound to, and the refusal.
+[[nodiscard]] Failure misuse(const Ruled& ruled, Intent& intent,
+                             const ipc::Placeholder& placeholder);
 // Settles the Intent on every path.
 [[nodiscard]] net::Task<Result<void>> relay(Leased leased);
 

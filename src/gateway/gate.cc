@@ -30,6 +30,7 @@ Gate::Gate(ipc::Role& owner, net::Resolver& resolver)
       role(owner),
       upstreams(owner.loop(), resolver),
       interceptor(owner),
+      recorder(owner.loop()),
       tasks_(owner.loop()) {}
 Gate::~Gate() = default;
 
@@ -44,6 +45,8 @@ void Gate::serve() {
       [this](ipc::SnapshotReady request, std::vector<net::Descriptor> fds) {
         return take_snapshot(request.generation, std::move(fds));
       });
+  for_control_.on<ipc::GetCounters>(
+      [this](ipc::GetCounters, std::vector<net::Descriptor>) { return tell_counters(); });
   role.serve("sandboxd", for_sandboxd_);
   role.serve("control", for_control_);
   role.serve("vault", nothing_);
@@ -116,15 +119,14 @@ Task<void> Gate::accept_all(Door* door, net::Listener* listener, Entrance entran
     }
     if (door->connections >= kConnectionsMost) {
       (*stream)->close_with_reset();
-      ++counters.refused;
+      counters.refuse(Error::kTooMany);
       continue;
     }
     ++counters.connections;
-    const std::uint64_t id = next_connection++;
-    connections[id].door = door;
-    net::Nursery::Child* task =
-        door->tasks.spawn(serve_connection(*this, *door, id, std::move(*stream), entrance));
-    connections[id].task = task;
+    Listed listed(*this, *door);
+    const std::uint64_t id = listed.id();
+    connections_.at(id).task = door->tasks.spawn(
+        serve_connection(*this, *door, std::move(listed), std::move(*stream), entrance));
   }
 }
 
@@ -142,9 +144,13 @@ Task<void> Gate::offer_ring(ipc::Channel* audit) {
     co_return;
   }
   (*ring)->forget_reader_bell();
-  // Exchanges that still hold the old recorder end with their connections; it is kept until then.
-  retired_.push_back(std::move(recorder));
-  recorder = std::make_unique<Recorder>(loop, std::move(*ring));
+  recorder.write_to(std::move(*ring));
+}
+
+Task<Result<ipc::CounterList>> Gate::tell_counters() {
+  ipc::CounterList list = counters.list();
+  list.counters.push_back({"audit.lost", recorder.lost()});
+  co_return list;
 }
 
 void Gate::end_lease_soon(LeaseId lease) {
@@ -158,8 +164,8 @@ void Gate::end_lease_soon(LeaseId lease) {
 
 void Gate::cancel_soon(Door& door, std::uint64_t connection) {
   loop.post([this, run = door.run.run, connection] {
-    const auto found = connections.find(connection);
-    if (found == connections.end() || !doors_.contains(run)) return;
+    const auto found = connections_.find(connection);
+    if (found == connections_.end() || !doors_.contains(run)) return;
     ++counters.client_left;
     found->second.door->tasks.cancel(found->second.task);
   });
@@ -168,24 +174,51 @@ void Gate::cancel_soon(Door& door, std::uint64_t connection) {
 Task<void> Gate::watch_kills() {
   while (true) {
     (void)co_await loop.wait_readable(kill_wake_.get(), Deadline::never());
-    std::array<char, 64> rings{};
-    if (::recv(kill_wake_.get(), rings.data(), rings.size(), MSG_DONTWAIT) == 0) co_return;
+    if (!ipc::take_rings(kill_wake_.get())) co_return;
     cut_killed();
   }
 }
 
 void Gate::cut_killed() {
-  std::vector<std::uint64_t> killed;
-  for (const auto& [id, open] : connections) {
-    if (is_killed(open.door->run.run)) killed.push_back(id);
+  std::map<RunId, std::vector<std::uint64_t>> killed;
+  for (const auto& [id, open] : connections_) {
+    if (is_killed(open.door->run.run)) killed[open.door->run.run].push_back(id);
   }
-  for (const std::uint64_t id : killed) {
-    const auto found = connections.find(id);
-    if (found == connections.end()) continue;
-    ++counters.cut_by_kill;
-    found->second.door->tasks.cancel(found->second.task);
+  for (const auto& [run, ids] : killed) {
+    const TraceId trace = connections_.at(ids.front()).door->run.trace;
+    for (const std::uint64_t id : ids) {
+      const OpenConnection open = connections_.at(id);
+      ++counters.cut_by_kill;
+      open.door->tasks.cancel(open.task);
+    }
+    log_warning("connections cut by a kill",
+                {{"count", ids.size()}, {"run", run.text()}, {"trace", trace.text()}});
   }
-  if (!killed.empty()) log_warning("connections cut by a kill", {{"count", killed.size()}});
+}
+
+ipc::CounterList Counters::list() const {
+  ipc::CounterList list;
+  list.counters = {{"connections", connections},
+                   {"exchanges", exchanges},
+                   {"malformed", malformed},
+                   {"cut_by_kill", cut_by_kill},
+                   {"client_left", client_left},
+                   {"names_refused", names_refused},
+                   {"alarms", alarms}};
+  for (const auto& [label, count] : refused) {
+    list.counters.push_back({"refused." + std::string(label), count});
+  }
+  return list;
+}
+
+Listed::Listed(Gate& gate, Door& door) : gate_(&gate), door_(&door), id_(gate.next_connection_++) {
+  ++door.connections;
+  gate.connections_[id_] = {&door, nullptr};
+}
+Listed::~Listed() {
+  if (gate_ == nullptr) return;
+  --door_->connections;
+  gate_->connections_.erase(id_);
 }
 
 }  // namespace gatehouse::gateway

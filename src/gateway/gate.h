@@ -12,19 +12,25 @@
 #include "gateway/recorder.h"
 #include "gateway/rulebook.h"
 #include "gateway/upstream.h"
+#include "ipc/cli_control.h"
 #include "ipc/kill_table.h"
 #include "ipc/role.h"
 
 namespace gatehouse::gateway {
 
+// What this gateway has counted since it began.
 struct Counters {
   std::uint64_t connections = 0;
   std::uint64_t exchanges = 0;
-  std::uint64_t refused = 0;
-  std::uint64_t malformed = 0;
+  std::uint64_t malformed = 0;  // requests that could not be read as HTTP
   std::uint64_t cut_by_kill = 0;
   std::uint64_t client_left = 0;
   std::uint64_t names_refused = 0;
+  std::uint64_t alarms = 0;
+  std::map<std::string_view, std::uint64_t> refused;  // by the label of the error (base/result.h)
+
+  void refuse(Error::Code code) { ++refused[row_of(code).label]; }
+  [[nodiscard]] ipc::CounterList list() const;
 };
 
 class Gate {
@@ -39,7 +45,7 @@ class Gate {
   ipc::Role& role;
   Upstreams upstreams;
   Interceptor interceptor;
-  std::unique_ptr<Recorder> recorder;  // null until the audit role took the ring: nothing passes
+  Recorder recorder;  // takes nothing until the audit role took its ring: nothing passes
   std::shared_ptr<const Rulebook> rulebook;  // null until the first Snapshot: everything is denied
   std::unique_ptr<ipc::KillTableReader> kills;  // null until it came: everything is killed
   Counters counters;
@@ -50,14 +56,13 @@ class Gate {
   void cancel_soon(Door& door, std::uint64_t connection);
   // Tells the vault that a Lease has ended, without waiting for its answer.
   void end_lease_soon(LeaseId lease);
+
+ private:
+  friend class Listed;
   struct OpenConnection {
     Door* door = nullptr;
     net::Nursery::Child* task = nullptr;
   };
-  std::map<std::uint64_t, OpenConnection> connections;
-  std::uint64_t next_connection = 1;
-
- private:
   net::Task<Result<ipc::Done>> open_door(ipc::OpenDoor request, std::vector<net::Descriptor> fds);
   net::Task<Result<ipc::Done>> close_door(RunId run);
   net::Task<Result<ipc::Done>> take_snapshot(std::uint64_t generation,
@@ -66,14 +71,33 @@ class Gate {
   net::Task<void> watch_kills();
   net::Task<void> offer_ring(ipc::Channel* audit);
   void cut_killed();
+  net::Task<Result<ipc::CounterList>> tell_counters();
 
   ipc::Permits for_sandboxd_;
   ipc::Permits for_control_;
   ipc::Permits nothing_;
   net::Descriptor kill_wake_;
-  std::vector<std::unique_ptr<Recorder>> retired_;
+  std::map<std::uint64_t, OpenConnection> connections_;
+  std::uint64_t next_connection_ = 1;
   net::Nursery tasks_;
   std::map<RunId, std::unique_ptr<Door>> doors_;  // last: their tasks use all the rest
+};
+
+// A connection's place in its Gate's list. It travels in the connection's task, so that it is given
+// back on every path, also when the task is cancelled before its first turn.
+class Listed {
+ public:
+  Listed(Gate& gate, Door& door);
+  Listed(Listed&& other) noexcept
+      : gate_(std::exchange(other.gate_, nullptr)), door_(other.door_), id_(other.id_) {}
+  Listed& operator=(Listed&&) = delete;
+  ~Listed();
+  [[nodiscard]] std::uint64_t id() const { return id_; }
+
+ private:
+  Gate* gate_;
+  Door* door_;
+  std::uint64_t id_;
 };
 
 }  // namespace gatehouse::gateway

@@ -6,7 +6,11 @@
 namespace gatehouse::gateway {
 
 void Intent::add_body(std::string_view name, std::string_view bytes) {
-  if (auto body = recorder_->store(name, bytes)) bodies_.push_back(std::move(*body));
+  if (auto body = recorder_->store_now(name, bytes)) {
+    bodies_.push_back(std::move(*body));
+  } else {
+    tag("body.lost", name);
+  }
 }
 
 void Intent::tag(std::string_view key, std::string_view value) {

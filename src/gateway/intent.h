@@ -21,7 +21,7 @@ struct Outcome {
 class Intent {
  public:
   // `entry` is the Intent Entry as it was appended; the settling Entry repeats its identity.
-  Intent(Recorder& recorder, audit::Entry entry, std::uint64_t position, Instant began,
+  Intent(Recorder& recorder, audit::Entry entry, Recorder::Position position, Instant began,
          net::Loop& loop)
       : recorder_(&recorder),
         entry_(std::move(entry)),
@@ -41,8 +41,8 @@ class Intent {
     if (recorder_ != nullptr) settle();
   }
 
-  // Where in the ring the Intent is; durable once the audit role has passed it.
-  [[nodiscard]] std::uint64_t position() const { return position_; }
+  // Where the Intent is on record; durable once the audit role has passed it.
+  [[nodiscard]] Recorder::Position position() const { return position_; }
   [[nodiscard]] Recorder& recorder() const { return *recorder_; }
   // A body that belongs to the settling Entry.
   void add_body(std::string_view name, std::string_view bytes);
@@ -55,7 +55,7 @@ class Intent {
  private:
   Recorder* recorder_;
   audit::Entry entry_;
-  std::uint64_t position_;
+  Recorder::Position position_;
   Instant began_;
   net::Loop* loop_;
 

@@ -7,6 +7,7 @@
 #include "wire/jsonrpc.h"
 #include "wire/llm_openai.h"
 #include "wire/mcp.h"
+#include "wire/trace.h"
 
 namespace gatehouse::gateway {
 namespace {
@@ -16,9 +17,23 @@ using net::Task;
 constexpr std::size_t kBodyMost = 16 * 1024 * 1024;         // of a body that is read whole
 constexpr Nanos kBodyPieceMost = std::chrono::seconds(30);  // between two pieces of it
 
+constexpr std::size_t kSmallMost = 64 * 1024;  // a body so long is read before anyone is dialled
+constexpr Nanos kPatience = 200ms;             // ... unless it comes slower than this
+
 bool expects_continue(const wire::Headers& headers) {
   const auto expect = headers.find("expect");
   return expect && wire::equal_ignoring_case(*expect, "100-continue");
+}
+
+// Why nothing more came of a body.
+Failure body_broken(const Error& error) {
+  if (error == Error::kTimeout) {
+    return failure(Error::kTooSlow, "the request's body did not come in time");
+  }
+  if (error == Error::kUpstream || error == Error::kClosed) {
+    return failure(Error::kInvalid, "the request's body broke off before its end");
+  }
+  return Failure(error);
 }
 
 Task<Result<std::string>> read_body(Gate& gate, Client& client, const wire::RequestHead& head) {
@@ -36,10 +51,9 @@ Task<Result<std::string>> read_body(Gate& gate, Client& client, const wire::Requ
   wire::BodyReader reader(head.framing);
   while (!reader.done()) {
     if (client.inbox.waiting().empty()) {
-      if (!CO_TRY(co_await client.inbox.fill(gate.loop.in(kBodyPieceMost)))) {
-        CO_TRY(reader.finish());
-        break;
-      }
+      const Result<bool> more = co_await client.inbox.fill(gate.loop.in(kBodyPieceMost));
+      if (!more) co_return body_broken(more.error());
+      if (!*more) co_return body_broken({Error::kClosed, ""});
     }
     const wire::BodyPiece piece = CO_TRY(reader.feed(client.inbox.waiting()));
     if (body.size() + piece.payload.size() > kBodyMost) {
@@ -50,6 +64,28 @@ Task<Result<std::string>> read_body(Gate& gate, Client& client, const wire::Requ
   }
   client.body_unread = false;
   co_return body;
+}
+
+// The beginning of a body that need not be understood: what is small is whole before anyone is
+// dialled, so that nobody is for one that is malformed or breaks off.
+Task<Result<BegunBody>> begin_body(Gate& gate, Client& client, const wire::RequestHead& head) {
+  BegunBody begun{wire::BodyReader(head.framing), ""};
+  if (expects_continue(head.headers)) {
+    CO_TRY(co_await client.stream->write("HTTP/1.1 100 Continue\r\n\r\n",
+                                         gate.loop.in(kBodyPieceMost)));
+  }
+  while (!begun.reader.done() && begun.payload.size() < kSmallMost) {
+    if (client.inbox.waiting().empty()) {
+      const Result<bool> more = co_await client.inbox.fill(gate.loop.in(kPatience));
+      if (!more && more.error() == Error::kTimeout) break;
+      if (!more) co_return body_broken(more.error());
+      if (!*more) co_return body_broken({Error::kClosed, ""});
+    }
+    const wire::BodyPiece piece = CO_TRY(begun.reader.feed(client.inbox.waiting()));
+    begun.payload.append(piece.payload);
+    client.inbox.take(piece.consumed);
+  }
+  co_return begun;
 }
 
 Result<Call> llm_call(const std::string& body) {
@@ -64,11 +100,12 @@ Result<Call> llm_call(const std::string& body) {
   return call;
 }
 
-Result<Call> tool_call(const std::string& body) {
+Result<Call> tool_call(const std::string& body, std::string& id_json) {
   const auto message = TRY(wire::JsonRpcMessage::parse(body));
   ToolCall call;
   call.method = message.method;
   call.id_json = message.id;
+  id_json = message.id;
   if (message.kind == wire::JsonRpcMessage::Kind::kRequest && message.method == "tools/call") {
     auto tool = TRY(wire::McpToolCall::of(message));
     call.tool = std::move(tool.name);
@@ -88,17 +125,43 @@ Task<Result<Interpreted>> interpret(Identified who) {
   }
   const std::string& tenant = what.door->run.tenant;
   what.service = what.rulebook->service_at(tenant, what.request.host.text(), what.request.port);
-  if (what.service == nullptr || what.request.head.method != "POST") co_return what;
-  const bool llm =
-      what.service->kind == ipc::ServiceKind::kOpenAi && what.path.ends_with("/chat/completions");
-  const bool mcp = what.service->kind == ipc::ServiceKind::kMcp;
-  if (!llm && !mcp) co_return what;
+  const wire::RequestHead& head = what.request.head;
+  const bool has_body = head.framing.kind != wire::BodyFraming::Kind::kNone;
+  const bool mcp = what.service != nullptr && what.service->kind == ipc::ServiceKind::kMcp;
+  const bool llm = what.service != nullptr && what.service->kind == ipc::ServiceKind::kOpenAi
+                   && what.path.ends_with("/chat/completions");
+  if (llm && head.method != "POST") {
+    co_return failure(Error::kUnsupported, "a completion is asked for with POST");
+  }
+  // What is relayed unread could carry a tool call past the rules.
+  if (mcp && head.method != "POST"
+      && (has_body || (head.method != "GET" && head.method != "DELETE"))) {
+    co_return failure(Error::kUnsupported,
+                      "MCP's transport has POST, and GET and DELETE without a body");
+  }
+  if (!llm && (!mcp || head.method != "POST")) {
+    if (!has_body) co_return what;
+    auto begun = CO_TRY(co_await begin_body(*what.gate, *what.client, head));
+    if (begun.reader.done()) {
+      what.client->body_unread = false;
+      what.body = std::move(begun.payload);
+    } else {
+      what.begun.emplace(std::move(begun));
+    }
+    co_return what;
+  }
   if (what.request.head.headers.find("content-encoding")) {
     co_return failure(Error::kUnsupported,
                       "a compressed request body cannot be ruled on; send it plain");
   }
   what.body = CO_TRY(co_await read_body(*what.gate, *what.client, what.request.head));
-  what.call = CO_TRY(llm ? llm_call(*what.body) : tool_call(*what.body));
+  what.client->json_rpc_id.clear();
+  what.call = CO_TRY(llm ? llm_call(*what.body) : tool_call(*what.body, what.client->json_rpc_id));
+  if (const auto* tool = std::get_if<ToolCall>(&what.call);
+      tool != nullptr && what.linked_trace.empty()) {
+    const auto parsed = wire::TraceParent::parse(tool->traceparent);
+    if (parsed && parsed->trace != what.door->run.trace) what.linked_trace = tool->traceparent;
+  }
   co_return what;
 }
 

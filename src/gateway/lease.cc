@@ -6,6 +6,7 @@
 #include "base/encoding.h"
 #include "base/log.h"
 #include "gateway/exchange.h"
+#include "gateway/record.h"
 #include "ipc/gateway_vault.h"
 
 namespace gatehouse::gateway {
@@ -15,60 +16,69 @@ using net::Task;
 
 constexpr Nanos kLeaseMost = std::chrono::seconds(25);  // a refresh may be under way
 
-// Whether the text holds the placeholder as it is, percent-encoded, or inside a Basic credential.
-bool holds(std::string_view text, const std::string& placeholder) {
-  if (text.contains(placeholder)) return true;
-  if (text.size() > 6 && wire::equal_ignoring_case(text.substr(0, 6), "basic ")) {
-    const auto decoded = from_base64(wire::trimmed(text.substr(6)));
-    if (decoded && decoded->contains(placeholder)) return true;
+const ipc::Placeholder* in_body(const Ruled& ruled) {
+  if (!ruled.body) return nullptr;
+  for (const ipc::Placeholder& placeholder : ruled.door->placeholders) {
+    if (ruled.body->contains(placeholder.text)) return &placeholder;
   }
-  if (text.contains('%')) {
-    const auto decoded = percent_decoded(text);
-    if (decoded && decoded->contains(placeholder)) return true;
-  }
-  return false;
+  return nullptr;
 }
 
-bool request_holds(const Ruled& ruled, const std::string& placeholder) {
+// In every place of the request but the header that the Service wants its credential in.
+const ipc::Placeholder* misplaced(const Ruled& ruled, std::string_view credential_header) {
   for (const wire::Header header : ruled.request.head.headers) {
-    if (holds(header.value, placeholder)) return true;
+    if (wire::equal_ignoring_case(header.name, credential_header)) continue;
+    if (const auto* found = ruled.door->placeholder_in(header.value)) return found;
   }
-  return holds(ruled.request.head.target, placeholder)
-         || (ruled.body && ruled.body->contains(placeholder));
+  if (const auto* found = ruled.door->placeholder_in(ruled.request.head.target)) return found;
+  return in_body(ruled);
 }
 
 }  // namespace
 
 const ipc::Placeholder* carried_placeholder(const Ruled& ruled) {
-  for (const ipc::Placeholder& placeholder : ruled.door->placeholders) {
-    if (request_holds(ruled, placeholder.text)) return &placeholder;
-  }
-  return nullptr;
+  if (const ipc::Placeholder* found = ruled.door->placeholder_in(ruled.request.head)) return found;
+  return in_body(ruled);
+}
+
+Failure misuse(const Ruled& ruled, Intent& intent, const ipc::Placeholder& placeholder) {
+  ++ruled.gate->counters.alarms;
+  intent.raise_alarm("placeholder-misused");
+  ruled.client->refused_by = kPlaceholderBinding;
+  const bool bound = ruled.service != nullptr && ruled.service->name == placeholder.service;
+  return failure(
+      Error::kDenied,
+      fmt::format("the placeholder of service {} was sent {}: it is bound to that service's host "
+                  "and header, and this is recorded as an alarm",
+                  placeholder.service,
+                  bound ? "in another place than its header" : "to " + ruled.request.host.text()));
 }
 
 Task<Result<Leased>> lease(Recorded recorded) {
   Leased leased(std::move(recorded));
   const Ruled& ruled = leased.recorded.ruled;
   const ipc::ServiceSpec* service = ruled.service;
-  const bool wants = service != nullptr && !service->credential_header.empty();
-  for (const ipc::Placeholder& placeholder : ruled.door->placeholders) {
-    if (!request_holds(ruled, placeholder.text)) continue;
-    const bool bound = wants && service->name == placeholder.service;
-    const auto header =
-        wants ? ruled.request.head.headers.find(service->credential_header) : std::nullopt;
-    if (!bound || !header || !holds(*header, placeholder.text)) {
-      leased.recorded.intent.raise_alarm("placeholder-misused");
-      co_return failure(
-          Error::kDenied,
-          fmt::format(
-              "the placeholder of service {} was sent {}: it is bound to that service's host "
-              "and header, and this is recorded as an alarm",
-              placeholder.service,
-              bound ? "in another place than its header" : "to " + ruled.request.host.text()));
-    }
-    leased.placeholder = placeholder.text;
+  const std::string_view wanted =
+      service == nullptr ? std::string_view() : service->credential_header;
+  if (const ipc::Placeholder* found = misplaced(ruled, wanted)) {
+    co_return misuse(ruled, leased.recorded.intent, *found);
   }
-  if (!leased.placeholder.empty()) CO_TRY(co_await renew(leased));  // the first one, too
+  if (wanted.empty()) co_return leased;
+  for (const wire::Header header : ruled.request.head.headers) {
+    if (!wire::equal_ignoring_case(header.name, wanted)) continue;
+    for (const ipc::Placeholder& placeholder : ruled.door->placeholders) {
+      if (!holds(header.value, placeholder)) continue;
+      if (placeholder.service != service->name) {
+        co_return misuse(ruled, leased.recorded.intent, placeholder);
+      }
+      leased.placeholder = placeholder.text;
+    }
+  }
+  if (leased.placeholder.empty()) co_return leased;
+  if (const Result<void> granted = co_await renew(leased); !granted) {  // the first one, too
+    ruled.client->refused_by = "lease";
+    co_return Failure(granted.error());
+  }
   co_return leased;
 }
 
@@ -88,6 +98,7 @@ Task<Result<void>> renew(Leased& leased) {
   leased.lease = granted.lease;
   leased.value = std::move(granted.value);
   leased.renewable = granted.renewable;
+  ruled.door->remember(ruled.destination.host, leased.value);
   leased.recorded.intent.tag("lease", granted.lease.text());
   co_return Result<void>();
 }

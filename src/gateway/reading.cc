@@ -35,6 +35,7 @@ Reading::~Reading() {
 void Reading::begin(const wire::ResponseHead& head) {
   const auto type = head.headers.find("content-type");
   is_stream_ = type && type->starts_with("text/event-stream");
+  is_success_ = head.status >= 200 && head.status < 300;
 }
 
 void Reading::sent(std::string_view payload) {
@@ -78,7 +79,9 @@ void Reading::tell_llm(const LlmCall& call) {
   if (!answer.tool_calls.empty()) {
     intent_.add_body("llm.tool_calls", tool_calls_json(answer.tool_calls));
   }
-  if (!answer.finish_reason.empty()) intent_.tag("llm.finish_reason", answer.finish_reason);
+  if (!answer.finish_reason.empty()) {
+    intent_.tag("llm.finish_reason", std::string_view(answer.finish_reason).substr(0, 64));
+  }
   if (answer.usage) {
     intent_.tag("tokens.input", std::to_string(answer.usage->prompt_tokens));
     intent_.tag("tokens.output", std::to_string(answer.usage->completion_tokens));
@@ -86,7 +89,11 @@ void Reading::tell_llm(const LlmCall& call) {
     intent_.tag("tokens.reasoning", std::to_string(answer.usage->reasoning_tokens));
     return;
   }
-  const std::size_t out = answer.text.size() + answer.reasoning.size();
+  if (!is_success_) return;  // nothing was answered that would have cost a token
+  std::size_t out = answer.text.size() + answer.reasoning.size();
+  for (const wire::OpenAiToolCall& tool : answer.tool_calls) {
+    out += tool.name.size() + tool.arguments.size();
+  }
   intent_.tag("tokens.input", std::to_string(wire::estimate_tokens(call.input_bytes)));
   intent_.tag("tokens.output", std::to_string(wire::estimate_tokens(out)));
   intent_.tag("tokens.estimated", "true");

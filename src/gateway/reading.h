@@ -41,6 +41,7 @@ class Reading {
   std::string answer_;
   std::uint64_t answer_bytes_ = 0;
   bool is_stream_ = false;
+  bool is_success_ = false;  // the answer has begun, with a 2xx
   wire::SseParser events_;
   bool events_broken_ = false;
   wire::OpenAiStream chunks_;

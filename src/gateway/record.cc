@@ -80,6 +80,24 @@ std::string messages_json(const std::vector<wire::OpenAiMessage>& messages) {
 
 }  // namespace
 
+void record_misuse(Gate& gate, const Door& door, std::string_view method, std::string_view target,
+                   const ipc::Placeholder& placeholder) {
+  ++gate.counters.alarms;
+  log_warning("alarm: a placeholder on its way to another host",
+              {{"method", method},
+               {"target", target.substr(0, 256)},
+               {"run", door.run.run.text()},
+               {"trace", door.run.trace.text()}});
+  audit::Entry entry = entry_of(door, audit::Kind::kAlarm);
+  entry.add("method", method);
+  entry.add("host", target.substr(0, 1024));
+  entry.add("ruling", "deny");
+  entry.add("rule", kPlaceholderBinding);
+  entry.add("alarm", "placeholder-misused");
+  entry.add("placeholder.service", placeholder.service);
+  gate.recorder.append_now(std::move(entry));
+}
+
 void record_refusal(Gate& gate, const Door& door, std::string_view method, std::string_view target,
                     const Ruling& ruling) {
   log_warning("refused", {{"method", method},
@@ -87,19 +105,17 @@ void record_refusal(Gate& gate, const Door& door, std::string_view method, std::
                           {"rule", ruling.rule},
                           {"run", door.run.run.text()},
                           {"trace", door.run.trace.text()}});
-  if (!gate.recorder) return;
   audit::Entry entry = entry_of(door, audit::Kind::kRefused);
   entry.add("method", method);
   entry.add("host", target.substr(0, 1024));
   entry.add("ruling", "deny");
   entry.add("rule", ruling.rule);
   entry.add("reason", std::string_view(ruling.reason).substr(0, 1024));
-  gate.recorder->append_now(std::move(entry));
+  gate.recorder.append_now(std::move(entry));
 }
 
 Task<Result<Intent>> open_tunnel_intent(Gate& gate, const Door& door, const wire::Host& host,
                                         std::uint16_t port, const Ruling& ruling) {
-  if (!gate.recorder) co_return failure(Error::kAuditUnavailable, "the audit log is away");
   audit::Entry entry = entry_of(door, audit::Kind::kIntent);
   entry.exchange = ExchangeId::fresh();
   entry.span = SpanId::fresh();
@@ -109,14 +125,14 @@ Task<Result<Intent>> open_tunnel_intent(Gate& gate, const Door& door, const wire
   entry.add("rule", ruling.rule);
   entry.add("inspected", "false");
   const Deadline deadline = gate.loop.in(kAppendMost);
-  const std::uint64_t position = CO_TRY(co_await gate.recorder->append(entry, deadline));
-  CO_TRY(co_await gate.recorder->wait_durable(position, deadline));
-  co_return Intent(*gate.recorder, std::move(entry), position, gate.loop.now(), gate.loop);
+  const Recorder::Position position = CO_TRY(co_await gate.recorder.append(entry, deadline));
+  CO_TRY(co_await gate.recorder.wait_durable(position, deadline));
+  co_return Intent(gate.recorder, std::move(entry), position, gate.loop.now(), gate.loop);
 }
 
 Task<Result<Recorded>> record(Ruled ruled) {
   Gate& gate = *ruled.gate;
-  if (!gate.recorder) {
+  if (!gate.recorder.is_read()) {
     co_return failure(Error::kAuditUnavailable,
                       "the audit log is away, so nothing passes; try again");
   }
@@ -126,6 +142,7 @@ Task<Result<Recorded>> record(Ruled ruled) {
         entry_of(ruled, carried != nullptr ? audit::Kind::kAlarm : audit::Kind::kRefused);
     entry.add("reason", std::string_view(ruled.ruling.reason).substr(0, 1024));
     if (carried != nullptr) {
+      ++gate.counters.alarms;
       entry.add("alarm", "placeholder-misused");
       entry.add("placeholder.service", carried->service);
     }
@@ -136,33 +153,30 @@ Task<Result<Recorded>> record(Ruled ruled) {
                  {"rule", ruled.ruling.rule},
                  {"run", ruled.door->run.run.text()},
                  {"trace", ruled.door->run.trace.text()}});
-    gate.recorder->append_now(std::move(entry));
+    gate.recorder.append_now(std::move(entry));
+    ruled.client->refused_by = ruled.ruling.rule;
     co_return failure(Error::kDenied, ruled.ruling.reason);
   }
   audit::Entry entry = entry_of(ruled, audit::Kind::kIntent);
-  if (ruled.body) {
-    if (auto body = gate.recorder->store("request", *ruled.body)) {
-      entry.bodies.push_back(std::move(*body));
-    }
+  const Deadline deadline = gate.loop.in(kAppendMost);
+  if (ruled.body && !ruled.body->empty()) {
+    entry.bodies.push_back(CO_TRY(co_await gate.recorder.store("request", *ruled.body, deadline)));
   }
   if (const auto* llm = std::get_if<LlmCall>(&ruled.call);
       llm != nullptr && !llm->new_messages.empty()) {
-    if (auto body = gate.recorder->store("llm.input", messages_json(llm->new_messages))) {
-      entry.bodies.push_back(std::move(*body));
-    }
+    const std::string input = messages_json(llm->new_messages);
+    entry.bodies.push_back(CO_TRY(co_await gate.recorder.store("llm.input", input, deadline)));
   }
   if (const auto* tool = std::get_if<ToolCall>(&ruled.call);
       tool != nullptr && !tool->tool.empty()) {
-    if (auto body = gate.recorder->store("tool.arguments", tool->arguments)) {
-      entry.bodies.push_back(std::move(*body));
-    }
+    entry.bodies.push_back(
+        CO_TRY(co_await gate.recorder.store("tool.arguments", tool->arguments, deadline)));
   }
-  const Deadline deadline = gate.loop.in(kAppendMost);
-  const std::uint64_t position = CO_TRY(co_await gate.recorder->append(entry, deadline));
+  const Recorder::Position position = CO_TRY(co_await gate.recorder.append(entry, deadline));
   if (must_be_durable_first(ruled)) {
-    CO_TRY(co_await gate.recorder->wait_durable(position, deadline));
+    CO_TRY(co_await gate.recorder.wait_durable(position, deadline));
   }
-  Intent intent(*gate.recorder, std::move(entry), position, ruled.began, gate.loop);
+  Intent intent(gate.recorder, std::move(entry), position, ruled.began, gate.loop);
   co_return Recorded(std::move(ruled), std::move(intent));
 }
 

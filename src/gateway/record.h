@@ -16,6 +16,13 @@ namespace gatehouse::gateway {
 void record_refusal(Gate& gate, const Door& door, std::string_view method, std::string_view target,
                     const Ruling& ruling);
 
+// What an answer names as the rule when a placeholder is sent where it is not bound to.
+inline constexpr std::string_view kPlaceholderBinding = "placeholder-binding";
+
+// The alarm that a placeholder was sent with what has no Exchange: a CONNECT. Never waits.
+void record_misuse(Gate& gate, const Door& door, std::string_view method, std::string_view target,
+                   const ipc::Placeholder& placeholder);
+
 // The Intent of a tunnel, durable. Errors: kAuditUnavailable.
 [[nodiscard]] net::Task<Result<Intent>> open_tunnel_intent(Gate& gate, const Door& door,
                                                            const wire::Host& host,

@@ -21,6 +21,7 @@ constexpr Nanos kIdleMost = std::chrono::minutes(5);        // between two piece
 constexpr Nanos kPatience = 20ms;  // an answer that takes longer is worth a watch on the client
 constexpr std::size_t kKeptMost = 64 * 1024;  // of a body, to send it again
 constexpr Nanos kDurableMost = 250ms;
+constexpr wire::BodyFraming::Kind kNoBody = wire::BodyFraming::Kind::kNone;
 
 // Ends the Lease on every path.
 class LeaseGuard {
@@ -74,10 +75,8 @@ class Relay {
 
  private:
   Task<Result<void>> exchange() {
-    upstream_ =
-        CO_TRY(co_await gate_.upstreams.acquire(ruled_.destination, gate_.loop.in(kWriteMost)));
-    CO_TRY(co_await send_request());
-    wire::ResponseHead head = CO_TRY(co_await read_head());
+    CO_TRY(co_await dial());
+    wire::ResponseHead head = CO_TRY(co_await answered());
     if (head.status == 401 && CO_TRY(co_await sent_again())) head = CO_TRY(co_await read_head());
     const wire::BodyFraming framing =
         CO_TRY(wire::response_framing(head, ruled_.request.head.method));
@@ -98,6 +97,35 @@ class Relay {
 
   // --- to the upstream
 
+  Task<Result<void>> dial() {
+    auto dialled = co_await gate_.upstreams.acquire(ruled_.destination, gate_.loop.in(kWriteMost));
+    if (!dialled) {
+      if (dialled.error() == Error::kDenied) client_.refused_by = "private-address";
+      co_return Failure(dialled.error());
+    }
+    upstream_ = std::move(*dialled);
+    co_return still_alive();
+  }
+  // The answer's head. A connection that was kept may have been closed by the upstream just when it
+  // was used again: a safe request then goes once more, on a new one (RFC 9110 section 9.2.2).
+  Task<Result<wire::ResponseHead>> answered() {
+    const bool again =
+        upstream_.reused && ruled_.request.head.framing.kind == kNoBody
+        && (ruled_.request.head.method == "GET" || ruled_.request.head.method == "HEAD");
+    const Result<void> sent = co_await send_request();
+    if (!sent && !again) co_return Failure(sent.error());
+    if (sent) {
+      Result<wire::ResponseHead> head = co_await read_head();
+      if (head || !again || upstream_spoke_) co_return head;
+    }
+    upstream_inbox_.reset();
+    upstream_ =
+        CO_TRY(co_await gate_.upstreams.acquire_new(ruled_.destination, gate_.loop.in(kWriteMost)));
+    CO_TRY(still_alive());
+    CO_TRY(co_await send_request());
+    co_return co_await read_head();
+  }
+
   Result<std::string> request_text() {
     wire::RequestHead head = ruled_.request.head;
     wire::remove_hop_by_hop(head.headers);
@@ -110,7 +138,8 @@ class Relay {
     head.headers.set("host", host_field());
     head.headers.set("traceparent",
                      wire::TraceParent{ruled_.door->run.trace, ruled_.span, true}.text());
-    const bool inspected = !std::holds_alternative<HttpCall>(ruled_.call) || !leased_.value.empty();
+    const bool inspected =
+        !std::holds_alternative<HttpCall>(ruled_.call) || known_values() != nullptr;
     if (inspected) head.headers.set("accept-encoding", "identity");
     head.headers.remove("content-length");
     if (ruled_.body) {
@@ -201,14 +230,11 @@ class Relay {
   // 15.5.2). Without a renewal the upstream's answer stands.
   Task<Result<bool>> sent_again() {
     if (!leased_.renewable || (!ruled_.body && !kept_body_)) co_return false;
-    Secret rejected = leased_.value.duplicate(Purpose::kCompare);
     if (const Result<void> renewed = co_await renew(leased_); !renewed) co_return false;
     guard_.replace(leased_.lease);
-    rejected_ = std::move(rejected);
     intent_.tag("renewed", "after 401");
-    CO_TRY(still_alive());
-    upstream_ =
-        CO_TRY(co_await gate_.upstreams.acquire(ruled_.destination, gate_.loop.in(kWriteMost)));
+    upstream_inbox_.reset();
+    CO_TRY(co_await dial());
     CO_TRY(co_await send_request());
     co_return true;
   }
@@ -227,18 +253,20 @@ class Relay {
       co_return co_await upstream_.stream->write(out, gate_.loop.in(kWriteMost));
     }
     if (leased_.renewable) kept_body_.emplace();
-    if (ruled_.request.head.headers.find("expect")) {
-      CO_TRY(co_await client_.stream->write("HTTP/1.1 100 Continue\r\n\r\n",
-                                            gate_.loop.in(kWriteMost)));
-    }
-    wire::BodyReader reader(framing);
+    wire::BodyReader& reader = leased_.recorded.ruled.begun->reader;
     std::string out;
+    CO_TRY(look_for_placeholders(ruled_.begun->payload));
+    append_piece(out, ruled_.begun->payload, chunked);
+    reading_.sent(ruled_.begun->payload);
+    keep(ruled_.begun->payload);
+    if (!out.empty()) CO_TRY(co_await upstream_.stream->write(out, gate_.loop.in(kWriteMost)));
     while (!reader.done()) {
       if (client_.inbox.waiting().empty()
           && !CO_TRY(co_await client_.inbox.fill(gate_.loop.in(kWriteMost)))) {
         co_return failure(Error::kClosed, "the request's body broke off");
       }
       const wire::BodyPiece piece = CO_TRY(reader.feed(client_.inbox.waiting()));
+      CO_TRY(look_for_placeholders(piece.payload));
       out.clear();
       append_piece(out, piece.payload, chunked);
       if (chunked && piece.done) CO_TRY(wire::append_last_chunk(out));
@@ -250,6 +278,18 @@ class Relay {
     }
     client_.body_unread = false;
     co_return Result<void>();
+  }
+  // A placeholder in a body that is streamed: what has gone is not whole, and no more goes.
+  Result<void> look_for_placeholders(std::string_view payload) {
+    if (ruled_.door->placeholders.empty()) return {};
+    body_tail_ += payload;
+    std::size_t longest = 0;
+    for (const ipc::Placeholder& placeholder : ruled_.door->placeholders) {
+      longest = std::max(longest, placeholder.text.size());
+      if (body_tail_.contains(placeholder.text)) return misuse(ruled_, intent_, placeholder);
+    }
+    if (body_tail_.size() >= longest) body_tail_.erase(0, body_tail_.size() - longest + 1);
+    return {};
   }
   void keep(std::string_view payload) {
     if (!kept_body_) return;
@@ -270,12 +310,14 @@ class Relay {
 
   Task<Result<wire::ResponseHead>> read_head() {
     upstream_inbox_.emplace(*upstream_.stream);
+    upstream_spoke_ = false;
     wire::ResponseParser parser;
     const Deadline deadline = gate_.loop.in(kFirstByteMost);
     while (true) {
       if (!CO_TRY(co_await fill_from_upstream(deadline))) {
         co_return failure(Error::kUpstream, ruled_.destination.host + " closed without an answer");
       }
+      upstream_spoke_ = true;
       while (!upstream_inbox_->waiting().empty()) {
         const Result<wire::HeadProgress> progress = parser.feed(upstream_inbox_->waiting());
         if (!progress) {
@@ -305,27 +347,40 @@ class Relay {
     co_return co_await upstream_inbox_->fill(deadline);
   }
 
+  // What this Run was ever leased towards that upstream: it may come back in any answer from there,
+  // also to a request that carried no credential.
+  [[nodiscard]] const std::vector<Secret>* known_values() const {
+    const auto found = ruled_.door->leased.find(ruled_.destination.host);
+    return found == ruled_.door->leased.end() ? nullptr : &found->second;
+  }
   Result<void> prepare_redaction(wire::ResponseHead& head) {
-    if (leased_.value.empty() || leased_.value.size() < wire::kMinRedactable) return {};
+    const std::vector<Secret>* values = known_values();
+    if (values == nullptr) return {};
     redactor_.emplace("[credential removed by gatehouse]");
-    TRY(redactor_->add(leased_.value));
-    if (rejected_.size() >= wire::kMinRedactable) TRY(redactor_->add(rejected_));
-    if (const auto coding = head.headers.find("content-encoding");
-        coding && !wire::equal_ignoring_case(*coding, "identity")) {
-      return failure(Error::kUpstream,
-                     "the upstream compressed an answer that must be looked through, "
-                     "though it was asked not to");
+    for (const Secret& value : *values) {
+      if (value.size() >= wire::kMinRedactable) TRY(redactor_->add(value));
+    }
+    for (const wire::Header header : head.headers) {
+      if (wire::equal_ignoring_case(header.name, "content-encoding")
+          && !wire::equal_ignoring_case(header.value, "identity")) {
+        return failure(Error::kUpstream,
+                       "the upstream compressed an answer that must be looked through, "
+                       "though it was asked not to");
+      }
     }
     wire::Headers clean;
     for (const wire::Header header : head.headers) {
-      std::string value;
-      wire::Redactor& redactor = *redactor_;
-      redactor.feed(header.value, value);
-      redactor.finish(value);
-      clean.add(TRY(wire::HeaderName::parse(header.name)), value);
+      clean.add(TRY(wire::HeaderName::parse(header.name)), redacted(header.value));
     }
     head.headers = std::move(clean);
+    head.reason = redacted(head.reason);
     return {};
+  }
+  std::string redacted(std::string_view text) {
+    std::string clean;
+    redactor_->feed(text, clean);
+    redactor_->finish(clean);
+    return clean;
   }
 
   // Plain LLM calls may be sent before their Intent is durable, but no byte of the answer goes to
@@ -421,8 +476,9 @@ class Relay {
   Upstreams::Connection upstream_;
   std::optional<Inbox> upstream_inbox_;
   std::optional<wire::Redactor> redactor_;
-  Secret rejected_;                       // what a 401 was the answer to
   std::optional<std::string> kept_body_;  // all that was streamed, while it is small
+  std::string body_tail_;  // of what was streamed: a placeholder may lie across two pieces
+  bool upstream_spoke_ = false;
   std::uint64_t seen_generation_ = 0;
   bool watching_ = false;
   net::Nursery watch_;

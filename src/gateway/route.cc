@@ -21,8 +21,9 @@ Result<Routed> route(Interpreted what) {
 
 Ruled rule(Routed where) {
   Ruled ruled(std::move(where));
-  ruled.ruling = ruled.rulebook->rule({&ruled.door->run, ruled.service, ruled.request.head.method,
-                                       &ruled.request.host, ruled.path, &ruled.call});
+  ruled.ruling =
+      ruled.rulebook->rule({&ruled.door->run, ruled.service, ruled.request.head.method,
+                            &ruled.request.host, ruled.request.port, ruled.path, &ruled.call});
   return ruled;
 }
 

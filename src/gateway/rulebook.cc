@@ -27,9 +27,26 @@ bool matches_path(const std::vector<std::string>& patterns, std::string_view pat
                         [&](const std::string& p) { return wire::path_matches(p, path); });
 }
 
-bool matches_host(const std::vector<std::string>& patterns, const wire::Host& host) {
+// `example.com` is its ports 80 and 443; any other is written with it: `example.com:8443`.
+bool matches_host(std::string_view pattern, const wire::Host& host,
+                  std::optional<std::uint16_t> port) {
+  const wire::HostPattern parts = wire::parts_of(pattern);
+  if (!wire::host_matches(parts.host, host)) return false;
+  if (!port) return true;
+  return parts.port ? *parts.port == *port : *port == 80 || *port == 443;
+}
+bool matches_host(const std::vector<std::string>& patterns, const wire::Host& host,
+                  std::optional<std::uint16_t> port) {
   return std::any_of(patterns.begin(), patterns.end(),
-                     [&](const std::string& pattern) { return wire::host_matches(pattern, host); });
+                     [&](const std::string& pattern) { return matches_host(pattern, host, port); });
+}
+
+// A request to a model provider that is not a completion, which is read and ruled on by what it
+// says: only a rule that names its path lets it through, none that ends in `**`.
+bool names_endpoint(const ipc::RuleSpec& rule, std::string_view path) {
+  return std::any_of(rule.paths.begin(), rule.paths.end(), [&](const std::string& pattern) {
+    return !pattern.ends_with("**") && wire::path_matches(pattern, path);
+  });
 }
 
 // Only tools/call is subject to a rule's tools; the rest of MCP follows the rule that admits the
@@ -82,16 +99,27 @@ Ruling Rulebook::rule(const Question& q) const {
                 fmt::format("the tool type \"{}\" would run at the provider, past the gateway",
                             llm->provider_tools.front()));
   }
+  const bool unread = q.service != nullptr && q.service->kind == ipc::ServiceKind::kOpenAi
+                      && !std::holds_alternative<LlmCall>(*q.call);
   const auto rules = by_agent_.find(pair_key(q.run->tenant, q.run->agent));
+  bool only_unnamed = false;
   if (rules != by_agent_.end()) {
     for (const ipc::RuleSpec* rule : rules->second) {
       const bool place = q.service != nullptr ? rule->service == q.service->name
-                                              : matches_host(rule->hosts, *q.host);
-      if (place && lists(rule->methods, q.method) && matches_path(rule->paths, q.path)
-          && matches_tool(*rule, *q.call)) {
+                                              : matches_host(rule->hosts, *q.host, q.port);
+      if (!place || !lists(rule->methods, q.method) || !matches_path(rule->paths, q.path)
+          || !matches_tool(*rule, *q.call)) {
+        continue;
+      }
+      if (!unread || names_endpoint(*rule, q.path)) {
         return {Ruling::Effect::kAllow, rule->id, ""};
       }
+      only_unnamed = true;
     }
+  }
+  if (only_unnamed) {
+    return deny("unnamed-endpoint",
+                "it is not a completion, so that only a rule whose paths name it lets it through");
   }
   return deny("default-deny",
               fmt::format("no rule of agent {} allows it; its owner can add one", q.run->agent));
@@ -105,7 +133,7 @@ bool Rulebook::may_reach(const ipc::RunSpec& run, const wire::Host& host) const 
       const ipc::ServiceSpec* service = service_named(run.tenant, rule->service);
       return service != nullptr && service->host == host.text();
     }
-    return matches_host(rule->hosts, host);
+    return matches_host(rule->hosts, host, std::nullopt);
   });
 }
 

@@ -31,6 +31,7 @@ struct Question {
   const ipc::ServiceSpec* service = nullptr;  // null: a host that is no Service
   std::string_view method;
   const wire::Host* host = nullptr;
+  std::uint16_t port = 0;
   std::string_view path;  // canonical, without the query
   const Call* call = nullptr;
 };

@@ -40,22 +40,41 @@ class Rules : public testing::Test {
     auto echo = rule("echo", "tools");
     echo.tools = {"echo"};
     auto web = rule("web", "");
-    web.hosts = {"*.example.com"};
+    web.hosts = {"*.example.com", "git.test:8443"};
     web.methods = {"GET"};
-    snapshot.rules = {models, echo, web};
+    auto embed = rule("embed", "provider");
+    embed.paths = {"/v1/embeddings", "/v1/models/*", "/v1/files/**"};
+    snapshot.services.push_back(
+        service("provider", ipc::ServiceKind::kOpenAi, "provider.gatehouse"));
+    snapshot.rules = {models, echo, web, embed};
     book = std::make_unique<Rulebook>(std::move(snapshot));
     run.tenant = "acme";
     run.agent = "claw";
   }
   Ruling ask(const std::string& method, const std::string& host, const std::string& path,
-             const Call& call = HttpCall{}) {
+             const Call& call = HttpCall{}, std::uint16_t port = 80) {
     const auto parsed = wire::Host::parse(host);
-    const ipc::ServiceSpec* found = book->service_at(run.tenant, parsed->text(), 80);
-    return book->rule({&run, found, method, &*parsed, path, &call});
+    const ipc::ServiceSpec* found = book->service_at(run.tenant, parsed->text(), port);
+    return book->rule({&run, found, method, &*parsed, port, path, &call});
   }
   std::unique_ptr<Rulebook> book;
   ipc::RunSpec run;
 };
+
+TEST_F(Rules, LetAHostBeReachedAtItsWebPortsAndAtTheOneThatIsWritten) {
+  EXPECT_TRUE(ask("GET", "a.example.com", "/").allowed());
+  EXPECT_TRUE(ask("GET", "a.example.com", "/", HttpCall{}, 443).allowed());
+  EXPECT_FALSE(ask("GET", "a.example.com", "/", HttpCall{}, 22).allowed());
+  EXPECT_TRUE(ask("GET", "git.test", "/", HttpCall{}, 8443).allowed());
+  EXPECT_FALSE(ask("GET", "git.test", "/", HttpCall{}, 443).allowed());
+}
+
+TEST_F(Rules, LetNoUnreadRequestToAModelProviderThroughThatTheyDoNotName) {
+  EXPECT_TRUE(ask("POST", "provider.gatehouse", "/v1/embeddings").allowed());
+  EXPECT_TRUE(ask("GET", "provider.gatehouse", "/v1/models/gpt").allowed());
+  EXPECT_EQ(ask("POST", "provider.gatehouse", "/v1/files/x").rule, "unnamed-endpoint");
+  EXPECT_EQ(ask("POST", "provider.gatehouse", "/v1/responses").rule, "default-deny");
+}
 
 TEST_F(Rules, AllowWhatTheyNameAndSayWhichDid) {
   const Ruling ruling = ask("POST", "openai.gatehouse", "/v1/chat/completions", LlmCall{});

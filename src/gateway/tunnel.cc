@@ -16,7 +16,10 @@ using net::Task;
 constexpr Nanos kHandshakeMost = std::chrono::seconds(15);
 constexpr Nanos kWriteMost = std::chrono::seconds(20);
 constexpr Nanos kTunnelIdleMost = std::chrono::minutes(10);
-constexpr std::string_view kEstablished = "HTTP/1.1 200 Connection established\r\n\r\n";
+
+std::string established(const Door& door) {
+  return "HTTP/1.1 200 Connection established\r\n" + door.headers() + "\r\n";
+}
 constexpr char kTlsHandshake =
     0x16;  // RFC 8446 section 5.1: the first byte of a ClientHello's record
 
@@ -41,9 +44,9 @@ const ipc::ServiceSpec* service_at(Gate& gate, const Door& door, const wire::Hos
   return gate.rulebook->service_at(door.run.tenant, host.text(), port);
 }
 
-// Bytes one way until the end, the kill, or too long a silence.
+// Bytes one way until the end, the kill, or too long a silence both ways.
 Task<Result<void>> pump(Gate* gate, const Door* door, net::Stream* from, Inbox* first,
-                        net::Stream* to, std::uint64_t* count) {
+                        net::Stream* to, std::uint64_t* count, Instant* last) {
   std::string bytes = first != nullptr ? std::string(first->waiting()) : std::string();
   if (first != nullptr) first->take(bytes.size());
   std::uint64_t generation = 0;
@@ -55,48 +58,67 @@ Task<Result<void>> pump(Gate* gate, const Door* door, net::Stream* from, Inbox* 
     if (!bytes.empty()) CO_TRY(co_await to->write(bytes, gate->loop.in(kWriteMost)));
     *count += bytes.size();
     bytes.resize(kReadPiece);
-    const std::size_t got =
-        CO_TRY(co_await from->read({bytes.data(), bytes.size()}, gate->loop.in(kTunnelIdleMost)));
+    const auto read =
+        co_await from->read({bytes.data(), bytes.size()}, Deadline(*last + kTunnelIdleMost));
+    const bool idle =
+        !read && read.error() == Error::kTimeout && gate->loop.now() >= *last + kTunnelIdleMost;
+    if (!read && (idle || read.error() != Error::kTimeout)) co_return Failure(read.error());
+    const std::size_t got = read.value_or(0);
     bytes.resize(got);
+    if (!read) continue;  // the other direction was not idle
+    *last = gate->loop.now();
     if (got == 0) break;
   }
   (void)co_await to->finish(gate->loop.in(kWriteMost));
   co_return Result<void>();
 }
 
-// A tunnel that a rule allows by name: what goes through it is not seen, and recorded as such.
-Task<void> tunnel(Gate& gate, Door& door, Client& client, const wire::Host& host,
-                  std::uint16_t port, const Ruling& ruling) {
-  Result<Intent> intent = co_await open_tunnel_intent(gate, door, host, port, ruling);
-  if (!intent) {
-    (void)co_await client.stream->write(
-        response_of({intent.error(), ipc::ServiceKind::kHttp, ruling.rule, "", "", true}),
-        gate.loop.in(kWriteMost));
+// How a tunnel was asked for: by CONNECT, which wants an answer, or by dialling.
+enum class Asked : std::uint8_t { kConnect, kDialled };
+
+Task<void> fail_tunnel(Gate& gate, Door& door, Client& client, Asked asked, Error error,
+                       std::string rule) {
+  gate.counters.refuse(error.code());
+  if (asked == Asked::kDialled) {
+    client.stream->close_with_reset();
     co_return;
   }
-  auto upstream = co_await gate.upstreams.acquire(
+  const std::string answer =
+      response_of({std::move(error), ipc::ServiceKind::kHttp, rule, "", door.headers(), true});
+  if (co_await client.stream->write(answer, gate.loop.in(kWriteMost))) {
+    (void)co_await client.stream->finish(gate.loop.in(kWriteMost));
+  }
+}
+
+// A tunnel that a rule allows by name: what goes through it is not seen, and recorded as such.
+Task<void> tunnel(Gate& gate, Door& door, Client& client, wire::Host host, std::uint16_t port,
+                  Ruling ruling, Asked asked) {
+  Result<Intent> intent = co_await open_tunnel_intent(gate, door, host, port, ruling);
+  if (!intent) co_return co_await fail_tunnel(gate, door, client, asked, intent.error(), "");
+  auto upstream = co_await gate.upstreams.acquire_new(
       {host.ip() ? host.ip()->text() : host.text(), port, false, "", false},
       gate.loop.in(kWriteMost));
   if (!upstream) {
     intent->outcome.state = "failed";
     intent->outcome.reason = upstream.error().message();
-    (void)co_await client.stream->write(
-        response_of({upstream.error(), ipc::ServiceKind::kHttp, "", "", "", true}),
-        gate.loop.in(kWriteMost));
-    co_return;
+    co_return co_await fail_tunnel(gate, door, client, asked, upstream.error(),
+                                   upstream.error() == Error::kDenied ? "private-address" : "");
   }
-  (void)co_await client.stream->write(kEstablished, gate.loop.in(kWriteMost));
+  if (asked == Asked::kConnect) {
+    (void)co_await client.stream->write(established(door), gate.loop.in(kWriteMost));
+  }
   client.mid_answer = true;
   std::uint64_t up = 0;
   std::uint64_t down = 0;
   {
+    Instant last = gate.loop.now();  // a byte either way
     net::Nursery upward(gate.loop);
-    upward.spawn([](this auto, Gate* g, const Door* d, Client* c, net::Stream* to,
-                    std::uint64_t* n) -> Task<void> {
-      (void)co_await pump(g, d, c->stream.get(), &c->inbox, to, n);
-    }(&gate, &door, &client, upstream->stream.get(), &up));
-    const auto done =
-        co_await pump(&gate, &door, upstream->stream.get(), nullptr, client.stream.get(), &down);
+    upward.spawn([](this auto, Gate* g, const Door* d, Client* c, net::Stream* to, std::uint64_t* n,
+                    Instant* at) -> Task<void> {
+      (void)co_await pump(g, d, c->stream.get(), &c->inbox, to, n, at);
+    }(&gate, &door, &client, upstream->stream.get(), &up, &last));
+    const auto done = co_await pump(&gate, &door, upstream->stream.get(), nullptr,
+                                    client.stream.get(), &down, &last);
     if (done) client.mid_answer = false;
     intent->outcome.state = done ? "done" : "cut";
     if (!done) intent->outcome.reason = done.error().message();
@@ -107,19 +129,18 @@ Task<void> tunnel(Gate& gate, Door& door, Client& client, const wire::Host& host
 
 Task<void> refuse_connect(Gate& gate, Door& door, Client& client, const wire::Host& host,
                           std::uint16_t port, Ruling ruling) {
-  ++gate.counters.refused;
   record_refusal(gate, door, "CONNECT", fmt::format("{}:{}", host.text(), port), ruling);
-  const std::string answer =
-      response_of({{Error::kDenied, ruling.reason},
-                   ipc::ServiceKind::kHttp,
-                   ruling.rule,
-                   "",
-                   fmt::format("x-gatehouse-run: {}\r\nx-gatehouse-trace: {}\r\n",
-                               door.run.run.text(), door.run.trace.text()),
-                   true});
-  if (co_await client.stream->write(answer, gate.loop.in(kWriteMost))) {
-    (void)co_await client.stream->finish(gate.loop.in(kWriteMost));
+  co_await fail_tunnel(gate, door, client, Asked::kConnect, {Error::kDenied, ruling.reason},
+                       ruling.rule);
+}
+
+Ruling ruling_on_tunnel(const Gate& gate, const Door& door, const wire::Host& host,
+                        std::uint16_t port) {
+  if (!gate.rulebook || gate.is_killed(door.run.run)) {
+    return {Ruling::Effect::kDeny, "no-rules", "no rules are in force yet"};
   }
+  const Call call = HttpCall{};
+  return gate.rulebook->rule({&door.run, nullptr, "CONNECT", &host, port, "/", &call});
 }
 
 Task<void> serve_intercepted(Gate& gate, Door& door, std::unique_ptr<net::Stream> stream,
@@ -149,26 +170,33 @@ Task<void> serve_connect(Gate& gate, Door& door, Client& client, wire::RequestHe
   const wire::Host host = head.authority->host;
   const std::uint16_t port = head.authority->port.value_or(443);
   const ipc::ServiceSpec* service = service_at(gate, door, host, port);
+  if (const ipc::Placeholder* carried = door.placeholder_in(head)) {
+    const std::string target = fmt::format("{}:{}", host.text(), port);
+    record_misuse(gate, door, "CONNECT", target, *carried);
+    co_return co_await fail_tunnel(
+        gate, door, client, Asked::kConnect,
+        {Error::kDenied, "the placeholder of service " + carried->service
+                             + " was sent with CONNECT " + target
+                             + "; it belongs into a request, and this is recorded as an "
+                               "alarm"},
+        std::string(kPlaceholderBinding));
+  }
   if (service != nullptr && service->agent_tls) {
     if (!client.inbox.waiting().empty())
       co_return;  // bytes before our answer: no TLS client does that
-    if (!co_await client.stream->write(kEstablished, gate.loop.in(kWriteMost))) co_return;
+    if (!co_await client.stream->write(established(door), gate.loop.in(kWriteMost))) co_return;
     co_return co_await serve_intercepted(gate, door, std::move(client.stream), client.connection,
                                          host, port);
   }
   if (service != nullptr) {
     // Some clients (Node's) send plain http through CONNECT too: what follows is read and ruled on
     // like any request.
-    if (!co_await client.stream->write(kEstablished, gate.loop.in(kWriteMost))) co_return;
+    if (!co_await client.stream->write(established(door), gate.loop.in(kWriteMost))) co_return;
     co_return co_await serve_requests(gate, door, client, {Entrance::kCaptured, host, port, false});
   }
-  Ruling ruling{Ruling::Effect::kDeny, "no-rules", "no rules are in force yet"};
-  if (gate.rulebook && !gate.is_killed(door.run.run)) {
-    const Call call = HttpCall{};
-    ruling = gate.rulebook->rule({&door.run, service, "CONNECT", &host, "/", &call});
-  }
+  const Ruling ruling = ruling_on_tunnel(gate, door, host, port);
   if (!ruling.allowed()) co_return co_await refuse_connect(gate, door, client, host, port, ruling);
-  co_await tunnel(gate, door, client, host, port, ruling);
+  co_await tunnel(gate, door, client, host, port, ruling, Asked::kConnect);
 }
 
 Task<void> serve_captured(Gate& gate, Door& door, Client& client) {
@@ -185,14 +213,21 @@ Task<void> serve_captured(Gate& gate, Door& door, Client& client) {
       co_return co_await serve_intercepted(gate, door, std::move(client.stream), client.connection,
                                            *host, destination.port);
     }
+    const Ruling ruling =
+        service == nullptr ? ruling_on_tunnel(gate, door, *host, destination.port) : Ruling();
+    if (ruling.allowed()) {
+      co_return co_await tunnel(gate, door, client, *host, destination.port, ruling,
+                                Asked::kDialled);
+    }
   } else if (spoke) {
     co_return co_await serve_requests(gate, door, client,
                                       {Entrance::kCaptured, *host, destination.port, false});
   }
-  ++gate.counters.refused;
-  record_refusal(gate, door, "TCP", fmt::format("{}:{}", host->text(), destination.port),
-                 {Ruling::Effect::kDeny, "default-deny",
-                  "only HTTP, and TLS to services that are intercepted, leave a sandbox"});
+  gate.counters.refuse(Error::kDenied);
+  record_refusal(
+      gate, door, "TCP", fmt::format("{}:{}", host->text(), destination.port),
+      {Ruling::Effect::kDeny, "default-deny",
+       "only HTTP, and TLS to services and to hosts that a rule names, leave a sandbox"});
   client.stream->close_with_reset();
 }
 

@@ -55,9 +55,13 @@ Task<Result<Upstreams::Connection>> Upstreams::acquire(Destination to, Deadline 
       co_return Connection{std::move(candidate.stream), key, true};
     }
   }
+  co_return co_await acquire_new(std::move(to), deadline);
+}
+
+Task<Result<Upstreams::Connection>> Upstreams::acquire_new(Destination to, Deadline deadline) {
   const Deadline dial_by(std::min(deadline.at(), loop_.now() + kConnectMost));
   auto stream = CO_TRY(co_await dial(to, dial_by));
-  co_return Connection{std::move(stream), key, false};
+  co_return Connection{std::move(stream), to.key(), false};
 }
 
 Task<Result<std::unique_ptr<net::Stream>>> Upstreams::dial(const Destination& to,

@@ -37,6 +37,8 @@ class Upstreams {
   // An idle connection that is still alive, or a new one. Errors: kDenied (the address is private,
   // link-local or a cloud's metadata service), kUnreachable, kTimeout, kUpstream (TLS).
   [[nodiscard]] net::Task<Result<Connection>> acquire(Destination to, Deadline deadline);
+  // A new one in any case. Errors: the same.
+  [[nodiscard]] net::Task<Result<Connection>> acquire_new(Destination to, Deadline deadline);
   // Takes back a connection whose last response was read to its end.
   void release(Connection connection);
   [[nodiscard]] std::size_t idle() const;

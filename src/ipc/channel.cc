@@ -65,9 +65,8 @@ class Channel::Impl {
     if (!mine.reply) co_return Failure(self->gone());
     if (mine.reply->type == Refused::kType) {
       const Refused refused = CO_TRY(decode<Refused>(mine.reply->payload));
-      const auto code = refused.code <= Error::kBudgetExhausted
-                            ? static_cast<Error::Code>(refused.code)
-                            : Error::kInternal;
+      const auto code = refused.code <= Error::kTooSlow ? static_cast<Error::Code>(refused.code)
+                                                        : Error::kInternal;
       co_return failure(code, refused.message);
     }
     co_return std::move(*mine.reply);

@@ -128,6 +128,30 @@ struct DescribeService {
   }
 };
 
+// What a gateway has counted since it began, by name. Control -> gateway, and forwarded for people.
+struct Counter {
+  std::string name;
+  std::uint64_t value = 0;
+  template <class F>
+  void fields(F& f) {
+    f(name, value);
+  }
+};
+struct CounterList {
+  static constexpr MessageType kType = 0x0715;
+  std::vector<Counter> counters;
+  template <class F>
+  void fields(F& f) {
+    f(counters);
+  }
+};
+struct GetCounters {
+  static constexpr MessageType kType = 0x0705;
+  using Reply = CounterList;
+  template <class F>
+  void fields(F&) {}
+};
+
 // Control -> gateway, with one sealed memfd that holds ipc::Snapshot encoded.
 struct SnapshotReady {
   static constexpr MessageType kType = 0x0801;

@@ -2,6 +2,7 @@
 #include "ipc/kill_table.h"
 
 #include <fcntl.h>
+#include <sched.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 
@@ -110,7 +111,9 @@ std::uint64_t KillTableReader::generation() const {
 
 bool KillTableReader::is_killed(const RunId& run) const {
   const auto wanted = words_of(run);
-  for (int tries = 0; tries < 1000; ++tries) {
+  constexpr int kTriesMost = 1000;
+  for (int tries = 0; tries < kTriesMost; ++tries) {
+    if (tries > 16) sched_yield();  // the writer may have lost the processor in the middle
     const std::uint64_t before = memory_->generation.load(std::memory_order_acquire);
     if (before % 2 == 1) continue;
     bool killed = memory_->all_killed.load(std::memory_order_relaxed) != 0;

@@ -48,18 +48,6 @@ void ring_bell(int fd) {
   [[maybe_unused]] const ssize_t sent = ::send(fd, "!", 1, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
-// False when the other end is closed. However fast it rings, this ends.
-bool take_rings(int fd) {
-  constexpr int kMost = 64;
-  char ring = 0;
-  for (int i = 0; i < kMost; ++i) {
-    const ssize_t got = ::recv(fd, &ring, 1, MSG_DONTWAIT);
-    if (got == 0) return false;
-    if (got < 0) return errno == EAGAIN || errno == EINTR;
-  }
-  return true;
-}
-
 bool is_bell(int fd) {
   int domain = 0;
   int type = 0;
@@ -68,6 +56,45 @@ bool is_bell(int fd) {
   size = sizeof type;
   if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) != 0) return false;
   return domain == AF_UNIX && type == SOCK_SEQPACKET;
+}
+
+}  // namespace
+
+namespace {
+
+// The record at `position`, copied out, which moves behind it; nothing at `written`. The memory is
+// hostile: each header is copied once and then checked.
+Result<std::optional<RingReader::Record>> next_record(const RingMemory& memory,
+                                                      std::uint64_t written,
+                                                      std::uint64_t& position) {
+  while (written != position) {
+    const std::uint64_t waiting = written - position;
+    if (written < position || waiting > kRingBytes || waiting < sizeof(RecordHeader)) {
+      return failure(Error::kInvalid, "an audit ring's positions make no sense");
+    }
+    const std::size_t at = position % kRingBytes;
+    RecordHeader header;
+    std::memcpy(&header, memory.bytes + at,
+                sizeof header);  // once: the writer may change it any time
+    const std::size_t whole = sizeof header + padded(header.size);
+    if (whole > waiting || whole > kRingBytes - at) {
+      return failure(Error::kInvalid, "a record of an audit ring is longer than what was written");
+    }
+    if (header.type == static_cast<std::uint32_t>(RecordType::kPadding)) {
+      position += whole;
+      continue;
+    }
+    if (header.size > kRecordMost
+        || (header.type != static_cast<std::uint32_t>(RecordType::kEntry)
+            && header.type != static_cast<std::uint32_t>(RecordType::kBody))) {
+      return failure(Error::kInvalid, "a record of an audit ring is of no known kind or too long");
+    }
+    RingReader::Record record{static_cast<RecordType>(header.type),
+                              std::string(memory.bytes + at + sizeof header, header.size)};
+    position += whole;
+    return record;
+  }
+  return std::nullopt;
 }
 
 }  // namespace
@@ -124,6 +151,18 @@ std::optional<std::uint64_t> RingWriter::append(RecordType type,
   return position_;
 }
 
+std::uint64_t RingWriter::take_over(const RingWriter& before) {
+  // What the reader said of it is believed no further than what was written.
+  std::uint64_t at = std::min(before.durable(), before.position_);
+  while (true) {
+    const auto record = next_record(*before.memory_, before.position_, at);
+    if (!record || !*record) break;
+    const std::array<std::string_view, 1> parts = {(*record)->bytes};
+    if (!append((*record)->type, parts)) break;
+  }
+  return position_;
+}
+
 std::uint64_t RingWriter::durable() const {
   return memory_->durable.load(std::memory_order_acquire);
 }
@@ -159,35 +198,8 @@ RingReader::~RingReader() {
 }
 
 Result<std::optional<RingReader::Record>> RingReader::next() {
-  while (true) {
-    const std::uint64_t written = memory_->written.load(std::memory_order_acquire);
-    if (written == position_) return std::nullopt;
-    const std::uint64_t waiting = written - position_;
-    if (written < position_ || waiting > kRingBytes || waiting < sizeof(RecordHeader)) {
-      return failure(Error::kInvalid, "an audit ring's positions make no sense");
-    }
-    const std::size_t at = position_ % kRingBytes;
-    RecordHeader header;
-    std::memcpy(&header, memory_->bytes + at,
-                sizeof header);  // once: the writer may change it any time
-    const std::size_t whole = sizeof header + padded(header.size);
-    if (whole > waiting || whole > kRingBytes - at) {
-      return failure(Error::kInvalid, "a record of an audit ring is longer than what was written");
-    }
-    if (header.type == static_cast<std::uint32_t>(RecordType::kPadding)) {
-      position_ += whole;
-      continue;
-    }
-    if (header.size > kRecordMost
-        || (header.type != static_cast<std::uint32_t>(RecordType::kEntry)
-            && header.type != static_cast<std::uint32_t>(RecordType::kBody))) {
-      return failure(Error::kInvalid, "a record of an audit ring is of no known kind or too long");
-    }
-    Record record{static_cast<RecordType>(header.type),
-                  std::string(memory_->bytes + at + sizeof header, header.size)};
-    position_ += whole;
-    return record;
-  }
+  const std::uint64_t written = memory_->written.load(std::memory_order_acquire);
+  return next_record(*memory_, written, position_);
 }
 
 void RingReader::publish_durable() {
@@ -209,6 +221,17 @@ bool RingReader::prepare_to_sleep() {
 void RingReader::woken() {
   memory_->sleeping.store(0, std::memory_order_relaxed);
   (void)take_rings(bell_fd());
+}
+
+bool take_rings(int fd) {
+  constexpr int kMost = 64;
+  char ring = 0;
+  for (int i = 0; i < kMost; ++i) {
+    const ssize_t got = ::recv(fd, &ring, 1, MSG_DONTWAIT);
+    if (got == 0) return false;
+    if (got < 0) return errno == EAGAIN || errno == EINTR;
+  }
+  return true;
 }
 
 bool is_bell_dead(int fd) {

@@ -39,6 +39,9 @@ class RingWriter {
   // waits.
   [[nodiscard]] std::optional<std::uint64_t> append(RecordType type,
                                                     std::span<const std::string_view> parts);
+  // Copies in what is not durable in the ring before, whose reader is gone; before anything else is
+  // appended. Returns the position behind it.
+  std::uint64_t take_over(const RingWriter& before);
   // Everything before this position is on disk.
   [[nodiscard]] std::uint64_t durable() const;
   // Asks to be woken (by `durable_fd`) when `position` is durable. Returns false when it already
@@ -90,6 +93,8 @@ class RingReader {
   net::Descriptor bell_;
 };
 
+// Takes the rings of a bell; false when its other end is closed. However fast it rings, this ends.
+[[nodiscard]] bool take_rings(int fd);
 // Whether the other end of a bell is closed.
 [[nodiscard]] bool is_bell_dead(int fd);
 

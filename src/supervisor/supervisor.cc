@@ -17,6 +17,7 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <set>
 
 #include "base/log.h"
 #include "ipc/role.h"
@@ -147,8 +148,9 @@ class Supervisor::Impl {
     // Seen by the gateway before it is durable: a kill may come too early, never too late.
     self->killed_ = next;
     ipc::KillDone done{self->table_->publish(next.all, next.ids()), 0};
-    self->wake_gateway();
+    self->ring_bells();
     done.sandboxes = self->stop_sandboxes(request);
+    if (request.destroy && !request.all) self->to_destroy_.insert(request.run);
     CO_TRY(self->kill_file_.save(next));
     log_warning("killed", {{"run", request.all ? "all" : request.run.text()},
                            {"trace", trace_text(next, request.run)},
@@ -173,6 +175,8 @@ class Supervisor::Impl {
     }
     CO_TRY(self->kill_file_.save(next));
     self->killed_ = next;
+    if (request.all) self->to_destroy_.clear();
+    self->to_destroy_.erase(request.run);
     ipc::KillDone done{self->table_->publish(next.all, next.ids()), 0};
     for (const auto& [run, sandbox] : self->sandboxes_) {
       const bool still = next.all || next.runs.contains(run);
@@ -287,11 +291,12 @@ class Supervisor::Impl {
     return sent;
   }
 
-  void wake_gateway() {
-    // A pair of sockets, not an eventfd: whether a write to that waits is up to whoever else holds
-    // it, and a captured gateway must not hold up a kill.
-    [[maybe_unused]] const ssize_t sent =
-        ::send(kill_wake_.get(), "!", 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+  void ring_bells() {
+    // Pairs of sockets, not eventfds: whether a write to that waits is up to whoever else holds it,
+    // and a captured gateway must not hold up a kill.
+    for (const auto& [role, bell] : kill_bells_) {
+      [[maybe_unused]] const ssize_t sent = ::send(bell.get(), "!", 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+    }
   }
 
   Task<void> serve_people(std::unique_ptr<net::Listener> listener) {
@@ -396,7 +401,11 @@ class Supervisor::Impl {
     if (fds.size() != 2) co_return failure(Error::kInvalid, "a sandbox comes with two descriptors");
     Sandbox sandbox{std::move(fds[0]),     std::move(fds[1]), request.freezer_v1,
                     request.kill_by_pidfd, request.trace,     request.tenant};
-    if (self->killed_.all || self->killed_.runs.contains(request.run)) freeze(sandbox);
+    if (self->to_destroy_.contains(request.run)) {
+      destroy(sandbox);
+    } else if (self->killed_.all || self->killed_.runs.contains(request.run)) {
+      freeze(sandbox);
+    }
     self->sandboxes_[request.run] = std::move(sandbox);
     co_return ipc::Done{};
   }
@@ -418,15 +427,17 @@ class Supervisor::Impl {
   // Gives a role that has become ready its descriptors, and joins it to each peer that is ready
   // too.
   Task<void> furnish(std::string role) {
-    if (role == "gateway") {
-      give(role, "kill-table", table_->fd());
+    if (role == "gateway" || role == "vault") {
       std::array<int, 2> bell{-1, -1};
       if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, bell.data()) != 0) {
-        log_error("no bell for kills", {{"why", std::strerror(errno)}});
+        // Without its table it takes everything for killed.
+        log_error("no bell for kills", {{"name", role}, {"why", std::strerror(errno)}});
+      } else {
+        kill_bells_[role] = net::Descriptor(bell[0]);
+        const net::Descriptor theirs(bell[1]);
+        give(role, "kill-wake", theirs.get());
+        give(role, "kill-table", table_->fd());
       }
-      kill_wake_ = net::Descriptor(bell[0]);
-      const net::Descriptor theirs(bell[1]);
-      give(role, "kill-wake", theirs.get());
     }
     if (role == "control") {
       const Result<void> listening = listen("control.sock", [this, role](net::Descriptor fd) {
@@ -570,13 +581,14 @@ class Supervisor::Impl {
   KillState killed_;
   std::unique_ptr<ipc::KillTableWriter> table_;
   net::Descriptor signals_;
-  net::Descriptor kill_wake_;
+  std::map<std::string, net::Descriptor> kill_bells_;  // by role
   ipc::Permits people_;
   ipc::Permits control_;
   std::map<std::string, ipc::Permits> role_permits_;
   std::map<std::string, Child> children_;
   std::map<RunId, Sandbox> sandboxes_;
-  Result<void> refused_;  // by a role that cannot start at all
+  std::set<RunId> to_destroy_;  // killed so before their sandbox was registered, maybe
+  Result<void> refused_;        // by a role that cannot start at all
   Scribe scribe_;
   net::Nursery nursery_;
 };

@@ -9,6 +9,7 @@
 #include "base/encoding.h"
 #include "base/log.h"
 #include "base/random.h"
+#include "wire/trace.h"
 
 namespace gatehouse::vault {
 namespace {
@@ -97,7 +98,15 @@ Result<Service::LiveRun*> Service::live_run(const RunId& run) {
   if (found == runs_.end()) {
     return failure(Error::kLeaseRefused, "the vault leases for live runs only, and this is none");
   }
+  if (ports_.is_killed(run)) {
+    return failure(Error::kLeaseRefused, "the run is killed, so it gets no credential");
+  }
   return &found->second;
+}
+
+std::size_t Service::end_killed() {
+  return std::erase_if(leases_,
+                       [this](const auto& lease) { return ports_.is_killed(lease.second.run); });
 }
 
 Result<const ipc::PublishService*> Service::service_of(std::string_view tenant,
@@ -152,6 +161,7 @@ Task<Result<ipc::Leased>> Service::lease(ipc::Lease request) {
   leased.lease = LeaseId::fresh();
   leased.connection = service.name + "/" + (owner.empty() ? run->about.tenant : owner);
   std::uint64_t generation = 0;
+  const std::string traceparent = wire::TraceParent{run->about.trace, SpanId::fresh(), true}.text();
   if (service.kind == ipc::CredentialKind::kStatic) {
     auto found = statics_.find(key);
     if (found == statics_.end()) {
@@ -160,8 +170,8 @@ Task<Result<ipc::Leased>> Service::lease(ipc::Lease request) {
     }
     leased.value = found->second.duplicate(Purpose::kInject);
   } else {
-    const auto connection =
-        CO_TRY(co_await with_valid_token(key, service, rejected_generation(request)));
+    const auto connection = CO_TRY(
+        co_await with_valid_token(key, service, {rejected_generation(request), traceparent}));
     const AccessToken& token = connection->tokens.access;
     leased.value = token.value.duplicate(Purpose::kInject);
     leased.expires_unix_ms = token.expires_unix_ms;
@@ -436,7 +446,7 @@ std::optional<std::uint64_t> Service::rejected_generation(const ipc::Lease& requ
 // The token, renewed where it is due or was rejected. However many ask at once, one refresh is
 // under way per connection.
 Task<Result<std::shared_ptr<Service::Opened>>> Service::with_valid_token(
-    RecordKey key, const ipc::PublishService& service, std::optional<std::uint64_t> rejected) {
+    RecordKey key, const ipc::PublishService& service, Asking asking) {
   const std::shared_ptr<Opened> connection = CO_TRY(opened(key));
   if (connection->tokens.state == "reconsent_required") {
     co_return failure(Error::kLeaseRefused,
@@ -444,7 +454,7 @@ Task<Result<std::shared_ptr<Service::Opened>>> Service::with_valid_token(
                                   service.name, service.name, user_flag(std::get<1>(key))));
   }
   const auto wants_renewal = [&] {
-    return rejected == connection->generation
+    return asking.rejected == connection->generation
            || is_due(connection->tokens.access, loop_.wall().unix_millis());
   };
   if (!wants_renewal()) co_return connection;
@@ -454,11 +464,11 @@ Task<Result<std::shared_ptr<Service::Opened>>> Service::with_valid_token(
       co_return failure(Error::kUnreachable, "the credential could not be renewed; try again");
     }
   } else {
-    if (rejected && loop_.now() < connection->may_renew) {
+    if (asking.rejected && loop_.now() < connection->may_renew) {
       co_return failure(Error::kTooMany, "the credential was renewed a moment ago");
     }
     connection->may_renew = loop_.now() + kRenewalRest;
-    CO_TRY(co_await refresh(key, connection, service));
+    CO_TRY(co_await refresh(key, connection, service, std::move(asking.traceparent)));
   }
   if (!is_current(key, connection)) {
     co_return failure(Error::kLeaseRefused, fmt::format("the connection to {} was removed or made "
@@ -469,7 +479,7 @@ Task<Result<std::shared_ptr<Service::Opened>>> Service::with_valid_token(
 }
 
 Task<Result<void>> Service::refresh(RecordKey key, std::shared_ptr<Opened> connection,
-                                    ipc::PublishService service) {
+                                    ipc::PublishService service, std::string traceparent) {
   if (connection->tokens.refresh.value.empty()) {
     co_return failure(Error::kLeaseRefused,
                       fmt::format("the access to {} has ended and cannot be renewed; "
@@ -494,8 +504,10 @@ Task<Result<void>> Service::refresh(RecordKey key, std::shared_ptr<Opened> conne
   tokens.state = "suspect";
   CO_TRY(store_.put(key, tokens_text(tokens), loop_.wall().unix_millis()));
   const auto secret = CO_TRY(client_secret(service));
-  ipc::Post post{
-      service.token_endpoint, refresh_form(service, tokens.refresh, secret.has_value()), {}, ""};
+  ipc::Post post{service.token_endpoint,
+                 refresh_form(service, tokens.refresh, secret.has_value()),
+                 {},
+                 std::move(traceparent)};
   if (secret) post.authorization = basic_authorization(service.client_id, *secret);
   const auto posted = co_await ports_.post(std::move(post), loop_.in(kCourierMost));
   if (!is_current(key, connection)) {

@@ -49,6 +49,8 @@ class Ports {
   [[nodiscard]] virtual net::Task<Result<void>> record(Use use) = 0;
   [[nodiscard]] virtual net::Task<Result<ipc::Posted>> post(ipc::Post request,
                                                             Deadline deadline) = 0;
+  // By the kill table, which no gateway can keep from the vault.
+  [[nodiscard]] virtual bool is_killed(const RunId& run) = 0;
 };
 
 class Service {
@@ -73,6 +75,9 @@ class Service {
   [[nodiscard]] net::Task<Result<ipc::Done>> remove(ipc::RemoveConnection request);
   [[nodiscard]] net::Task<Result<ipc::RunLive>> declare_live(ipc::DeclareRunLive request);
   [[nodiscard]] net::Task<Result<ipc::Done>> declare_ended(ipc::DeclareRunEnded request);
+
+  // A kill: the leases of what is killed end. Returns how many.
+  std::size_t end_killed();
 
   [[nodiscard]] std::size_t live_leases() const { return leases_.size(); }
 
@@ -112,11 +117,15 @@ class Service {
                                     const ipc::PublishService& service) const;
   Result<Secret> unseal(std::string_view sealed) const;
   Result<Authority> authority_of(const std::string& tenant);
-  // `rejected` is the generation of tokens that an upstream refused.
-  net::Task<Result<std::shared_ptr<Opened>>> with_valid_token(
-      RecordKey key, const ipc::PublishService& service, std::optional<std::uint64_t> rejected);
+  struct Asking {
+    std::optional<std::uint64_t> rejected;  // the generation of tokens that an upstream refused
+    std::string traceparent;                // of the Run that asks
+  };
+  net::Task<Result<std::shared_ptr<Opened>>> with_valid_token(RecordKey key,
+                                                              const ipc::PublishService& service,
+                                                              Asking asking);
   net::Task<Result<void>> refresh(RecordKey key, std::shared_ptr<Opened> opened,
-                                  ipc::PublishService service);
+                                  ipc::PublishService service, std::string traceparent);
   net::Task<Result<void>> revoke(Opened& connection, const ipc::PublishService& service);
   Result<std::shared_ptr<Opened>> opened(const RecordKey& key);
   // Whether the connection is still the one that was opened: it may be removed or made anew while

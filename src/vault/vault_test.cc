@@ -132,6 +132,7 @@ class FakePorts : public Ports {
   }
   Task<Result<ipc::Posted>> post(ipc::Post request, Deadline) override {
     const std::string form(request.form.open(Purpose::kTransport));
+    traceparents.push_back(request.traceparent);
     co_await loop_.sleep_for(delay);
     if (lose_next) {
       lose_next = false;
@@ -139,7 +140,10 @@ class FakePorts : public Ports {
     }
     co_return server.answer(form);
   }
+  bool is_killed(const RunId& run) override { return killed.contains(run); }
   FakeServer server;
+  std::set<RunId> killed;
+  std::vector<std::string> traceparents;
   std::vector<Use> uses;
   bool audit_is_there = true;
   bool lose_next = false;
@@ -260,6 +264,25 @@ TEST_F(VaultTest, GivesNothingWithoutALiveRunTheServiceTheHostOrTheLog) {
   ports.audit_is_there = true;
   ASSERT_TRUE(run(service->declare_ended({of})));
   refused(ask(of, "openai", "api.openai.test"), Error::kLeaseRefused);
+}
+
+TEST_F(VaultTest, AKillEndsLeasesAndGivesNoFurtherOneWhateverTheGatewaySays) {
+  store_key("alice", "sk-canary-1234567890");
+  const RunId of = live("alice", {"openai"});
+  const RunId other = live("alice", {"openai"});
+  ASSERT_TRUE(run(service->lease(ask(of, "openai", "api.openai.test"))));
+  ASSERT_TRUE(run(service->lease(ask(of, "openai", "api.openai.test"))));
+  ASSERT_TRUE(run(service->lease(ask(other, "openai", "api.openai.test"))));
+  EXPECT_EQ(service->live_leases(), 3u);
+  ports.killed.insert(of);
+  EXPECT_EQ(service->end_killed(), 2u);
+  EXPECT_EQ(service->live_leases(), 1u);
+  const auto refused = run(service->lease(ask(of, "openai", "api.openai.test")));
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error(), Error::kLeaseRefused);
+  EXPECT_TRUE(run(service->lease(ask(other, "openai", "api.openai.test"))));
+  ports.killed.clear();
+  EXPECT_TRUE(run(service->lease(ask(of, "openai", "api.openai.test")))) << "revived";
 }
 
 TEST_F(VaultTest, RateLimitsARun) {

@@ -160,4 +160,17 @@ bool host_matches(std::string_view pattern, const Host& host) {
          && host.text().ends_with(domain);
 }
 
+HostPattern parts_of(std::string_view pattern) {
+  const std::size_t colon = pattern.rfind(':');
+  const std::size_t bracket = pattern.rfind(']');
+  if (colon == std::string_view::npos || (bracket != std::string_view::npos && bracket > colon)) {
+    return {pattern, std::nullopt};
+  }
+  const std::string_view digits = pattern.substr(colon + 1);
+  std::uint16_t port = 0;
+  const auto read = std::from_chars(digits.data(), digits.data() + digits.size(), port);
+  const bool whole = read.ec == std::errc() && read.ptr == digits.data() + digits.size();
+  return {pattern.substr(0, colon), whole ? port : std::uint16_t{0}};
+}
+
 }  // namespace gatehouse::wire

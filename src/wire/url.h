@@ -71,4 +71,12 @@ struct Url {
 // labels before it, never for the domain itself and never for an IP literal.
 [[nodiscard]] bool host_matches(std::string_view pattern, const Host& host);
 
+// A pattern that may have a port: `*.example.com`, `example.com:8443`, `[2001:db8::1]:8443`. A port
+// that cannot be read is 0, which no connection has.
+struct HostPattern {
+  std::string_view host;
+  std::optional<std::uint16_t> port;
+};
+[[nodiscard]] HostPattern parts_of(std::string_view pattern);
+
 }  // namespace gatehouse::wire
