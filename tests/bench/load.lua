@@ -1,26 +1,27 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- wrk's requests: POST of a chat completion, no two bodies alike. Arguments after `--`:
--- target, Host header, shape (1k | 300k | 300k_all_new), seed.
+-- target, Host header, shape (1k | 300k | 300k_all_new), seed (32 hex digits).
 local ffi = require("ffi")
 local bit = require("bit")
 local TURNS, TURN_BYTES = 60, 5 * 1024
 local target, shape
-local state, count = 1, 0
+local state, count = {}, 0
 local conversations = {}
 local pool = 16
 
--- `bytes` letters, all new: xorshift over 32-bit words, each byte one of a..p.
+-- `bytes` letters, all new: Marsaglia's xorshift128, whose period no two seeds meet on, over 32-bit
+-- words; each byte is one of a..p.
 local function letters(bytes)
   local words = bit.rshift(bytes, 2)
   local buffer = ffi.new("uint32_t[?]", words)
-  local x = state
+  local x, y, z, w = state[1], state[2], state[3], state[4]
   for i = 0, words - 1 do
-    x = bit.bxor(x, bit.lshift(x, 13))
-    x = bit.bxor(x, bit.rshift(x, 17))
-    x = bit.bxor(x, bit.lshift(x, 5))
-    buffer[i] = bit.band(x, 0x0f0f0f0f) + 0x61616161
+    local t = bit.bxor(x, bit.lshift(x, 11))
+    x, y, z = y, z, w
+    w = bit.bxor(w, bit.rshift(w, 19), t, bit.rshift(t, 8))
+    buffer[i] = bit.band(w, 0x0f0f0f0f) + 0x61616161
   end
-  state = x
+  state[1], state[2], state[3], state[4] = x, y, z, w
   return ffi.string(buffer, words * 4)
 end
 
@@ -49,7 +50,9 @@ end
 
 function init(arguments)
   target, shape = arguments[1], arguments[3]
-  state = tonumber(arguments[4]) * 2654435761 % 2147483647 + 1
+  for word = 1, 4 do
+    state[word] = bit.tobit(tonumber(arguments[4]:sub(8 * word - 7, 8 * word), 16))
+  end
   wrk.method = "POST"
   wrk.headers["Host"] = arguments[2]
   wrk.headers["Content-Type"] = "application/json"
