@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the log knows of a bench, read from its files after the house has stopped:
 //   log_check AUDIT_DIRECTORY SAMPLES_DIRECTORY
-// SAMPLES_DIRECTORY holds what the upstreams kept (mock_upstream.cc): the span of every request that
-// reached them, and the bodies of some. Prints one line of JSON: whether the log verifies; how many
-// Exchanges it has, how many of them without a rule that allowed them or without an end; how many
-// requests were refused; how many spans the upstreams saw and how many of those are not in the log
-// as an Exchange that a rule allowed and that has an end; how many were relayed to their end; and
-// how many samples the log rebuilds byte for byte. Exit status 1 when a span is missing, a sample
-// differs, or the log does not verify.
+// SAMPLES_DIRECTORY holds what the upstreams kept (mock_upstream.cc): the span of every request
+// that reached them, and the bodies of some. Prints one line of JSON: whether the log verifies; how
+// many Exchanges it has, how many of them without a rule that allowed them or without an end; how
+// many requests were refused; how many spans the upstreams saw and how many of those are not in the
+// log as an Exchange that a rule allowed and that has an end; how many were relayed to their end;
+// and how many samples the log rebuilds byte for byte. Exit status 1 when a span is missing, a
+// sample differs, or the log does not verify.
 #include <fmt/format.h>
 
 #include <filesystem>
