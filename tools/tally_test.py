@@ -68,6 +68,15 @@ class TallyTest(unittest.TestCase):
                                   "notes.tsv": "passed\tother\t\n"}),
                          (1, "1 passed, 1 failed, 0 skipped"))
 
+    def test_a_test_that_skips_whole_is_no_pass_whatever_its_status(self):
+        said = "<system-out>skipped: not root here\n</system-out>"
+        by_code = CTEST.format(status="notrun",
+                               more='<skipped message="SKIP_RETURN_CODE=77"/>' + said)
+        for xml in (by_code, CTEST.format(status="run", more=said)):
+            files = {"ctest.xml": xml, "notes.tsv": "passed\tother\t\n"}
+            self.assertEqual(tallied(files, "a: not root\n"), (0, "1 passed, 0 failed, 1 skipped"))
+            self.assertEqual(tallied(files, ""), (1, "1 passed, 1 failed, 0 skipped"))
+
     def test_a_run_in_which_nothing_passed_fails(self):
         self.assertEqual(tallied({}), (1, "0 passed, 1 failed, 0 skipped"))
 

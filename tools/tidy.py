@@ -42,6 +42,7 @@ RULES = {
     "lambda-coroutine": "a coroutine lambda captures nothing: its closure dies before its frame",
     "fuzz": "every parser has a fuzz target",
     "leftover": "work that is left is an issue, not a comment",
+    "shown-by": "what docs/threat-model.md says is shown by a test names one that exists",
     "allow": "an excuse names a rule and gives a reason",
     "table": "tools/tidy.toml names only what exists",
 }
@@ -63,6 +64,9 @@ BANNED = [
 LEFTOVER = re.compile(r"\b(" + "|".join(["TO" + "DO", "FIX" + "ME", "XX" + "X", "HA" + "CK"])
                       + r")\b")
 ALLOW = re.compile(r"tidy: allow\(([^)]*)\)[ \t]*(.*)")
+THREATS = "docs/threat-model.md"
+# One thing that shows something: demo check 3, or a test, with cases in it: vault (`A.B`, `A.C`)
+SHOWN = re.compile(r"demo check (\d+)|(\w+)(?: \((`[\w.]+`(?:, `[\w.]+`)*)\))?")
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
 
 
@@ -175,6 +179,8 @@ class Tree:
             self.check_file(path, text)
         self.check_fuzz()
         self.check_table()
+        if THREATS in self.paths:
+            self.check_threats((self.root / THREATS).read_text(encoding="utf-8"))
         return self.findings
 
     def check_file(self, path, text):
@@ -309,6 +315,45 @@ class Tree:
             if len(entry.get("why", "")) < 10:
                 self.report("tools/tidy.toml", 1, "table", f"[[exception]] {path} gives no why")
 
+    def check_threats(self, text):
+        known = self.tests()
+        column = None  # of the table that the line is in
+        for number, line in enumerate(text.splitlines(), 1):
+            cells = [cell.strip() for cell in line.strip().strip("|").split("|")]
+            if not line.startswith("|"):
+                column = None
+            elif column is None:
+                column = cells.index("shown by") if "shown by" in cells else -1
+            elif 0 <= column < len(cells) and not re.fullmatch(r":?-+:?", cells[column]):
+                for shown in cells[column].split(";"):
+                    if wrong := unknown(shown.strip(), known):
+                        self.report(THREATS, number, "shown-by", wrong)
+
+    def tests(self):
+        """What a test may be called: CTest's name -> its cases; `fuzz` -> the targets;
+        `demo check` -> the numbers."""
+        def text_of(path):
+            return (self.root / path).read_text(encoding="utf-8") if path in self.paths else ""
+
+        known = {"fuzz": set(), "demo check": set()}
+        for path in self.paths:
+            parts = path.split("/")
+            if path.endswith("_fuzz.cc"):
+                known["fuzz"].add(Path(path).stem)
+            elif parts[0] == "src" and path.endswith("_test.cc"):
+                known.setdefault(parts[1], set()).update(cases(text_of(path)))
+            elif parts[0] == "demo" and Path(path).suffix in ("", ".py"):
+                known["demo check"].update(re.findall(r"\bchecks\.add\((\d+),", text_of(path)))
+            elif parts[-1] == "CMakeLists.txt":
+                code = re.sub(r"#.*", "", text_of(path))
+                for words in re.findall(r"\b(?:add_test|gatehouse_\w+_test)\(([^)]*)\)", code):
+                    name = words.removeprefix("NAME").split()[0]
+                    found = known.setdefault(name, set())
+                    for source in re.findall(r"[\w/]+\.(?:cc|py)\b", words):
+                        file = Path(path).parent / source.lstrip("/")
+                        found.update(cases(text_of(file.as_posix())))
+        return known
+
     def excuse(self, path, text, before):
         if path in ("tools/tidy.py", "tools/tidy_test.py"):
             return
@@ -324,6 +369,27 @@ class Tree:
                 f for f in self.findings[before:]
                 if f.rule == "allow" or not any(f.rule in excuses.get(n, ())
                                                 for n in (f.line, f.line - 1))]
+
+
+def cases(text):
+    """The tests in a source of GoogleTest or Python's unittest."""
+    return {f"{suite}.{name}" for suite, name in
+            re.findall(r"^TEST(?:_F|_P)?\((\w+),\s*(\w+)\)", text, re.M)} | \
+        set(re.findall(r"^ +def (test_\w+)\(", text, re.M))
+
+
+def unknown(shown, known):
+    """What is wrong with `shown`, one item of a `shown by` column; "" if nothing is."""
+    match = SHOWN.fullmatch(shown)
+    if not match:
+        return f"'{shown}' is neither `demo check N` nor a test with its cases in parentheses"
+    check, name, inside = match.groups()
+    if check:
+        return "" if check in known["demo check"] else f"there is no demo check {check}"
+    if name not in known:
+        return f"there is no test '{name}'"
+    missing = set(re.findall(r"[\w.]+", inside or "")) - known[name]
+    return f"{name} has no {', '.join(sorted(missing))}" if missing else ""
 
 
 def is_test(path):

@@ -30,6 +30,23 @@ def source(body):
     return {"src/base/thing.cc": SPDX + body}
 
 
+def threats(*shown):
+    """A threat model whose rows are shown by these, and the tests that there are."""
+    rows = "".join(f"| a threat | what stops it | {by} |\n" for by in shown)
+    return {"docs/threat-model.md": "| threat | what | shown by |\n|---|---|---|\n" + rows,
+            "src/vault/a_test.cc": SPDX + "TEST_F(Vault, Refuses) {\n}\n",
+            "src/wire/a_fuzz.cc": SPDX + "int a;\n",
+            "demo/run": "# SPDX-License-Identifier: Apache-2.0\nchecks.add(2, claim, [])\n",
+            "tools/CMakeLists.txt": "# SPDX-License-Identifier: Apache-2.0\n"
+                                    "add_test(NAME link_graph COMMAND check)\n",
+            "tests/CMakeLists.txt": "# SPDX-License-Identifier: Apache-2.0\n"
+                                    "gatehouse_python_test(house_integration a/house_test.py)\n"
+                                    "gatehouse_integration_test(cell SOURCES a/cell.cc)\n",
+            "tests/a/house_test.py": "# SPDX-License-Identifier: Apache-2.0\n"
+                                     "class A(T):\n    def test_it_stands(self):\n        pass\n",
+            "tests/a/cell.cc": SPDX + "TEST(Cell, HoldsNoPrivilege) {\n}\n"}
+
+
 # rule -> samples that break it; each sample breaks no other rule.
 BAD = {
     "spdx": [{"src/base/a.cc": "int a;\n"}, {"tools/a.py": "#!/usr/bin/env python3\nprint()\n"}],
@@ -62,6 +79,10 @@ BAD = {
     "fuzz": [{"src/wire/thing.h": HEADER + "class ThingParser {\n};\n"},
              {"src/wire/thing.h": HEADER + "Result<Thing> parse_thing(std::string_view text);\n"}],
     "leftover": [source("// " + "TO" + "DO: later\n"), {"docs/a.md": "FIX" + "ME\n"}],
+    "shown-by": [threats("vaults"), threats("vault (`Vault.Refused`)"),
+                 threats("vault (Vault.Refuses)"), threats("vault", "demo check 3"),
+                 threats("fuzz (`b_fuzz`)"), threats("link_graph; cell (`test_it_stands`)"),
+                 threats("demo checks 1 and 2"), threats("")],
     "allow": [source("int a;  // tidy: allow(nothing) because of this\n"),
               source("int a;  // tidy: allow(banned)\n")],
 }
@@ -84,6 +105,8 @@ GOOD = [
      "src/wire/thing_fuzz.cc": SPDX + "int a;\n"},
     {"src/base/long_test.cc": SPDX + "int a;\n" * 900},
     {"build/dev/a.cc": "int a;\n"},
+    threats("vault", "demo check 2; link_graph; vault (`Vault.Refuses`); fuzz (`a_fuzz`)",
+            "house_integration (`test_it_stands`); cell (`Cell.HoldsNoPrivilege`)"),
 ]
 
 

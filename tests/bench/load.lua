@@ -1,35 +1,34 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- wrk's requests: POST of a chat completion, no two bodies alike. Arguments after `--`:
--- target, Host header, shape (1k | 300k | 300k_all_new), seed.
+-- target, Host header, shape (1k | 300k | 300k_all_new), seed (32 hex digits).
 local ffi = require("ffi")
 local bit = require("bit")
 local TURNS, TURN_BYTES = 60, 5 * 1024
-local target, shape
-local state, count = 1, 0
+local OPENING, CLOSING = '{"model":"bench","messages":[', "]}"
+local head, shape  -- head: the request's, up to the value of its Content-Length
+local state, count = {}, 0
 local conversations = {}
 local pool = 16
+-- One for all: a new one for each body costs more than what is written to it.
+local buffer = ffi.new("int32_t[?]", TURNS * TURN_BYTES / 4)
 
--- `bytes` letters, all new: xorshift over 32-bit words, each byte one of a..p.
+-- `bytes` letters, all new: Marsaglia's xorshift128, whose period no two seeds meet on, over 32-bit
+-- words; each byte is one of a..p.
 local function letters(bytes)
   local words = bit.rshift(bytes, 2)
-  local buffer = ffi.new("uint32_t[?]", words)
-  local x = state
+  local x, y, z, w = state[1], state[2], state[3], state[4]
   for i = 0, words - 1 do
-    x = bit.bxor(x, bit.lshift(x, 13))
-    x = bit.bxor(x, bit.rshift(x, 17))
-    x = bit.bxor(x, bit.lshift(x, 5))
-    buffer[i] = bit.band(x, 0x0f0f0f0f) + 0x61616161
+    local t = bit.bxor(x, bit.lshift(x, 11))
+    x, y, z = y, z, w
+    w = bit.bxor(w, bit.rshift(w, 19), t, bit.rshift(t, 8))
+    buffer[i] = bit.band(w, 0x0f0f0f0f) + 0x61616161
   end
-  state = x
+  state[1], state[2], state[3], state[4] = x, y, z, w
   return ffi.string(buffer, words * 4)
 end
 
 local function message(bytes)
   return '{"role":"user","content":"' .. letters(bytes) .. '"}'
-end
-
-local function wrapped(messages)
-  return '{"model":"bench","messages":[' .. messages .. "]}"
 end
 
 -- The next turn of one of `pool` conversations, which stand at different lengths.
@@ -44,16 +43,18 @@ local function next_turn()
     talk.turns = talk.turns + 1
     talk.text = talk.text .. "," .. message(TURN_BYTES)
   end
-  return wrapped(talk.text)
+  return talk.text
 end
 
 function init(arguments)
-  target, shape = arguments[1], arguments[3]
-  state = tonumber(arguments[4]) * 2654435761 % 2147483647 + 1
-  wrk.method = "POST"
-  wrk.headers["Host"] = arguments[2]
-  wrk.headers["Content-Type"] = "application/json"
-  wrk.headers["Authorization"] = os.getenv("BENCH_AUTHORIZATION")
+  shape = arguments[3]
+  head = table.concat({
+    "POST " .. arguments[1] .. " HTTP/1.1", "Host: " .. arguments[2],
+    "Content-Type: application/json", "Authorization: " .. os.getenv("BENCH_AUTHORIZATION"),
+    "Content-Length: " }, "\r\n")
+  for word = 1, 4 do
+    state[word] = bit.tobit(tonumber(arguments[4]:sub(8 * word - 7, 8 * word), 16))
+  end
   if shape == "300k" then
     for index = 0, pool - 1 do
       local turns = 1 + math.floor(index * TURNS / pool)
@@ -65,15 +66,16 @@ function init(arguments)
 end
 
 function request()
-  local body
+  local messages
   if shape == "1k" then
-    body = wrapped(message(960))
+    messages = message(960)
   elseif shape == "300k" then
-    body = next_turn()
+    messages = next_turn()
   else
-    body = wrapped(message(TURNS * TURN_BYTES))
+    messages = message(TURNS * TURN_BYTES)
   end
-  return wrk.format(nil, target, nil, body)
+  -- In one go: each step between would be a copy of a body of 300 KB.
+  return head .. #OPENING + #messages + #CLOSING .. "\r\n\r\n" .. OPENING .. messages .. CLOSING
 end
 
 function done(summary, latency)

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// The upstream of the benches: answers POST /v1/chat/completions with 1 KB after --delay-us, or,
-// when the first bytes of the body say "stream":true, with --events SSE events --gap-us apart, each
-// carrying the CLOCK_MONOTONIC time at which it was sent. One thread, epoll; trusts its client.
-// Of the requests that carry a traceparent it keeps a random sample, whole, with what it answered,
-// and writes it at SIGTERM: what the audit log is held against.
+// The upstream of the benches: answers POST /v1/chat/completions with 1 KB after a delay, or, when
+// the first bytes of the body say "stream":true, with SSE events a gap apart, each carrying the
+// CLOCK_MONOTONIC time at which it was sent. One thread, epoll; trusts its client.
+// Of the requests that carry a traceparent it keeps the span of each that it read whole, and a
+// random sample, whole, with what it answered. At SIGTERM it writes both, what the audit log is
+// held against: PORT.spans (a span a line), SPAN.request and SPAN.response.
 #include <arpa/inet.h>
 #include <netinet/tcp.h>
 #include <signal.h>
@@ -12,6 +13,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <csignal>
 #include <cstdint>
@@ -49,6 +51,7 @@ struct Client {
   std::size_t body_left = 0;  // bytes of the body still to come
   bool in_body = false;
   int events_left = 0;
+  std::array<char, 16> span{};  // of the traceparent; its first is 0 when there was none
   std::unique_ptr<Sample> sample;
 };
 
@@ -61,6 +64,7 @@ struct Due {
 
 constexpr std::size_t kPrefixMost = 4096;
 constexpr std::size_t kSamplesMost = 200;
+constexpr std::size_t kSpansExpected = 2'000'000;  // more cost a copy in the middle of the load
 
 volatile std::sig_atomic_t g_told_to_end = 0;
 
@@ -85,8 +89,10 @@ class Server {
     }
     socklen_t length = sizeof address;
     getsockname(listener_, reinterpret_cast<sockaddr*>(&address), &length);
-    printf("%d\n", ntohs(address.sin_port));
+    port_ = ntohs(address.sin_port);
+    printf("%d\n", port_);
     fflush(stdout);
+    if (!samples_directory_.empty()) spans_.reserve(kSpansExpected * kSpanLine);
     epoll_ = epoll_create1(0);
     watch(listener_);
     answer_body_ =
@@ -118,6 +124,8 @@ class Server {
         if (found != clients_.end() && found->second->serial == due.serial) fire(*found->second);
       }
     }
+    if (samples_directory_.empty()) return;
+    std::ofstream(samples_directory_ + "/" + std::to_string(port_) + ".spans") << spans_;
     for (const auto& sample : samples_) {
       const std::string path = samples_directory_ + "/" + sample->span;
       std::ofstream(path + ".request", std::ios::binary) << sample->request;
@@ -190,19 +198,22 @@ class Server {
     if (client.body_left == 0) respond(client);
   }
 
-  // Whether this request is one of the sample, each with the same chance (reservoir sampling).
+  // Which span this request has, and whether it is one of the sample, each with the same chance
+  // (reservoir sampling).
   void choose(Client& client, std::string_view head) {
     client.sample.reset();
+    client.span = {};
     const std::string_view trace = samples_directory_.empty() ? "" : field(head, "traceparent:");
     constexpr std::size_t kSpanAt = 36;  // 00-<trace id>-<span id>-<flags>
-    if (trace.size() < kSpanAt + 16) return;
+    if (trace.size() < kSpanAt + client.span.size()) return;
+    trace.copy(client.span.data(), client.span.size(), kSpanAt);
     ++candidates_;
     if (samples_.size() >= kSamplesMost
         && std::uniform_int_distribution<std::uint64_t>(1, candidates_)(random_) > kSamplesMost) {
       return;
     }
     client.sample = std::make_unique<Sample>();
-    client.sample->span = trace.substr(kSpanAt, 16);
+    client.sample->span = trace.substr(kSpanAt, client.span.size());
   }
   void keep(Client& client) {
     if (!client.sample) return;
@@ -228,6 +239,7 @@ class Server {
   }
 
   void respond(Client& client) {
+    if (client.span.front() != 0) spans_.append(client.span.data(), client.span.size()) += '\n';
     const bool streams = client.head.find("\"stream\":true") != std::string::npos;
     client.head.clear();
     client.in_body = false;
@@ -274,11 +286,15 @@ class Server {
     (void)!send(fd, bytes.data(), bytes.size(), MSG_NOSIGNAL);
   }
 
+  static constexpr std::size_t kSpanLine = 17;
+
   std::string samples_directory_;  // "" for none
+  std::string spans_;              // what PORT.spans will hold
   std::vector<std::unique_ptr<Sample>> samples_;
   std::uint64_t candidates_ = 0;
   std::mt19937_64 random_{std::random_device()()};
   int listener_ = -1;
+  int port_ = 0;
   int epoll_ = -1;
   std::int64_t delay_ns_;
   int events_;
@@ -293,7 +309,7 @@ class Server {
 }  // namespace
 
 // Arguments: port (0: any; printed), delay in us, events a stream, gap between events in us, the
-// directory for samples ("" for none).
+// directory for what it writes at its end ("" for none).
 int main(int argc, char** argv) {
   struct sigaction end{};
   end.sa_handler = [](int) { g_told_to_end = 1; };

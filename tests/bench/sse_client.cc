@@ -60,10 +60,10 @@ Stream started(const char* host, int port, const std::string& target, const std:
   const std::string body = R"({"model":"bench","stream":true,"messages":[{"role":"user",)"
                            R"("content":"stream )"
                            + std::to_string(index) + ' ' + std::to_string(now_ns()) + R"("}]})";
-  const std::string request = "POST " + target + " HTTP/1.1\r\nHost: " + name
-                              + "\r\nContent-Type: application/json\r\nAuthorization: "
-                              + std::getenv("BENCH_AUTHORIZATION") + "\r\nContent-Length: "
-                              + std::to_string(body.size()) + "\r\n\r\n" + body;
+  const std::string request =
+      "POST " + target + " HTTP/1.1\r\nHost: " + name
+      + "\r\nContent-Type: application/json\r\nAuthorization: " + std::getenv("BENCH_AUTHORIZATION")
+      + "\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
   Stream stream;
   stream.fd = connected(host, port);
   stream.sent_ns = now_ns();

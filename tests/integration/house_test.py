@@ -354,5 +354,5 @@ class Log(unittest.TestCase):
 if __name__ == "__main__":
     if os.geteuid() != 0:
         print("skipped: the house makes sandboxes as root")
-        sys.exit(0)
+        sys.exit(77)
     unittest.main(verbosity=2)

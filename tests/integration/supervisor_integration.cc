@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <chrono>
 #include <cstdio>
@@ -42,6 +43,7 @@ class SupervisorProcess {
       auto loop = net::make_real_loop();
       Settings settings;
       settings.run_directory = directory_;
+      settings.owner_uid = geteuid();
       settings.roles = {{"one", fixture(), {"one", notes()}, {"two"}},
                         {"two", fixture(), {"two", notes()}, {}}};
       std::ofstream(notes(), std::ios::app);
