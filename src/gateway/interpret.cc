@@ -130,16 +130,7 @@ Task<Result<Interpreted>> interpret(Identified who) {
   const bool mcp = what.service != nullptr && what.service->kind == ipc::ServiceKind::kMcp;
   const bool llm = what.service != nullptr && what.service->kind == ipc::ServiceKind::kOpenAi
                    && what.path.ends_with("/chat/completions");
-  if (llm && head.method != "POST") {
-    co_return failure(Error::kUnsupported, "a completion is asked for with POST");
-  }
-  // What is relayed unread could carry a tool call past the rules.
-  if (mcp && head.method != "POST"
-      && (has_body || (head.method != "GET" && head.method != "DELETE"))) {
-    co_return failure(Error::kUnsupported,
-                      "MCP's transport has POST, and GET and DELETE without a body");
-  }
-  if (!llm && (!mcp || head.method != "POST")) {
+  if (head.method != "POST" || (!llm && !mcp)) {
     if (!has_body) co_return what;
     auto begun = CO_TRY(co_await begin_body(*what.gate, *what.client, head));
     if (begun.reader.done()) {

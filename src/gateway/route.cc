@@ -23,7 +23,8 @@ Ruled rule(Routed where) {
   Ruled ruled(std::move(where));
   ruled.ruling =
       ruled.rulebook->rule({&ruled.door->run, ruled.service, ruled.request.head.method,
-                            &ruled.request.host, ruled.request.port, ruled.path, &ruled.call});
+                            &ruled.request.host, ruled.request.port, ruled.path, &ruled.call,
+                            ruled.request.head.framing.kind != wire::BodyFraming::Kind::kNone});
   return ruled;
 }
 

@@ -41,12 +41,29 @@ bool matches_host(const std::vector<std::string>& patterns, const wire::Host& ho
                      [&](const std::string& pattern) { return matches_host(pattern, host, port); });
 }
 
-// A request to a model provider that is not a completion, which is read and ruled on by what it
-// says: only a rule that names its path lets it through, none that ends in `**`.
-bool names_endpoint(const ipc::RuleSpec& rule, std::string_view path) {
-  return std::any_of(rule.paths.begin(), rule.paths.end(), [&](const std::string& pattern) {
-    return !pattern.ends_with("**") && wire::path_matches(pattern, path);
+struct Unread {
+  std::string_view rule;
+  std::string_view why;
+};
+
+// What would pass a rule without having been read: a tool call or a completion in a form that is
+// relayed as it comes. To a model provider, other endpoints need a rule that names their path.
+std::optional<Unread> unread_past(const ipc::RuleSpec& rule, const Question& q) {
+  if (q.service == nullptr || !std::holds_alternative<HttpCall>(*q.call)) return std::nullopt;
+  const bool is_safe = (q.method == "GET" || q.method == "DELETE") && !q.has_body;
+  if (q.service->kind == ipc::ServiceKind::kMcp && !is_safe) {
+    return Unread{"mcp-transport", "MCP's transport has POST, and GET and DELETE without a body"};
+  }
+  if (q.service->kind != ipc::ServiceKind::kOpenAi) return std::nullopt;
+  if (q.path.ends_with("/chat/completions")) {
+    return Unread{"completion-transport", "a completion is asked for with POST"};
+  }
+  const bool named = std::any_of(rule.paths.begin(), rule.paths.end(), [&](const auto& pattern) {
+    return !pattern.ends_with("**") && wire::path_matches(pattern, q.path);
   });
+  if (named) return std::nullopt;
+  return Unread{"unnamed-endpoint",
+                "it is not a completion, so that only a rule whose paths name it lets it through"};
 }
 
 // Only tools/call is subject to a rule's tools; the rest of MCP follows the rule that admits the
@@ -99,10 +116,8 @@ Ruling Rulebook::rule(const Question& q) const {
                 fmt::format("the tool type \"{}\" would run at the provider, past the gateway",
                             llm->provider_tools.front()));
   }
-  const bool unread = q.service != nullptr && q.service->kind == ipc::ServiceKind::kOpenAi
-                      && !std::holds_alternative<LlmCall>(*q.call);
   const auto rules = by_agent_.find(pair_key(q.run->tenant, q.run->agent));
-  bool only_unnamed = false;
+  std::optional<Unread> unread;
   if (rules != by_agent_.end()) {
     for (const ipc::RuleSpec* rule : rules->second) {
       const bool place = q.service != nullptr ? rule->service == q.service->name
@@ -111,16 +126,11 @@ Ruling Rulebook::rule(const Question& q) const {
           || !matches_tool(*rule, *q.call)) {
         continue;
       }
-      if (!unread || names_endpoint(*rule, q.path)) {
-        return {Ruling::Effect::kAllow, rule->id, ""};
-      }
-      only_unnamed = true;
+      unread = unread_past(*rule, q);
+      if (!unread) return {Ruling::Effect::kAllow, rule->id, ""};
     }
   }
-  if (only_unnamed) {
-    return deny("unnamed-endpoint",
-                "it is not a completion, so that only a rule whose paths name it lets it through");
-  }
+  if (unread) return deny(std::string(unread->rule), unread->why);
   return deny("default-deny",
               fmt::format("no rule of agent {} allows it; its owner can add one", q.run->agent));
 }

@@ -34,6 +34,7 @@ struct Question {
   std::uint16_t port = 0;
   std::string_view path;  // canonical, without the query
   const Call* call = nullptr;
+  bool has_body = false;
 };
 
 class Rulebook {

@@ -74,6 +74,9 @@ TEST_F(Rules, LetNoUnreadRequestToAModelProviderThroughThatTheyDoNotName) {
   EXPECT_TRUE(ask("GET", "provider.gatehouse", "/v1/models/gpt").allowed());
   EXPECT_EQ(ask("POST", "provider.gatehouse", "/v1/files/x").rule, "unnamed-endpoint");
   EXPECT_EQ(ask("POST", "provider.gatehouse", "/v1/responses").rule, "default-deny");
+  EXPECT_TRUE(ask("GET", "tools.gatehouse", "/mcp").allowed()) << "the transport's own stream";
+  EXPECT_EQ(ask("PUT", "tools.gatehouse", "/mcp").rule, "mcp-transport");
+  EXPECT_EQ(ask("post", "tools.gatehouse", "/mcp").rule, "mcp-transport");
 }
 
 TEST_F(Rules, AllowWhatTheyNameAndSayWhichDid) {
