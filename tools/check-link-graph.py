@@ -8,6 +8,8 @@
    through others.
 2. From `nm -C` on the unstripped executables: no symbol of gatehouse::vault:: in the gateway, and
    over a hundred in the vault (else the first half would prove nothing).
+3. From the compiler's own list: no file of the gateway was made with a header that can name a
+   refresh token or a client secret.
 """
 import json
 import subprocess
@@ -15,6 +17,10 @@ import sys
 from pathlib import Path
 
 EXECUTABLE = "gatehouse-gateway"
+GATEWAY_OBJECTS = "src/gateway/CMakeFiles/gh_gateway.dir/"
+# The contracts in which refresh tokens, client secrets or codes travel.
+FORBIDDEN_HEADERS = ("src/ipc/control_vault.h", "src/ipc/vault_courier.h", "src/ipc/cli_control.h",
+                     "src/vault/", "src/courier/")
 FORBIDDEN = {"gh_vault", "gh_courier", "gh_control", "gh_sandbox", "gh_supervisor", "gh_cli"}
 VAULT_SYMBOLS_MIN = 100
 
@@ -48,6 +54,19 @@ def path_to(edges, source, forbidden):
     return None
 
 
+def headers_of(build, folder):
+    """Every file that an object of that folder was made from, by what the compiler said."""
+    listing = subprocess.run(["ninja", "-C", str(build), "-t", "deps"], check=True, text=True,
+                             capture_output=True).stdout.splitlines()
+    headers, inside = set(), False
+    for line in listing:
+        if line and not line.startswith(" "):
+            inside = folder in line
+        elif inside and line.strip():
+            headers.add(line.strip())
+    return headers
+
+
 def vault_symbols(executable):
     listing = subprocess.run(["nm", "-C", str(executable)], check=True, text=True,
                              capture_output=True).stdout.splitlines()
@@ -69,6 +88,13 @@ def main(arguments):
     else:
         reached = len(FORBIDDEN & set(edges))
         print(f"link graph: {EXECUTABLE} reaches none of {reached} libraries of other roles")
+    headers = headers_of(build, GATEWAY_OBJECTS)
+    if len(headers) < 100:
+        failures.append(f"only {len(headers)} headers of the gateway are known: build it first")
+    for header in sorted(headers):
+        if any(part in header for part in FORBIDDEN_HEADERS):
+            failures.append("the gateway was made with " + header)
+    print(f"the gateway was made with {len(headers)} files")
     counts = {}
     for name in ("gatehouse-gateway", "gatehouse-vault"):
         executable = build / "bin" / name

@@ -49,11 +49,13 @@ int main(int argc, char** argv) {
   if (command == 0) {
     setsid();
     if (pty) ioctl(0, TIOCSCTTY, 0);
+    // What is ignored or blocked outside must not be inside: SIGPIPE ends `yes | head`.
     struct sigaction usual{};
     usual.sa_handler = SIG_DFL;
-    for (const int signal : {SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGWINCH}) {
-      sigaction(signal, &usual, nullptr);
-    }
+    for (int signal = 1; signal < NSIG; ++signal) sigaction(signal, &usual, nullptr);
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, nullptr);
     execvp(argv[2], argv + 2);
     say(argv[2]);
     _exit(errno == ENOENT ? 127 : 126);

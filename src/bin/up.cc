@@ -40,21 +40,37 @@ const std::vector<Role>& roles() {
   return kRoles;
 }
 
-Result<void> make_directory(const std::string& path, mode_t mode, std::uint32_t uid) {
-  if (mkdir(path.c_str(), mode) != 0 && errno != EEXIST) {
-    return failure_from_errno(errno, "making " + path);
+// `data` may be somebody else's: nothing that lies in it is followed, and a directory that neither
+// we nor a role of ours made is not taken over.
+Result<net::Descriptor> make_directory(const std::string& data, const char* name, mode_t mode,
+                                       std::uint32_t uid) {
+  const std::string path = data + "/" + name;
+  const bool made = mkdir(path.c_str(), mode) == 0;
+  if (!made && errno != EEXIST) return failure_from_errno(errno, "making " + path);
+  net::Descriptor at(open(path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  struct stat about{};
+  if (!at.is_open() || fstat(at.get(), &about) != 0) {
+    return failure_from_errno(errno, path + " must be a directory");
   }
-  if (geteuid() == 0 && chown(path.c_str(), uid, uid) != 0) {
-    return failure_from_errno(errno, "giving " + path + " to its role");
+  if (geteuid() == 0) {
+    if (!made && about.st_uid != uid && about.st_uid != 0) {
+      return failure(Error::kDenied, fmt::format("{} belongs to uid {}, not to its role (uid {}); "
+                                                 "look at what it is, then remove or chown it",
+                                                 path, about.st_uid, uid));
+    }
+    if (fchown(at.get(), uid, uid) != 0) {
+      return failure_from_errno(errno, "giving " + path + " to its role");
+    }
   }
-  if (chmod(path.c_str(), mode) != 0) return failure_from_errno(errno, "closing " + path);
-  return {};
+  if (fchmod(at.get(), mode) != 0) return failure_from_errno(errno, "closing " + path);
+  return at;
 }
 
 // Held until the house ends, however it ends.
-Result<net::Descriptor> lock_house(const std::string& data) {
+Result<net::Descriptor> lock_house(const std::string& data, int run_directory) {
   const std::string path = data + "/run/lock";
-  net::Descriptor lock(open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+  net::Descriptor lock(
+      openat(run_directory, "lock", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600));
   if (!lock.is_open()) return failure_from_errno(errno, "opening " + path);
   if (flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
     return failure(Error::kConflict, "another gatehouse runs on " + data
@@ -73,8 +89,8 @@ Result<void> run_house(const House& house) {
   }
   const bool root = geteuid() == 0;
   const std::uint32_t owner = about.st_uid;
-  TRY(make_directory(house.data + "/run", 0755, root ? 0 : geteuid()));
-  const net::Descriptor lock = TRY(lock_house(house.data));
+  const net::Descriptor run = TRY(make_directory(house.data, "run", 0755, root ? 0 : geteuid()));
+  const net::Descriptor lock = TRY(lock_house(house.data, run.get()));
   supervisor::Settings settings;
   settings.data = house.data;
   settings.run_directory = house.data + "/run";
@@ -82,7 +98,7 @@ Result<void> run_house(const House& house) {
   for (const Role& role : roles()) {
     const std::uint32_t uid = root ? role.uid : 0;
     if (*role.directory != '\0') {
-      TRY(make_directory(house.data + "/" + role.directory, 0700, root ? role.uid : geteuid()));
+      TRY(make_directory(house.data, role.directory, 0700, root ? role.uid : geteuid()));
     }
     std::vector<std::string> arguments = {"--data", house.data, "--uid", std::to_string(uid)};
     if (std::string_view(role.name) == "control") {

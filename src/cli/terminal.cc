@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/terminal.h"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -63,6 +64,30 @@ struct Pipe {
     const ssize_t n = read(from, bytes.data(), bytes.size());
     if (n < 0 && (errno == EINTR || errno == EAGAIN)) return;
     is_open = n > 0 && write_all(to, {bytes.data(), static_cast<std::size_t>(n)});
+  }
+};
+
+// The command's input. It never waits for the command to take it: what the command writes meanwhile
+// must be taken from it too.
+struct Feed {
+  int from = -1;
+  int to = -1;
+  bool is_open = true;
+  std::string held = {};
+
+  [[nodiscard]] bool wants_more() const { return held.empty(); }
+  void read_more() {
+    std::array<char, 16 * 1024> bytes{};
+    const ssize_t n = read(from, bytes.data(), bytes.size());
+    if (n < 0 && (errno == EINTR || errno == EAGAIN)) return;
+    if (n <= 0) is_open = false;
+    if (n > 0) held.assign(bytes.data(), static_cast<std::size_t>(n));
+    if (n > 0) pass_on();
+  }
+  void pass_on() {
+    const ssize_t n = write(to, held.data(), held.size());
+    if (n > 0) held.erase(0, static_cast<std::size_t>(n));
+    if (n < 0 && errno != EAGAIN && errno != EINTR) is_open = false;
   }
 };
 
@@ -156,17 +181,20 @@ Result<std::int32_t> relay(std::vector<net::Descriptor> fds, bool pty) {
     pass_window_size(fds[0].get());
   }
   const net::Descriptor status = std::move(fds.back());
-  Pipe in{STDIN_FILENO, fds[0].get()};
+  Feed in{STDIN_FILENO, fds[0].get()};
+  fcntl(fds[0].get(), F_SETFL, fcntl(fds[0].get(), F_GETFL) | O_NONBLOCK);
   Pipe out{pty ? fds[0].get() : fds[1].get(), STDOUT_FILENO};
   Pipe error{pty ? -1 : fds[2].get(), STDERR_FILENO, !pty};
   std::optional<Result<std::int32_t>> ended;
   // After the end, what was written before it is still taken out of the pipes; a process that was
   // left behind and keeps them open is not waited for.
   while (out.is_open || error.is_open || !ended) {
-    std::array<pollfd, 4> waits = {{{in.is_open && !ended ? in.from : -1, POLLIN, 0},
+    const bool feeds = in.is_open && !ended;
+    std::array<pollfd, 5> waits = {{{feeds && in.wants_more() ? in.from : -1, POLLIN, 0},
                                     {out.is_open ? out.from : -1, POLLIN, 0},
                                     {error.is_open ? error.from : -1, POLLIN, 0},
-                                    {ended ? -1 : status.get(), POLLIN, 0}}};
+                                    {ended ? -1 : status.get(), POLLIN, 0},
+                                    {feeds && !in.wants_more() ? in.to : -1, POLLOUT, 0}}};
     const int ready = poll(waits.data(), waits.size(), ended ? 200 : -1);
     if (g_resized != 0 && pty) {
       g_resized = 0;
@@ -176,10 +204,9 @@ Result<std::int32_t> relay(std::vector<net::Descriptor> fds, bool pty) {
     if (ready < 0) continue;
     if (waits[1].revents != 0) out.move();
     if (waits[2].revents != 0) error.move();
-    if (waits[0].revents != 0) {
-      in.move();
-      if (!in.is_open && !pty) fds[0].reset();
-    }
+    if (waits[0].revents != 0) in.read_more();
+    if (waits[4].revents != 0) in.pass_on();
+    if (!in.is_open && !pty) fds[0].reset();
     if (waits[3].revents != 0) ended = read_status(status.get());
   }
   return *ended;

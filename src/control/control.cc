@@ -245,15 +245,19 @@ Task<void> Control::tell(std::string role) {
 
 Task<Result<void>> Control::tell_vault() {
   const State state = CO_TRY(store_.state());
+  ipc::KeepServices keep;
   for (ipc::PublishService& publish : compiled_services(state)) {
+    keep.services.push_back({publish.tenant, publish.name});
     CO_TRY(co_await call("vault", std::move(publish)));
   }
+  CO_TRY(co_await call("vault", std::move(keep)));
   for (ipc::PublishInterceptable& publish : compiled_interceptable(state)) {
     CO_TRY(co_await call("vault", std::move(publish)));
   }
   for (const Run& run : CO_TRY(store_.live_runs())) {
     const Agent* agent = state.find<Agent>(run.tenant, run.agent);
     if (agent == nullptr) continue;  // gone from the file: its Runs get no more leases
+    if (!CO_TRY(store_.run(run.id)).is_live()) continue;  // it ended while others were told
     CO_TRY(co_await call(
         "vault", ipc::DeclareRunLive{run.id, run.trace, run.tenant, run.user, run.agent,
                                      leasable_services(state, *agent), agent->leases_per_second}));

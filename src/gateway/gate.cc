@@ -11,7 +11,7 @@
 #include "gateway/connection.h"
 #include "gateway/names.h"
 #include "ipc/any_audit.h"
-#include "ipc/cli_control.h"
+#include "ipc/control_gateway.h"
 #include "ipc/gateway_vault.h"
 
 namespace gatehouse::gateway {

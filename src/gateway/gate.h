@@ -12,7 +12,7 @@
 #include "gateway/recorder.h"
 #include "gateway/rulebook.h"
 #include "gateway/upstream.h"
-#include "ipc/cli_control.h"
+#include "ipc/control_gateway.h"
 #include "ipc/kill_table.h"
 #include "ipc/role.h"
 

@@ -19,6 +19,7 @@ namespace {
 std::atomic<unsigned long> g_unpermitted{0};
 
 constexpr std::size_t kPendingMost = 4096;  // requests asked and not yet answered, per side
+constexpr std::size_t kOutMost = 64 * 1024 * 1024;
 constexpr Nanos kWriteMost =
     std::chrono::seconds(10);  // a peer that takes nothing that long is gone
 
@@ -109,6 +110,9 @@ class Channel::Impl {
   Result<void> enqueue(Frame frame, std::vector<net::Descriptor> fds) {
     if (fds.size() > kDescriptorsMost) {
       return failure(Error::kTooMany, "too many descriptors beside one control message");
+    }
+    if (out_.size() > kOutMost) {
+      return failure(Error::kTooMany, peer_ + " takes nothing, and too much waits for it");
     }
     frame.descriptors = static_cast<std::uint8_t>(fds.size());
     const std::size_t offset = out_.size();

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "ipc/control_gateway.h"
 #include "ipc/control_vault.h"
 #include "ipc/message.h"
 
@@ -125,41 +126,6 @@ struct DescribeService {
   template <class F>
   void fields(F& f) {
     f(tenant, name);
-  }
-};
-
-// What a gateway has counted since it began, by name. Control -> gateway, and forwarded for people.
-struct Counter {
-  std::string name;
-  std::uint64_t value = 0;
-  template <class F>
-  void fields(F& f) {
-    f(name, value);
-  }
-};
-struct CounterList {
-  static constexpr MessageType kType = 0x0715;
-  std::vector<Counter> counters;
-  template <class F>
-  void fields(F& f) {
-    f(counters);
-  }
-};
-struct GetCounters {
-  static constexpr MessageType kType = 0x0705;
-  using Reply = CounterList;
-  template <class F>
-  void fields(F&) {}
-};
-
-// Control -> gateway, with one sealed memfd that holds ipc::Snapshot encoded.
-struct SnapshotReady {
-  static constexpr MessageType kType = 0x0801;
-  using Reply = Done;
-  std::uint64_t generation = 0;
-  template <class F>
-  void fields(F& f) {
-    f(generation);
   }
 };
 

@@ -8,6 +8,7 @@
 #include <sched.h>
 #include <seccomp.h>
 #include <sys/capability.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -176,7 +177,6 @@ constexpr std::array kCommonCalls = {
     "rt_sigprocmask",
     "rt_sigreturn",
     "sigaltstack",
-    "ioctl",
     "fcntl",
     "dup",
     "dup2",
@@ -263,6 +263,10 @@ constexpr std::array kCommonCalls = {
     "get_robust_list",
     "set_tid_address",
 };
+// Of ioctl(2), what event loops and standard streams ask: none that types into a terminal
+// (TIOCSTI) or changes one.
+constexpr std::array<std::uint32_t, 6> kCommonRequests = {FIONBIO,  FIONREAD, FIOCLEX,
+                                                          FIONCLEX, TCGETS,   TIOCGWINSZ};
 constexpr std::array kThreadCalls = {"clone", "clone3"};
 constexpr std::array kOutboundCalls = {"connect", "bind"};
 constexpr std::array kAcceptCalls = {"accept", "accept4", "listen"};
@@ -283,6 +287,13 @@ Result<void> seccomp(const Confinement& plan) {
                                                       seccomp_release);
   if (!filter) return missing("seccomp", "Use a kernel with CONFIG_SECCOMP_FILTER.");
   TRY(allow(filter.get(), kCommonCalls));
+  for (const std::uint32_t request : kCommonRequests) {
+    if (seccomp_rule_add(filter.get(), SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1,
+                         SCMP_A1_32(SCMP_CMP_EQ, request))
+        != 0) {
+      return missing("seccomp", "No rule for ioctl.");
+    }
+  }
   if (plan.threads) TRY(allow(filter.get(), kThreadCalls));
   if (plan.network == Network::kOutbound || plan.network == Network::kOutboundAndAccept) {
     TRY(allow(filter.get(), kOutboundCalls));
@@ -359,6 +370,14 @@ Result<void> forbid(std::span<const char* const> names) {
     if (number == __NR_SCMP_ERROR) continue;  // not on this architecture
     if (seccomp_rule_add(filter.get(), SCMP_ACT_ERRNO(EPERM), number, 0) != 0) {
       return missing("seccomp", std::string("No rule against ") + name + ".");
+    }
+  }
+  // A terminal that it was started from is not typed into.
+  for (const std::uint32_t request : {std::uint32_t{TIOCSTI}, std::uint32_t{TIOCLINUX}}) {
+    if (seccomp_rule_add(filter.get(), SCMP_ACT_ERRNO(EPERM), SCMP_SYS(ioctl), 1,
+                         SCMP_A1_32(SCMP_CMP_EQ, request))
+        != 0) {
+      return missing("seccomp", "No rule against typing into terminals.");
     }
   }
   // Sockets that no network namespace contains, or that nothing here speaks.

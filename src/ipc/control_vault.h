@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "ipc/message.h"
+#include "ipc/placeholder.h"
 
 namespace gatehouse::ipc {
 
@@ -49,6 +50,25 @@ struct PublishService {
   void fields(F& f) {
     f(tenant, name, kind, hosts, authorization_endpoint, token_endpoint, revocation_endpoint,
       issuer, client_id, scopes, shared);
+  }
+};
+
+// The services that there are: what was published of any other is forgotten.
+struct ServiceName {
+  std::string tenant;
+  std::string name;
+  template <class F>
+  void fields(F& f) {
+    f(tenant, name);
+  }
+};
+struct KeepServices {
+  static constexpr MessageType kType = 0x020b;
+  using Reply = Done;
+  std::vector<ServiceName> services;
+  template <class F>
+  void fields(F& f) {
+    f(services);
   }
 };
 
@@ -159,14 +179,6 @@ struct RemoveConnection {
   }
 };
 
-struct Placeholder {
-  std::string service;
-  std::string text;  // 128 random bits with a recognisable prefix; constant for the Run
-  template <class F>
-  void fields(F& f) {
-    f(service, text);
-  }
-};
 struct RunLive {
   static constexpr MessageType kType = 0x0219;
   std::vector<Placeholder> placeholders;  // one per service that has a credential for this user

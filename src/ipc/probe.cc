@@ -109,6 +109,9 @@ Outcome try_call(Ability ability) {
       return outcome_of(syscall(SYS_bpf, kNonsense, nullptr, 0L));
     case Ability::kIoUring:
       return outcome_of(syscall(SYS_io_uring_setup, 0L, nullptr));
+    case Ability::kTypeIntoTerminal:
+      // Where a filter lets it through, the kernel answers that this is no descriptor.
+      return outcome_of(ioctl(-1, TIOCSTI, ""));
     case Ability::kUserfault:
       return outcome_of(syscall(SYS_userfaultfd, kNonsense));
     case Ability::kPerf:
@@ -195,6 +198,8 @@ std::string_view text(Ability ability) {
       return "load BPF";
     case Ability::kIoUring:
       return "use io_uring";
+    case Ability::kTypeIntoTerminal:
+      return "type into a terminal (TIOCSTI)";
     case Ability::kUserfault:
       return "handle page faults (userfaultfd)";
     case Ability::kPerf:

@@ -41,8 +41,9 @@ enum class Ability : std::uint8_t {
   kReadMemory,  // of another role
   kOpenMemory,
   kSignal,
+  kTypeIntoTerminal,  // TIOCSTI
 };
-inline constexpr std::size_t kAbilities = 27;
+inline constexpr std::size_t kAbilities = 28;
 
 // "read the host's /etc/shadow"
 [[nodiscard]] std::string_view text(Ability ability);

@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
-#include "ipc/control_vault.h"
 #include "ipc/message.h"
+#include "ipc/placeholder.h"
 
 namespace gatehouse::ipc {
 

@@ -87,6 +87,12 @@ Result<std::unique_ptr<Cgroup>> Cgroup::make(const std::string& name, const Limi
     group->not_enforced_.push_back(std::string("the limit on ") + limit.controller
                                    + ": no cgroup controller is there for it");
   }
+  // No way around the limit through swap, where swap is counted at all.
+  for (const std::string& directory : group->directories_) {
+    write_file(directory + "/memory.swap.max", "0");
+    write_file(directory + "/memory.memsw.limit_in_bytes",
+               std::to_string(limits.memory_most_bytes));
+  }
   if (!group->freeze_.is_open()) {
     const std::string parent = std::string(kV1) + "/freezer/gatehouse";
     const std::string v1 = parent + "/" + name;
@@ -104,6 +110,11 @@ Result<std::unique_ptr<Cgroup>> Cgroup::make(const std::string& name, const Limi
                    "it: mount cgroup2, or cgroup v1's freezer");
   }
   return group;
+}
+
+void Cgroup::thaw() const {
+  const std::string_view word = freezer_v1_ ? "THAWED" : "0";
+  [[maybe_unused]] const ssize_t written = ::pwrite(freeze_.get(), word.data(), word.size(), 0);
 }
 
 Cgroup::~Cgroup() {

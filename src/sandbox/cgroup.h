@@ -29,6 +29,7 @@ class Cgroup {
 
   [[nodiscard]] Result<void> add(int pid);
   void kill_all() const;
+  void thaw() const;
   [[nodiscard]] int freeze_fd() const { return freeze_.get(); }
   [[nodiscard]] int kill_fd() const { return kill_.get(); }
   [[nodiscard]] bool freezer_v1() const { return freezer_v1_; }

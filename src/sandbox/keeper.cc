@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -27,6 +28,7 @@ using net::Task;
 constexpr Nanos kBuildMost = std::chrono::seconds(20);
 constexpr Nanos kTellMost = std::chrono::seconds(5);
 constexpr std::size_t kDoorSockets = 4;
+constexpr Nanos kAskerLook = 500ms;  // how often it is looked whether the asker is there
 
 // The warden's line is a SOCK_SEQPACKET: each read is one message.
 struct Message {
@@ -54,6 +56,8 @@ struct Keeper::Sandbox {
   net::Descriptor warden_pidfd;
   net::Descriptor kill;
   bool kill_by_pidfd = false;
+  net::Descriptor freeze;
+  bool freezer_v1 = false;
 };
 
 Keeper::Keeper(ipc::Role& role, HostPaths host, std::string warden, std::string init)
@@ -123,12 +127,15 @@ Task<Result<Keeper::Created>> Keeper::create(ipc::CreateSandbox request) {
   CO_TRY(co_await role_.supervisor()->exchange(ipc::parcel_of(registration), stops,
                                                role_.loop().in(kTellMost)));
   CO_TRY(co_await open_door(*sandbox));
+  sandbox->freeze = std::move(built.fds[kFreezeAt]);
+  sandbox->freezer_v1 = built.text[1] == '1';
   sandbox->kill = std::move(built.fds[kFreezeAt + 1]);
   CO_TRY(co_await sandbox->line->write("G", role_.loop().in(kTellMost)));
   log_info("a sandbox runs",
            {{"run", run.text()}, {"trace", request.run.trace.text()}, {"warden", sandbox->warden}});
   sandboxes_.insert_or_assign(run, std::move(sandbox));
   tasks_.spawn(watch(run));
+  tasks_.spawn(watch_asker(run));
   co_return created;
 }
 
@@ -163,6 +170,10 @@ Task<Result<ipc::Done>> Keeper::end(RunId run) {
   const Sandbox& sandbox = *found->second;
   if (sandbox.kill_by_pidfd) {
     syscall(SYS_pidfd_send_signal, sandbox.kill.get(), SIGKILL, nullptr, 0);
+    // On cgroup v1 what is frozen dies only when it is thawed.
+    const std::string_view word = sandbox.freezer_v1 ? "THAWED" : "0";
+    [[maybe_unused]] const ssize_t written =
+        ::pwrite(sandbox.freeze.get(), word.data(), word.size(), 0);
   } else {
     [[maybe_unused]] const ssize_t written = ::write(sandbox.kill.get(), "1", 1);
   }
@@ -189,6 +200,23 @@ std::vector<RunId> Keeper::runs() const {
   std::vector<RunId> list;
   for (const auto& [run, sandbox] : sandboxes_) list.push_back(run);
   return list;
+}
+
+// Whoever started the run and waits for its end holds the other end of the status pipe: when they
+// are gone, so is what it was for.
+Task<void> Keeper::watch_asker(RunId run) {
+  const net::Descriptor pipe(fcntl(sandboxes_.at(run)->status.get(), F_DUPFD_CLOEXEC, 3));
+  if (!pipe.is_open()) co_return;
+  while (sandboxes_.contains(run)) {
+    pollfd about{pipe.get(), 0, 0};
+    if (poll(&about, 1, 0) == 1 && (about.revents & POLLERR) != 0) break;
+    co_await role_.loop().sleep_for(kAskerLook);
+  }
+  const auto found = sandboxes_.find(run);
+  if (found == sandboxes_.end()) co_return;
+  log_info("a run ends, because who started it has gone",
+           {{"run", run.text()}, {"trace", found->second->door.run.trace.text()}});
+  (void)co_await end(run);
 }
 
 // Waits for the sandbox's end and tells everybody.

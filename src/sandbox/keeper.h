@@ -35,6 +35,7 @@ class Keeper {
  private:
   struct Sandbox;
   net::Task<void> watch(RunId run);
+  net::Task<void> watch_asker(RunId run);
   net::Task<Result<void>> open_door(const Sandbox& sandbox);
 
   ipc::Role& role_;

@@ -54,11 +54,37 @@ Result<net::Descriptor> open_beneath(int volume, const std::string& path, std::u
   return fd;
 }
 
+// What is not there could be made by the agent: an empty file is put there, and what is above it.
+Result<void> make_guarded(int volume, const std::string& file, std::uint32_t owner) {
+  net::Descriptor parent = TRY(open_beneath(volume, ".", O_RDONLY | O_DIRECTORY));
+  const auto give = [owner](int directory, const std::string& name) {
+    return fchownat(directory, name.c_str(), owner, owner, AT_SYMLINK_NOFOLLOW) == 0;
+  };
+  std::size_t begin = 0;
+  for (std::size_t slash = file.find('/'); slash != std::string::npos;
+       begin = slash + 1, slash = file.find('/', begin)) {
+    const std::string name = file.substr(begin, slash - begin);
+    if (mkdirat(parent.get(), name.c_str(), 0755) == 0) {
+      if (!give(parent.get(), name)) return broken("giving " + file);
+    } else if (errno != EEXIST) {
+      return broken("making what is above " + file);
+    }
+    parent = TRY(open_beneath(parent.get(), name, O_RDONLY | O_DIRECTORY));
+  }
+  const std::string name = file.substr(begin);
+  const net::Descriptor made(openat(parent.get(), name.c_str(),
+                                    O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644));
+  if (made.is_open()) return give(parent.get(), name) ? Result<void>() : broken("giving " + file);
+  if (errno != EEXIST) return broken("making " + file);
+  return {};
+}
+
 // A file that the agent must not change is a mount of its own, and so is each directory above it: a
 // mount point can be neither removed nor renamed, so that no other file can be slipped into its
 // place.
-Result<void> guard(int volume, const std::string& file, std::vector<Piece>& guarded) {
-  if (!open_beneath(volume, file, O_PATH)) return {};  // nothing there to guard
+Result<void> guard(int volume, const std::string& file, std::uint32_t owner,
+                   std::vector<Piece>& guarded) {
+  TRY(make_guarded(volume, file, owner));
   for (std::size_t slash = file.find('/'); slash != std::string::npos;
        slash = file.find('/', slash + 1)) {
     const std::string directory = file.substr(0, slash);
@@ -166,7 +192,7 @@ Result<Pieces> take_pieces(const Plan& plan) {
   const net::Descriptor volume = TRY(open_volume(plan));
   pieces.home = {TRY(detach(volume.get(), "", kWritable)), std::string(kHome), true};
   for (const std::string& file : plan.read_only_files) {
-    TRY(guard(volume.get(), file, pieces.guarded));
+    TRY(guard(volume.get(), file, plan.host_uid, pieces.guarded));
   }
   return pieces;
 }

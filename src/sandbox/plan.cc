@@ -63,8 +63,12 @@ void set_variable(std::vector<std::string>& environment, std::string item) {
 
 }  // namespace
 
-std::string volume_name(std::string_view tenant, std::string_view agent, std::string_view user) {
-  return percent_encoded(tenant) + "+" + percent_encoded(agent) + "+" + percent_encoded(user);
+std::string volume_name(std::string_view tenant, std::string_view agent, std::string_view user,
+                        std::string_view volume) {
+  std::string name =
+      percent_encoded(tenant) + "+" + percent_encoded(agent) + "+" + percent_encoded(user);
+  if (!volume.empty() && volume != kUsualVolume) name += "+" + percent_encoded(volume);
+  return name;
 }
 
 std::uint32_t host_uid_of(std::string_view volume) {
@@ -88,7 +92,8 @@ Result<Plan> make_plan(const ipc::CreateSandbox& request, const HostPaths& host)
     }
     set_variable(plan.environment, item);
   }
-  const std::string volume = volume_name(request.run.tenant, request.run.agent, request.run.user);
+  const std::string volume =
+      volume_name(request.run.tenant, request.run.agent, request.run.user, request.volume);
   plan.volume = host.volumes + "/" + volume;
   plan.host_uid = host_uid_of(volume);
   if (!request.skeleton.empty() && !request.skeleton.starts_with('/')) {

@@ -51,9 +51,11 @@ struct HostPaths {
 // Errors: kInvalid, with what is wrong in the request.
 [[nodiscard]] Result<Plan> make_plan(const ipc::CreateSandbox& request, const HostPaths& host);
 
-// A directory name that is one for each triple and safe whatever its parts hold.
+inline constexpr std::string_view kUsualVolume = "home";
+// A directory name that is one for each tenant, agent, user and volume, and safe whatever they
+// hold.
 [[nodiscard]] std::string volume_name(std::string_view tenant, std::string_view agent,
-                                      std::string_view user);
+                                      std::string_view user, std::string_view volume);
 // The host uid that owns a user's volumes, the same at every start. Two users may share one by
 // chance; what keeps them apart is that a sandbox sees its own volume only.
 [[nodiscard]] std::uint32_t host_uid_of(std::string_view volume);

@@ -38,7 +38,8 @@ Result<void> give_all(const fs::path& root, std::uint32_t uid) {
 }
 
 Result<void> make_volume(const Plan& plan) {
-  const fs::path making = plan.volume + ".making";
+  // Of this run alone: another first run of the same user may be making it too.
+  const fs::path making = plan.volume + ".making-" + plan.run.run.text();
   std::error_code error;
   fs::remove_all(making, error);  // of an attempt that broke off
   if (mkdir(making.c_str(), 0700) != 0) return broken("making it", from_errno());
@@ -50,7 +51,11 @@ Result<void> make_volume(const Plan& plan) {
   }
   if (chmod(making.c_str(), 0700) != 0) return broken("closing it", from_errno());
   fs::rename(making, plan.volume, error);
-  if (error) return broken("naming it", error);
+  if (error) {
+    std::error_code ignored;
+    fs::remove_all(making, ignored);
+    if (!fs::exists(plan.volume, ignored)) return broken("naming it", error);
+  }
   return {};
 }
 

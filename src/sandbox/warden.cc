@@ -96,6 +96,7 @@ int guard_sandbox(int init_fd) {
     freeze(*launched);
     launched->cgroup->kill_all();
     kill(launched->pid, SIGKILL);
+    launched->cgroup->thaw();  // on cgroup v1 what is frozen dies only when it is thawed
     break;
   }
   int status = 0;

@@ -358,6 +358,11 @@ class Supervisor::Impl {
         dup2(theirs.get(), ipc::kSupervisorDescriptor);
       }
       close_range(ipc::kSupervisorDescriptor + 1, ~0U, 0);
+      // No role has a terminal: neither to read from nor to type into.
+      setsid();
+      const int nothing = ::open("/dev/null", O_RDONLY);
+      if (nothing < 0 || dup2(nothing, STDIN_FILENO) < 0) _exit(70);
+      close(nothing);
       sigset_t none;
       sigemptyset(&none);
       sigprocmask(SIG_SETMASK, &none, nullptr);

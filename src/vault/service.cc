@@ -19,6 +19,7 @@ using net::Task;
 constexpr double kLeasesPerSecond = 500;  // per Run, unless its agent has another figure
 constexpr double kBurstSeconds = 4;
 constexpr std::size_t kLeasesMost = 100'000;
+constexpr std::uint32_t kRefusalsPerSecond = 20;  // that get an Entry
 constexpr std::size_t kPendingMost = 1000;
 constexpr Nanos kPendingFor = std::chrono::minutes(10);
 constexpr Nanos kCourierMost = std::chrono::seconds(20);
@@ -56,7 +57,7 @@ double leases_per_second(const ipc::DeclareRunLive& run) {
 }  // namespace
 
 Service::Service(net::Loop& loop, Store& store, const Sealer& sealer, Ports& ports)
-    : loop_(loop), store_(store), sealer_(sealer), ports_(ports) {}
+    : loop_(loop), store_(store), sealer_(sealer), ports_(ports), flights_(loop) {}
 
 Result<void> Service::open_inbox() {
   const RecordKey key{"", "", std::string(kInboxName), ipc::CredentialKind::kStatic};
@@ -136,6 +137,31 @@ Result<std::string> Service::owner_of(const ipc::DeclareRunLive& run,
 }
 
 Task<Result<ipc::Leased>> Service::lease(ipc::Lease request) {
+  Use use;
+  use.what = "refused";
+  use.run = request.run;
+  use.exchange = request.exchange;
+  use.service = request.service.substr(0, 256);
+  use.host = request.host.substr(0, 256);
+  Result<ipc::Leased> leased = co_await checked_lease(std::move(request));
+  if (leased || leased.error() != Error::kLeaseRefused) co_return leased;
+  // A gateway that asks for what it must not have is on record, and cannot fill the log with it.
+  if (loop_.now() - refusals_since_ > 1s) {
+    refusals_since_ = loop_.now();
+    refusals_ = 0;
+  }
+  if (++refusals_ > kRefusalsPerSecond) co_return leased;
+  const auto run = runs_.find(use.run);
+  if (run != runs_.end()) {
+    use.trace = run->second.about.trace;
+    use.tenant = run->second.about.tenant;
+    use.user = run->second.about.user;
+  }
+  (void)co_await ports_.record(std::move(use));
+  co_return leased;
+}
+
+Task<Result<ipc::Leased>> Service::checked_lease(ipc::Lease request) {
   LiveRun* run = CO_TRY(live_run(request.run));
   const Instant now = loop_.now();
   const double seconds = std::chrono::duration<double>(now - run->refilled).count();
@@ -250,6 +276,14 @@ Task<Result<ipc::Done>> Service::publish(ipc::PublishService request) {
   co_return ipc::Done{};
 }
 
+Task<Result<ipc::Done>> Service::keep(ipc::KeepServices request) {
+  std::set<std::pair<std::string, std::string>> kept;
+  for (ipc::ServiceName& name : request.services) {
+    kept.emplace(std::move(name.tenant), std::move(name.name));
+  }
+  std::erase_if(services_, [&kept](const auto& service) { return !kept.contains(service.first); });
+  co_return ipc::Done{};
+}
 Task<Result<ipc::Done>> Service::publish(ipc::PublishInterceptable request) {
   interceptable_[request.tenant] = std::move(request.hosts);
   co_return ipc::Done{};
@@ -272,6 +306,7 @@ Task<Result<ipc::Done>> Service::put(ipc::PutSealed request) {
   statics_.erase(key);
   log_info("a credential was stored",
            {{"tenant", request.tenant}, {"user", request.user}, {"service", request.service}});
+  co_await note("stored", request.tenant, request.user, request.service);
   co_return ipc::Done{};
 }
 
@@ -303,6 +338,7 @@ Task<Result<ipc::Done>> Service::remove(ipc::RemoveConnection request) {
   CO_TRY(store_.remove(key));
   statics_.erase(key);
   opened_.erase(key);
+  co_await note("removed", request.tenant, request.user, request.service);
   if (connection != nullptr && !service.revocation_endpoint.empty()) {
     CO_TRY(co_await revoke(*connection, service));
   }
@@ -394,9 +430,12 @@ Task<Result<ipc::Done>> Service::finish(ipc::FinishAuthorization request) {
   pending_.erase(found);  // a state is good for one answer
   const ipc::PublishService service =
       *CO_TRY(service_of(pending.about.tenant, pending.about.service));
-  if (!request.issuer.empty() && !service.issuer.empty() && request.issuer != service.issuer) {
+  if (!service.issuer.empty() && request.issuer != service.issuer) {
     co_return failure(Error::kDenied,
-                      "the answer comes from another authorization server than asked");
+                      request.issuer.empty()
+                          ? "the answer does not say which authorization server it comes from (iss "
+                            "of RFC 9207); leave `issuer` out if that server never says it"
+                          : "the answer comes from another authorization server than asked");
   }
   const Secret code = CO_TRY(unseal(request.sealed_code));
   const auto secret = CO_TRY(client_secret(service));
@@ -417,6 +456,7 @@ Task<Result<ipc::Done>> Service::finish(ipc::FinishAuthorization request) {
   log_info(
       "a connection was made",
       {{"tenant", pending.about.tenant}, {"user", pending.about.user}, {"service", service.name}});
+  co_await note("connected", pending.about.tenant, pending.about.user, service.name);
   co_return ipc::Done{};
 }
 
@@ -458,24 +498,46 @@ Task<Result<std::shared_ptr<Service::Opened>>> Service::with_valid_token(
            || is_due(connection->tokens.access, loop_.wall().unix_millis());
   };
   if (!wants_renewal()) co_return connection;
-  if (connection->refreshing) {
-    CO_TRY(co_await connection->refreshed.wait(loop_.in(kRefreshMost)));
-    if (wants_renewal()) {
-      co_return failure(Error::kUnreachable, "the credential could not be renewed; try again");
-    }
-  } else {
+  if (!connection->refreshing) {
     if (asking.rejected && loop_.now() < connection->may_renew) {
       co_return failure(Error::kTooMany, "the credential was renewed a moment ago");
     }
     connection->may_renew = loop_.now() + kRenewalRest;
-    CO_TRY(co_await refresh(key, connection, service, std::move(asking.traceparent)));
+    connection->refreshing = true;
+    connection->refreshed.reset();
+    flights_.spawn(fly(key, connection, service, std::move(asking.traceparent)));
   }
+  CO_TRY(co_await connection->refreshed.wait(loop_.in(kRefreshMost)));
+  if (connection->failed) co_return Failure(*connection->failed);
   if (!is_current(key, connection)) {
     co_return failure(Error::kLeaseRefused, fmt::format("the connection to {} was removed or made "
                                                         "anew meanwhile; try again",
                                                         service.name));
   }
   co_return connection;
+}
+
+Task<void> Service::fly(RecordKey key, std::shared_ptr<Opened> connection,
+                        ipc::PublishService service, std::string traceparent) {
+  connection->failed.reset();
+  const Result<void> done = co_await refresh(key, connection, service, std::move(traceparent));
+  if (!done) connection->failed = done.error();
+  connection->refreshing = false;
+  connection->refreshed.set();
+  co_await note(done ? "refresh" : "refresh-failed", std::get<0>(key), std::get<1>(key),
+                service.name);
+}
+
+// What people and renewals do to connections, for the record; a log that is away does not undo it.
+Task<void> Service::note(std::string what, std::string tenant, std::string user,
+                         std::string service) {
+  Use use;
+  use.what = std::move(what);
+  use.tenant = std::move(tenant);
+  use.user = std::move(user);
+  use.service = std::move(service);
+  const Result<void> recorded = co_await ports_.record(std::move(use));
+  if (!recorded) log_warning("not on record", {{"why", recorded.error().message()}});
 }
 
 Task<Result<void>> Service::refresh(RecordKey key, std::shared_ptr<Opened> connection,
@@ -486,19 +548,6 @@ Task<Result<void>> Service::refresh(RecordKey key, std::shared_ptr<Opened> conne
                                   "connect again",
                                   service.name));
   }
-  // Ends the flight on every path; those that wait look at what came of it.
-  struct Flight {
-    Opened& opened;
-    explicit Flight(Opened& o) : opened(o) {
-      opened.refreshing = true;
-      opened.refreshed.reset();
-    }
-    ~Flight() {
-      opened.refreshing = false;
-      opened.refreshed.set();
-    }
-  };
-  const Flight flight(*connection);
   Tokens& tokens = connection->tokens;
   // Written before the request: a crash in the middle is seen as one at the next start.
   tokens.state = "suspect";
@@ -555,6 +604,8 @@ void permit_control(ipc::Permits& permits, Service& service) {
       [&service](ipc::GetPublicKey, Fds) { return service.public_key(); });
   permits.on<ipc::PublishService>(
       [&service](ipc::PublishService request, Fds) { return service.publish(std::move(request)); });
+  permits.on<ipc::KeepServices>(
+      [&service](ipc::KeepServices request, Fds) { return service.keep(std::move(request)); });
   permits.on<ipc::PublishInterceptable>([&service](ipc::PublishInterceptable request, Fds) {
     return service.publish(std::move(request));
   });

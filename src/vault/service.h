@@ -38,7 +38,8 @@ struct Use {
   std::string path;
   LeaseId lease = ipc::no_lease();
   std::string fingerprint;
-  std::string what;  // "lease", "refresh", "leaf", "refused"
+  std::string what;  // "lease", "leaf", "refresh", "refresh-failed", "stored", "connected",
+                     // "removed", "refused"
 };
 
 // What the vault needs of other roles.
@@ -68,6 +69,7 @@ class Service {
   [[nodiscard]] net::Task<Result<ipc::VaultPublicKey>> public_key();
   [[nodiscard]] net::Task<Result<ipc::Done>> publish(ipc::PublishService request);
   [[nodiscard]] net::Task<Result<ipc::Done>> publish(ipc::PublishInterceptable request);
+  [[nodiscard]] net::Task<Result<ipc::Done>> keep(ipc::KeepServices request);
   [[nodiscard]] net::Task<Result<ipc::Done>> put(ipc::PutSealed request);
   [[nodiscard]] net::Task<Result<ipc::AuthorizationStarted>> start(ipc::StartAuthorization request);
   [[nodiscard]] net::Task<Result<ipc::Done>> finish(ipc::FinishAuthorization request);
@@ -103,11 +105,13 @@ class Service {
     explicit Opened(net::Loop& loop) : refreshed(loop) {}
     Tokens tokens;
     bool refreshing = false;
+    std::optional<Error> failed;   // the last flight
     std::uint64_t generation = 0;  // of successful refreshes
     Instant may_renew;             // before this, a 401 does not make it renew again
     net::Event refreshed;
   };
 
+  net::Task<Result<ipc::Leased>> checked_lease(ipc::Lease request);
   Result<LiveRun*> live_run(const RunId& run);
   Result<const ipc::PublishService*> service_of(std::string_view tenant,
                                                 std::string_view name) const;
@@ -124,6 +128,10 @@ class Service {
   net::Task<Result<std::shared_ptr<Opened>>> with_valid_token(RecordKey key,
                                                               const ipc::PublishService& service,
                                                               Asking asking);
+  net::Task<void> note(std::string what, std::string tenant, std::string user, std::string service);
+  // Belongs to no asker: one that leaves takes no rotated token with it.
+  net::Task<void> fly(RecordKey key, std::shared_ptr<Opened> connection,
+                      ipc::PublishService service, std::string traceparent);
   net::Task<Result<void>> refresh(RecordKey key, std::shared_ptr<Opened> opened,
                                   ipc::PublishService service, std::string traceparent);
   net::Task<Result<void>> revoke(Opened& connection, const ipc::PublishService& service);
@@ -147,6 +155,9 @@ class Service {
   std::map<std::string, Pending> pending_;
   std::map<RecordKey, std::shared_ptr<Opened>> opened_;
   std::map<RecordKey, Secret> statics_;
+  Instant refusals_since_;  // the second in which refusals are counted now
+  std::uint32_t refusals_ = 0;
+  net::Nursery flights_;  // last: its tasks use all the rest
 };
 
 // Separate tables: the gateway's connection can do no more than these three.

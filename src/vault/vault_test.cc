@@ -72,6 +72,11 @@ TEST(KeyFile, IsMadeOnceAndRefusedWhenOthersMayReadIt) {
   chmod(path.c_str(), 0600);
   std::ofstream(path, std::ios::app) << "x";
   EXPECT_FALSE(load_or_make_key(path));
+  unlink(path.c_str());
+  std::ofstream(directory.path + "/0123.sealed") << "x";
+  const auto gone = load_or_make_key(path);
+  ASSERT_FALSE(gone) << "a new key opens nothing of what is there";
+  EXPECT_TRUE(gone.error().message().contains("restore it"));
 }
 
 TEST(Authority, LeavesAreForOneHostAndBelowADay) {
@@ -237,9 +242,11 @@ TEST_F(VaultTest, LeasesAStoredKeyForALiveRunAndRecordsIt) {
   auto leased = run(service->lease(ask(of, "openai", "api.openai.test")));
   ASSERT_TRUE(leased) << leased.error().message();
   EXPECT_EQ(leased->value.open(Purpose::kCompare), "sk-canary-1234567890");
-  ASSERT_EQ(ports.uses.size(), 1u);
-  EXPECT_EQ(ports.uses[0].user, "alice");
-  EXPECT_EQ(ports.uses[0].fingerprint.size(), 16u);
+  ASSERT_EQ(ports.uses.size(), 2u);
+  EXPECT_EQ(ports.uses[0].what, "stored");
+  EXPECT_EQ(ports.uses[1].what, "lease");
+  EXPECT_EQ(ports.uses[1].user, "alice");
+  EXPECT_EQ(ports.uses[1].fingerprint.size(), 16u);
   EXPECT_EQ(service->live_leases(), 1u);
   ASSERT_TRUE(run(service->end_lease({leased->lease})));
   EXPECT_EQ(service->live_leases(), 0u);
@@ -264,6 +271,47 @@ TEST_F(VaultTest, GivesNothingWithoutALiveRunTheServiceTheHostOrTheLog) {
   ports.audit_is_there = true;
   ASSERT_TRUE(run(service->declare_ended({of})));
   refused(ask(of, "openai", "api.openai.test"), Error::kLeaseRefused);
+  EXPECT_EQ(ports.uses.back().what, "refused") << "who asks for what it must not have is on record";
+}
+
+TEST_F(VaultTest, ForgetsAServiceThatIsNoLongerThere) {
+  store_key("alice", "sk-canary-1234567890");
+  const RunId of = live("alice", {"openai"});
+  ASSERT_TRUE(run(service->keep({{{"acme", "openai"}}})));
+  EXPECT_TRUE(run(service->lease(ask(of, "openai", "api.openai.test"))));
+  ASSERT_TRUE(run(service->keep({{{"acme", "calendar"}}})));
+  EXPECT_FALSE(run(service->lease(ask(of, "openai", "api.openai.test"))));
+}
+
+// A gateway that is started again, or that means ill, leaves in the middle of a refresh: the token
+// that the server has rotated meanwhile is kept all the same.
+TEST_F(VaultTest, AnAskerThatLeavesInTheMiddleOfARefreshTakesNothingWithIt) {
+  ports.server.life_s = 1;  // due at once
+  connect_calendar("alice");
+  const RunId of = live("alice", {"calendar"});
+  ports.server.life_s = 3600;
+  for (std::uint64_t steps = 0; steps < 20; ++steps) {
+    net::Nursery gateway(*loop);
+    gateway.spawn([](this auto, Service* to, ipc::Lease lease) -> Task<void> {
+      (void)co_await to->lease(std::move(lease));
+    }(service.get(), ask(of, "calendar", "calendar.test")));
+    loop->run_steps(steps);
+    gateway.cancel_all();
+    loop->run_for(1s);
+  }
+  EXPECT_FALSE(ports.server.dead) << "an old refresh token was sent again";
+  const auto leased = run(service->lease(ask(of, "calendar", "calendar.test")));
+  ASSERT_TRUE(leased) << leased.error().message();
+  ASSERT_FALSE(ports.traceparents.empty());
+  EXPECT_TRUE(ports.traceparents.back().starts_with("00-")) << "of the run that asked";
+}
+
+TEST_F(VaultTest, AnAnswerThatDoesNotSayWhoseItIsIsRefusedWhereTheServerIsKnown) {
+  const auto started = run(service->start({"acme", "alice", "calendar", "http://127.0.0.1:9/cb"}));
+  ASSERT_TRUE(started);
+  const auto finished = run(service->finish({started->state, "", sealed("good-code")}));
+  ASSERT_FALSE(finished);
+  EXPECT_TRUE(finished.error().message().contains("RFC 9207"));
 }
 
 TEST_F(VaultTest, AKillEndsLeasesAndGivesNoFurtherOneWhateverTheGatewaySays) {

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+// Control tells the gateway what is in force, and asks what it has counted.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "ipc/message.h"
+
+namespace gatehouse::ipc {
+
+// What a gateway has counted since it began, by name. Control -> gateway, and forwarded for people.
+struct Counter {
+  std::string name;
+  std::uint64_t value = 0;
+  template <class F>
+  void fields(F& f) {
+    f(name, value);
+  }
+};
+struct CounterList {
+  static constexpr MessageType kType = 0x0715;
+  std::vector<Counter> counters;
+  template <class F>
+  void fields(F& f) {
+    f(counters);
+  }
+};
+struct GetCounters {
+  static constexpr MessageType kType = 0x0705;
+  using Reply = CounterList;
+  template <class F>
+  void fields(F&) {}
+};
+
+// Control -> gateway, with one sealed memfd that holds ipc::Snapshot encoded.
+struct SnapshotReady {
+  static constexpr MessageType kType = 0x0801;
+  using Reply = Done;
+  std::uint64_t generation = 0;
+  template <class F>
+  void fields(F& f) {
+    f(generation);
+  }
+};
+
+}  // namespace gatehouse::ipc
