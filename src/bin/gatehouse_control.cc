@@ -66,7 +66,7 @@ int run(int argc, char** argv) {
   role.serve("sandboxd", control.for_sandboxd());
   for (const char* peer : {"vault", "courier", "gateway", "audit"}) role.serve(peer, nothing);
   for (const char* peer : {"vault", "courier", "gateway", "audit", "sandboxd"}) {
-    role.on_peer(peer, [&control, peer](ipc::Channel&) { control.arrived(peer); });
+    role.on_peer(peer, [&control](ipc::Channel& arrived) { control.arrived(arrived.peer()); });
   }
   control::Front front(*loop, control.for_people(), owner);
   role.on_descriptor("control.sock", [&front](net::Descriptor fd) {

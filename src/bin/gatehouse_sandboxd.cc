@@ -61,7 +61,8 @@ int run(int argc, char** argv) {
   role.serve("gateway", nothing);
   role.serve("vault", nothing);
   role.serve("audit", nothing);
-  role.on_peer("gateway", [&](ipc::Channel&) { tasks.spawn(keeper.offer_doors()); });
+  role.on_peer("gateway",
+               [&](ipc::Channel& arrived) { tasks.spawn(keeper.offer_doors(arrived.peer())); });
   return live_as_builder(role);
 }
 

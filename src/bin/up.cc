@@ -3,13 +3,16 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sched.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 
 #include "base/log.h"
+#include "ipc/supervisor.h"
 #include "net/descriptor.h"
 #include "net/real_loop.h"
 #include "supervisor/supervisor.h"
@@ -20,16 +23,30 @@ namespace {
 // In root mode each role has a uid of its own, in a range that Debian leaves to the administrator
 // (below 60000, above what adduser gives out); without root all have the caller's.
 constexpr std::uint32_t kFirstUid = 58'100;
+constexpr std::size_t kGateway = 3;  // in the list of roles
+constexpr std::size_t kControl = 4;
+constexpr std::size_t kSandboxd = 5;
 
 struct Role {
-  const char* name;
+  std::string name;
   const char* directory;  // below the data directory, the role's alone; "" for none
   std::uint32_t uid;
   std::vector<std::string> peers;
 };
 
-const std::vector<Role>& roles() {
-  static const std::vector<Role> kRoles = {
+constexpr std::size_t kGatewaysMost = 16;
+
+// A gateway for each core that the house may use. They share nothing: each has its own Doors, its
+// own ring into the log, its own lines to the other roles.
+std::size_t gateways() {
+  cpu_set_t cores;
+  CPU_ZERO(&cores);
+  if (sched_getaffinity(0, sizeof cores, &cores) != 0) return 1;
+  return std::clamp<std::size_t>(static_cast<std::size_t>(CPU_COUNT(&cores)), 1, kGatewaysMost);
+}
+
+std::vector<Role> roles() {
+  std::vector<Role> all = {
       {"audit", "audit", kFirstUid + 0, {}},
       {"vault", "vault", kFirstUid + 1, {"audit", "courier"}},
       {"courier", "", kFirstUid + 2, {}},
@@ -37,7 +54,14 @@ const std::vector<Role>& roles() {
       {"control", "state", kFirstUid + 4, {"vault", "gateway", "courier", "audit", "sandboxd"}},
       {"sandboxd", "volumes", 0, {"gateway", "vault", "audit"}},
   };
-  return kRoles;
+  for (std::size_t i = 1; i < gateways(); ++i) {
+    Role more = all.at(kGateway);
+    more.name += "." + std::to_string(i);
+    more.uid = kFirstUid + 10 + static_cast<std::uint32_t>(i);
+    for (const std::size_t peer : {kControl, kSandboxd}) all.at(peer).peers.push_back(more.name);
+    all.push_back(std::move(more));
+  }
+  return all;
 }
 
 // `data` may be somebody else's: nothing that lies in it is followed, and a directory that neither
@@ -101,12 +125,13 @@ Result<void> run_house(const House& house) {
       TRY(make_directory(house.data, role.directory, 0700, root ? role.uid : geteuid()));
     }
     std::vector<std::string> arguments = {"--data", house.data, "--uid", std::to_string(uid)};
-    if (std::string_view(role.name) == "control") {
+    if (role.name == "control") {
       arguments.insert(arguments.end(),
                        {"--config", house.config, "--owner", std::to_string(owner)});
     }
     settings.roles.push_back(
-        {role.name, house.executables + "/gatehouse-" + role.name, arguments, role.peers});
+        {role.name, house.executables + "/gatehouse-" + std::string(ipc::role_of(role.name)),
+         arguments, role.peers});
   }
   auto loop = net::make_real_loop();
   auto supervisor = TRY(supervisor::Supervisor::make(*loop, std::move(settings)));

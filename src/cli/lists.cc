@@ -92,11 +92,11 @@ Result<int> status(const Options& options, const Wiring& wiring) {
   } else {
     if (status.all_killed) text += "everything is killed; `gatehouse revive --all` ends that\n";
     for (const RunId& run : status.killed) text += fmt::format("killed: {}\n", run.text());
-    if (!counted.counters.empty()) text += "the gateway, since it began:";
+    std::string counters;
     for (const ipc::Counter& c : counted.counters) {
-      if (c.value > 0) text += fmt::format(" {} {}", c.name, c.value);
+      if (c.value > 0) counters += fmt::format("  {} {}", c.name, c.value);
     }
-    if (!counted.counters.empty()) text += "\n";
+    if (!counters.empty()) text += "the gateways, since they began:" + counters + "\n";
   }
   print(text);
   return 0;

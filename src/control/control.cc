@@ -182,7 +182,7 @@ void Control::permit_people() {
   forward<ipc::ReadRun>("audit");
   forward<ipc::ReadBody>("audit");
   forward<ipc::FindTrace>("audit");
-  forward<ipc::GetCounters>("gateway");
+  for_people_.on<ipc::GetCounters>([this](ipc::GetCounters, Fds) { return counters(); });
 }
 
 template <class Request>
@@ -227,7 +227,7 @@ void Control::arrived(const std::string& role) { nursery_.spawn(tell(role)); }
 Task<void> Control::tell(std::string role) {
   Result<void> told;
   if (role == "vault") told = co_await tell_vault();
-  if (role == "gateway") told = co_await tell_gateway();
+  if (ipc::role_of(role) == "gateway") told = co_await tell_gateway(role);
   if (role == "audit") told = co_await tell_audit();
   if (role == "sandboxd") told = co_await end_lost_runs();
   if (role == "courier") {
@@ -277,7 +277,19 @@ Task<Result<void>> Control::end_lost_runs() {
   co_return Result<void>();
 }
 
-Task<Result<void>> Control::tell_gateway() {
+// Of all gateways together.
+Task<Result<ipc::CounterList>> Control::counters() {
+  std::map<std::string, std::uint64_t> sums;
+  for (const std::string& gateway : ports_.present("gateway")) {
+    const ipc::CounterList list = CO_TRY(co_await call(gateway, ipc::GetCounters{}));
+    for (const ipc::Counter& counter : list.counters) sums[counter.name] += counter.value;
+  }
+  ipc::CounterList all;
+  for (const auto& [name, value] : sums) all.counters.push_back({name, value});
+  co_return all;
+}
+
+Task<Result<void>> Control::tell_gateway(std::string name) {
   const State state = CO_TRY(store_.state());
   const auto now = static_cast<std::uint64_t>(loop_.wall().unix_millis());
   generation_ = std::max(generation_ + 1, now);  // grows over restarts too
@@ -285,7 +297,7 @@ Task<Result<void>> Control::tell_gateway() {
   ipc::SnapshotReady ready{generation_};
   ipc::Parcel parcel = ipc::parcel_of(ready);
   parcel.fds.push_back(CO_TRY(sealed_memory(ipc::encode(snapshot))));
-  CO_TRY(co_await ports_.ask("gateway", std::move(parcel), loop_.in(kAnswerMost)));
+  CO_TRY(co_await ports_.ask(name, std::move(parcel), loop_.in(kAnswerMost)));
   co_return Result<void>();
 }
 

@@ -28,6 +28,8 @@ class Ports {
   // Errors: kUnavailable while that role is away; what it refused with; kTimeout.
   [[nodiscard]] virtual net::Task<Result<ipc::Parcel>> ask(std::string role, ipc::Parcel request,
                                                            Deadline deadline) = 0;
+  // The processes of that role which are there: "gateway", "gateway.1".
+  [[nodiscard]] virtual std::vector<std::string> present(const std::string& role) = 0;
 };
 
 class Control {
@@ -72,7 +74,8 @@ class Control {
   net::Task<void> tell(std::string role);
   net::Task<Result<void>> tell_vault();
   net::Task<Result<void>> end_lost_runs();
-  net::Task<Result<void>> tell_gateway();
+  net::Task<Result<void>> tell_gateway(std::string name);
+  net::Task<Result<ipc::CounterList>> counters();
   net::Task<Result<void>> tell_audit();
   net::Task<Result<void>> settle_owner(std::string tenant, std::string user, std::string service);
 

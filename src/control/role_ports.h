@@ -21,6 +21,10 @@ class RolePorts : public Ports {
     co_return co_await channel->exchange(std::move(request), fds, deadline);
   }
 
+  std::vector<std::string> present(const std::string& role) override {
+    return role_.peers_of(role);
+  }
+
  private:
   ipc::Role& role_;
 };

@@ -37,11 +37,11 @@ enum class Ability : std::uint8_t {
   kUserfault,
   kPerf,
   kKeyring,
+  kTypeIntoTerminal,  // TIOCSTI
   kBecomeRoot,
   kReadMemory,  // of another role
   kOpenMemory,
   kSignal,
-  kTypeIntoTerminal,  // TIOCSTI
 };
 inline constexpr std::size_t kAbilities = 28;
 

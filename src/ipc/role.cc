@@ -72,6 +72,14 @@ Channel* Role::peer(const std::string& name) {
   return found->second.get();
 }
 
+std::vector<std::string> Role::peers_of(const std::string& role) const {
+  std::vector<std::string> names;
+  for (const auto& [name, channel] : peers_) {
+    if (channel->is_open() && role_of(name) == role) names.push_back(name);
+  }
+  return names;
+}
+
 Result<void> Role::run() {
   auto stream = TRY(loop_.adopt_local(net::Descriptor(kSupervisorDescriptor)));
   supervisor_ =

@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "ipc/channel.h"
 #include "ipc/supervisor.h"
@@ -39,6 +40,8 @@ class Role {
   void ready();
 
   [[nodiscard]] Channel* peer(const std::string& name);  // null while it is away
+  // The names of the peers that are there and are `role`, or one of several: `role.1`.
+  [[nodiscard]] std::vector<std::string> peers_of(const std::string& role) const;
   template <class Request>
   [[nodiscard]] net::Task<Result<typename Request::Reply>> call(std::string to, Request request,
                                                                 Deadline deadline) {

@@ -5,12 +5,18 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "ipc/message.h"
 #include "ipc/probe.h"
 
 namespace gatehouse::ipc {
+
+// The role of a process: of several gateways the first is "gateway", the others "gateway.1", ...
+[[nodiscard]] inline std::string_view role_of(std::string_view name) {
+  return name.substr(0, name.find('.'));
+}
 
 // Supervisor -> role, with one descriptor: a fresh connection to another role. Replaces an earlier
 // one of that name.

@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <charconv>
@@ -49,6 +50,7 @@ Task<Result<Message>> receive(net::LocalStream* line, Deadline deadline) {
 
 struct Keeper::Sandbox {
   ipc::OpenDoor door;
+  std::string gateway;                    // whose Door it is
   std::vector<net::Descriptor> door_fds;  // copies, for a gateway that is started again
   std::unique_ptr<net::LocalStream> line;
   net::Descriptor status;  // write end of the status pipe
@@ -126,6 +128,7 @@ Task<Result<Keeper::Created>> Keeper::create(ipc::CreateSandbox request) {
   const std::array<int, 2> stops = {built.fds[kFreezeAt].get(), built.fds[kFreezeAt + 1].get()};
   CO_TRY(co_await role_.supervisor()->exchange(ipc::parcel_of(registration), stops,
                                                role_.loop().in(kTellMost)));
+  sandbox->gateway = CO_TRY(least_busy_gateway());
   CO_TRY(co_await open_door(*sandbox));
   sandbox->freeze = std::move(built.fds[kFreezeAt]);
   sandbox->freezer_v1 = built.text[1] == '1';
@@ -140,7 +143,7 @@ Task<Result<Keeper::Created>> Keeper::create(ipc::CreateSandbox request) {
 }
 
 Task<Result<void>> Keeper::open_door(const Sandbox& sandbox) {
-  ipc::Channel* gateway = role_.peer("gateway");
+  ipc::Channel* gateway = role_.peer(sandbox.gateway);
   if (gateway == nullptr) co_return failure(Error::kUnavailable, "the gateway is away; try again");
   ipc::OpenDoor door = sandbox.door;
   std::vector<int> fds;
@@ -149,9 +152,24 @@ Task<Result<void>> Keeper::open_door(const Sandbox& sandbox) {
   co_return Result<void>();
 }
 
-Task<void> Keeper::offer_doors() {
+Result<std::string> Keeper::least_busy_gateway() const {
+  std::map<std::string, std::size_t> doors;
+  for (const std::string& name : role_.peers_of("gateway")) doors[name] = 0;
+  if (doors.empty()) return failure(Error::kUnavailable, "the gateway is away; try again");
+  for (const auto& [run, sandbox] : sandboxes_) {
+    const auto found = doors.find(sandbox->gateway);
+    if (found != doors.end()) ++found->second;
+  }
+  return std::min_element(doors.begin(), doors.end(),
+                          [](const auto& a, const auto& b) { return a.second < b.second; })
+      ->first;
+}
+
+Task<void> Keeper::offer_doors(std::string gateway) {
   std::vector<RunId> runs;
-  for (const auto& [run, sandbox] : sandboxes_) runs.push_back(run);
+  for (const auto& [run, sandbox] : sandboxes_) {
+    if (sandbox->gateway == gateway) runs.push_back(run);
+  }
   for (const RunId& run : runs) {
     const auto found = sandboxes_.find(run);
     if (found == sandboxes_.end()) continue;
@@ -234,7 +252,7 @@ Task<void> Keeper::watch(RunId run) {
   waitpid(sandbox->warden, nullptr, WNOHANG);
   ipc::CloseDoor close;
   close.run = run;
-  (void)co_await role_.call("gateway", close, role_.loop().in(kTellMost));
+  (void)co_await role_.call(sandbox->gateway, close, role_.loop().in(kTellMost));
   ipc::SandboxEnded ended{run, status};
   (void)co_await role_.call("supervisor", ended, role_.loop().in(kTellMost));
   (void)co_await role_.call("control", ended, role_.loop().in(kTellMost));

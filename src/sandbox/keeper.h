@@ -29,14 +29,16 @@ class Keeper {
   [[nodiscard]] std::vector<RunId> runs() const;
   // What this host cannot give a sandbox, tried with a cgroup of no one's.
   [[nodiscard]] static Result<ipc::HostLimits> host_limits();
-  // A gateway that has come (again) gets every Door.
-  [[nodiscard]] net::Task<void> offer_doors();
+  // A gateway that has come (again) gets its Doors.
+  [[nodiscard]] net::Task<void> offer_doors(std::string gateway);
 
  private:
   struct Sandbox;
   net::Task<void> watch(RunId run);
   net::Task<void> watch_asker(RunId run);
   net::Task<Result<void>> open_door(const Sandbox& sandbox);
+  // The gateway that has the fewest Doors. Errors: kUnavailable.
+  [[nodiscard]] Result<std::string> least_busy_gateway() const;
 
   ipc::Role& role_;
   HostPaths host_;

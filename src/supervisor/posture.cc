@@ -5,6 +5,8 @@
 #include <span>
 #include <vector>
 
+#include "ipc/supervisor.h"
+
 namespace gatehouse::supervisor {
 namespace {
 
@@ -38,7 +40,7 @@ const std::vector<Posture>& postures() {
 
 bool should_be_possible(std::string_view role, Ability ability) {
   for (const Posture& posture : postures()) {
-    if (posture.role != role) continue;
+    if (posture.role != ipc::role_of(role)) continue;
     return std::find(posture.possible.begin(), posture.possible.end(), ability)
            != posture.possible.end();
   }

@@ -432,7 +432,7 @@ class Supervisor::Impl {
   // Gives a role that has become ready its descriptors, and joins it to each peer that is ready
   // too.
   Task<void> furnish(std::string role) {
-    if (role == "gateway" || role == "vault") {
+    if (ipc::role_of(role) == "gateway" || role == "vault") {
       std::array<int, 2> bell{-1, -1};
       if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, bell.data()) != 0) {
         // Without its table it takes everything for killed.
