@@ -7,7 +7,6 @@ import hashlib
 import os
 import pty
 import select
-import signal
 import struct
 import subprocess
 import tempfile
@@ -90,9 +89,12 @@ while piece := sys.stdin.buffer.read(4096):
         run.stdout.close()
         try:
             run.wait(20)
+        except subprocess.TimeoutExpired:
+            self.fail("it goes on with nobody to read it")
         finally:
             run.kill()
-        self.assertNotEqual(HOUSE.last_run()["outcome"], "running")
+            run.wait(10)
+        self.assertEqual(HOUSE.last_run()["outcome"], "SIGPIPE")
 
     def test_a_run_does_not_outlive_the_command_that_asked_for_it(self):
         run = HOUSE.start("/bin/sleep", "1000", stdin=subprocess.DEVNULL,
@@ -121,7 +123,12 @@ class Session:
         self.resize(rows, columns)
         self.before = termios.tcgetattr(self.follower)
         self.run = HOUSE.start(*command, stdin=self.follower, stdout=self.follower,
-                               stderr=self.follower, start_new_session=True)
+                               stderr=self.follower, preexec_fn=self.take_terminal)
+
+    @staticmethod
+    def take_terminal():
+        os.setsid()
+        fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
     def __enter__(self):
         return self
@@ -148,6 +155,15 @@ class Session:
                 self.said += os.read(self.leader, 65536)
         self.said = self.said.partition(wanted)[2]
 
+    def end(self):
+        """The status with which it ends, while somebody reads."""
+        deadline = time.monotonic() + 20
+        while (status := self.run.poll()) is None:
+            self.test.assertLess(time.monotonic(), deadline, self.said)
+            if select.select([self.leader], [], [], 0.2)[0]:
+                self.said += os.read(self.leader, 65536)
+        return status
+
 
 class Terminals(unittest.TestCase):
     def test_a_terminal_is_a_terminal(self):
@@ -160,26 +176,26 @@ class Terminals(unittest.TestCase):
             session.type(b"echo after=$?\n")
             session.until(b"after=130")
             session.type(b"exit 5\n")
-            self.assertEqual(session.run.wait(20), 5)
+            self.assertEqual(session.end(), 5)
             self.assertEqual(termios.tcgetattr(session.follower), session.before,
                              "the terminal is as it was")
 
     def test_a_new_size_arrives_inside(self):
-        with Session(self, "/bin/bash", "--norc") as session:
+        with Session(self, "/bin/bash", "--norc", "--noediting") as session:
             session.type(b"trap 'echo resized to $(stty size)' WINCH; echo re''ady\n")
             session.until(b"ready")
             for rows, columns in ((50, 132), (12, 40)):
                 session.resize(rows, columns)
-                session.run.send_signal(signal.SIGWINCH)  # the kernel's, to a foreground group
-                time.sleep(0.2)
-                session.type(b"stty size\n")
+                time.sleep(0.3)
+                session.type(b"echo size=$(stty size).\n")
                 session.until(b"resized to %d %d" % (rows, columns))
-                session.until(b"\n%d %d" % (rows, columns))
+                session.until(b"size=%d %d." % (rows, columns))
 
     def test_jobs_stop_and_go_on(self):
-        with Session(self, "/bin/bash", "--norc") as session:
-            session.type(b"sleep 3; echo sle''pt\n")
-            time.sleep(0.7)
+        with Session(self, "/bin/bash", "--norc", "--noediting") as session:
+            session.type(b"echo re''ady; sleep 3\n")
+            session.until(b"ready")
+            time.sleep(0.3)
             session.type(b"\x1a")
             session.until(b"Stopped")
             session.type(b"jobs; echo the jo''bs\n")
@@ -187,12 +203,10 @@ class Terminals(unittest.TestCase):
             session.until(b"the jobs")
             session.type(b"fg; echo sta''tus=$?\n")
             session.until(b"status=0")
-            session.type(b"cat &\n")
-            session.type(b"\n")
+            session.type(b"cat & sleep 0.5; jobs\n")
             session.until(b"Stopped")  # by SIGTTIN: it is not in the foreground
-            session.type(b"kill %cat; exit 0\n")
-            session.type(b"exit 0\n")
-            self.assertEqual(session.run.wait(20), 0)
+            session.type(b"kill -9 %cat; disown -a; exit 4\n")
+            self.assertEqual(session.end(), 4)
 
     def test_it_is_no_terminal_when_its_output_is_none(self):
         leader, follower = pty.openpty()
