@@ -6,6 +6,7 @@
 
 #include <filesystem>
 
+#include "audit/segment.h"
 #include "audit/verify.h"
 #include "base/random.h"
 
@@ -135,6 +136,7 @@ TEST(Log, DropsWhatWasNeverCommitted) {
 
 TEST(Verify, FindsEveryFlippedByteAndNamesItsEntry) {
   const Directory directory;
+  std::string payload;  // of the fourth Entry
   {
     auto log = Log::open(*directory.files, {16 * 1024});
     for (int i = 0; i < 6; ++i) {
@@ -144,6 +146,7 @@ TEST(Verify, FindsEveryFlippedByteAndNamesItsEntry) {
       entry.bodies.push_back({"request", object, body.size(), commitment_of(Digest{7}, body)});
       ASSERT_TRUE((*log)->append_body(object, Digest{7}, body, true));
       ASSERT_TRUE((*log)->append(*encode(entry)));
+      if (i == 3) payload = *encode(entry);
       if (i % 2 == 1) ASSERT_TRUE((*log)->commit());
     }
   }
@@ -154,14 +157,18 @@ TEST(Verify, FindsEveryFlippedByteAndNamesItsEntry) {
   const std::string name = directory.files->list(".")->front();
   auto file = std::move(*directory.files->open(name, net::OpenMode::kReadWrite));
   const std::string bytes = *file->read_at(0, 16 * 1024);
-  const std::size_t third = bytes.find("number\1\0003", 0, 9);
-  ASSERT_NE(third, std::string::npos);
+  const std::size_t at_payload = bytes.find(payload);
+  ASSERT_NE(at_payload, std::string::npos);
+  const std::size_t begin = at_payload - kFrameHeaderSize;
+  const std::size_t end = (at_payload + payload.size() + 7) / 8 * 8;
   for (std::size_t at = 0; at < bytes.size(); ++at) {
     ASSERT_TRUE(file->write_at(at, std::string(1, static_cast<char>(bytes[at] ^ 0x20))));
     const Report report = verify(*directory.files);
     EXPECT_FALSE(report.intact()) << "a flipped byte at " << at << " is not found";
-    if (at == third + 8 && report.damage) {
-      EXPECT_EQ(report.damage->sequence, 3u) << report.damage->text();
+    if (at >= begin && at < end && report.damage) {
+      EXPECT_EQ(report.damage->sequence, 3u) << at - begin << ": " << report.damage->text();
+      EXPECT_EQ(report.damage->offset, begin) << at - begin << ": " << report.damage->text();
+      EXPECT_TRUE(report.damage->text().starts_with("entry 3 ")) << report.damage->text();
     }
     ASSERT_TRUE(file->write_at(at, std::string(1, bytes[at])));
   }
