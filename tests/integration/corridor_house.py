@@ -294,7 +294,7 @@ class House:
         then. The log must be intact."""
         run = run or self.run
         report, found = "", self.kept.get(run, [])
-        if until and until(found):
+        if until and found and until(found):
             return found
         for _ in range(100):
             report, found = self.read_log(run)
