@@ -117,7 +117,8 @@ class BadInput(HouseTest):
 
     def test_a_body_that_breaks_off(self):
         ends = [b"content-length: 100\r\n\r\nhalf", b"content-length: 100\r\n\r\n",
-                b"transfer-encoding: chunked\r\n\r\n5\r\nhal", b"transfer-encoding: chunked\r\n\r\n",
+                b"transfer-encoding: chunked\r\n\r\n5\r\nhal",
+                b"transfer-encoding: chunked\r\n\r\n",
                 b"transfer-encoding: chunked\r\n\r\n4\r\nhalf\r\n"]
         places = [(WEB, "http"), (CHAT, "openai"), (MCP, "json-rpc")]
         for url, dialect in places:
@@ -170,9 +171,11 @@ class BadInput(HouseTest):
                   b'{"model":"a","model":"b","messages":[]}',
                   b'{"model":"a","\\u006dodel":"b","messages":[]}',
                   b'{"model":"\xff","messages":[]}', b'{"model":"\xc0\xaf","messages":[]}',
-                  b'{"model":"\xed\xa0\x80","messages":[]}', b'{"\xff":1,"model":"m","messages":[]}',
+                  b'{"model":"\xed\xa0\x80","messages":[]}',
+                  b'{"\xff":1,"model":"m","messages":[]}',
                   b'{"model":"m","messages":[{"role":"user","content":"\xfe"}]}',
-                  (ask % ',"messages":[]').encode(), (ask % ',"stream":true,"stream":false').encode(),
+                  (ask % ',"messages":[]').encode(),
+                  (ask % ',"stream":true,"stream":false').encode(),
                   (ask % ',"tools":[],"tools":[{"type":"web_search"}]').encode(),
                   (ask % ',"stream":"yes"').encode(), (ask % (',"x":' + "[" * 100)).encode(),
                   (ask % ',"tools":[{"type":"function","type":"web_search"}]').encode(),
@@ -187,7 +190,8 @@ class BadInput(HouseTest):
 
     def test_a_compressed_body_cannot_be_ruled_on(self):
         for url, dialect in [(CHAT, "openai"), (MCP, "json-rpc")]:
-            answer = self.house.request("POST", url, b"\x1f\x8b\x08", [("content-encoding", "gzip")])
+            answer = self.house.request("POST", url, b"\x1f\x8b\x08",
+                                        [("content-encoding", "gzip")])
             self.check(answer, 501, "unsupported", dialect)
         self.assertEqual(self.counted("refused.unsupported"), 2)
 

@@ -115,6 +115,21 @@ class Events(HouseTest):
         self.assertEqual(settled["tags"]["llm.complete"], "false")
         self.assertEqual(settled["bodies"]["llm.text"], "half")
 
+    def test_an_upstream_that_answers_nonsense_is_told_as_a_502(self):
+        for nonsense in [b"", b"hello\r\n\r\n", b"HTTP/1.1 200 OK\n\n", b"HTTP/1.1 200",
+                         b"HTTP/1.1 200 OK\r\na: " + b"x" * 70_000 + b"\r\n\r\n",
+                         b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\ncontent-length: 3\r\n\r\nok",
+                         b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\ntransfer-encoding: chunked"
+                         b"\r\n\r\n2\r\nok\r\n0\r\n\r\n"]:
+            def answer(upstream, _, said=nonsense):
+                upstream.wfile.write(said)
+                upstream.close_connection = True
+            with self.subTest(nonsense=nonsense[:80]):
+                Upstream.script = answer
+                status, headers, body = self.ask()
+                self.assertEqual((status, headers["x-gatehouse-error"]), (502, "upstream"))
+                self.assertEqual(json.loads(body)["error"]["type"], "gatehouse_upstream")
+
 
 class Usage(HouseTest):
     """Tokens, as the log has them."""
@@ -241,7 +256,8 @@ class Mcp(HouseTest):
             self.assertEqual(sent["mcp-session-id"], "s-1")
         self.assertEqual(Upstream.seen[0][2]["last-event-id"], "3")
         for method in ("GET", "DELETE"):
-            self.assertEqual(self.house.entry(kind="settled", method=method)["tags"]["call"], "mcp")
+            settled = self.house.entry(kind="settled", method=method, path="/mcp")
+            self.assertEqual(settled["tags"]["call"], "mcp")
 
     def test_what_cannot_be_read_is_a_json_rpc_error(self):
         for body in [b"{", b"", b"null", b'"x"', b"\xff", b'{"jsonrpc":"1.0","id":7}',
