@@ -234,7 +234,7 @@ class House:
     def request(self, method, url, body=b"", headers=(), port=None):
         with self.connect(port) as sock:
             sock.sendall(request_bytes(method, url, body, headers))
-            return read_response(sock.makefile("rb"))
+            return read_response(sock.makefile("rb"), method == "HEAD")
 
     def raw(self, data, end=False):
         """What comes back for these bytes, until the end; `end`: no more bytes come from here."""
