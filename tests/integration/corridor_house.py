@@ -185,7 +185,7 @@ class House:
             self.placeholders = self.read_pairs("placeholders")
             self.second_placeholders = self.read_pairs("placeholders.second")
             self.settle()
-        except RuntimeError:
+        except BaseException:
             self.stop()
             raise
 
