@@ -205,6 +205,15 @@ class Runs(unittest.TestCase):
         by_trace = HOUSE.ask("transcript", run["trace"]).stdout
         self.assertEqual(by_trace, told)
 
+    def test_what_was_refused_is_counted(self):
+        def counted():
+            counters = json.loads(HOUSE.ask("status", "--json").stdout)["gateway_counters"]
+            return [counters.get(name, 0) for name in ("refused.denied", "malformed")]
+        denied, malformed = counted()
+        HOUSE.run("/bin/sh", "-c", "curl -sS http://example.com/; "
+                  "curl -sS -H 'transfer-encoding: gzip' http://openai.gatehouse/")
+        self.assertEqual(counted(), [denied + 1, malformed + 1])
+
     def test_many_at_once(self):
         runs = [subprocess.Popen([GATEHOUSE, "run", "-a", "shell", "-u", "alice", "--config",
                                   str(HOUSE.config), "--", "/bin/sh", "-c", f"exit {number}"],

@@ -1,0 +1,318 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""What streams through the corridor: a model's events byte for byte and as they come, what they
+cost, and MCP's transport."""
+import json
+import threading
+import unittest
+
+from corridor_house import (CHAT, KEY, MCP, HouseTest, Upstream, chat, event, read_chunk,
+                            read_response, request_bytes, tool_call)
+
+# All that a parser might be tempted to tidy up: a byte order mark, the three line ends, comments,
+# fields nobody knows, events without data, JSON with odd spaces, characters of several bytes.
+ODD_STREAM = (
+    b"\xef\xbb\xbf: a comment first\r\n\r\n"
+    b"retry: 10\r\nid: 1\r\nevent: message\r\n"
+    b'data: {"id":"c" , "choices":[{"index":0,"delta":{"content":"caf\xc3\xa9 \\u00e9"}}]}\r\n\r\n'
+    b": keep-alive\n\n"
+    b'data:{"choices":[{"index":0,\ndata:"delta":{"content":"\xf0\x9f\x8f\xb0"}}]}\n\n'
+    b"unknown: field\rdata: not json\r\r"
+    b"event: ping\n\n"
+    b'data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\n'
+    b"data: [DONE]\n\n"
+    b"data: after the end\r\n\r\n: no empty line after this")
+
+PROVIDER = "http://provider.gatehouse/v1/chat/completions"
+
+
+def in_pieces(data, sizes):
+    at = turn = 0
+    while at < len(data):
+        size = sizes[turn % len(sizes)]
+        yield data[at:at + size]
+        at += size
+        turn += 1
+
+
+class Events(HouseTest):
+    def ask(self, place=CHAT, model="m"):
+        headers = [self.house.bearer("openai")] if place == CHAT else []
+        return self.house.request("POST", place, chat("hi", True, model), headers)
+
+    def test_a_stream_comes_through_event_by_event(self):
+        status, headers, body = self.ask()
+        self.assertEqual(status, 200)
+        self.assertTrue(headers["content-type"].startswith("text/event-stream"))
+        events = [line for line in body.decode().split("\n\n") if line]
+        self.assertEqual(len(events), 8)
+        self.assertEqual(events[-1], "data: [DONE]")
+
+    def test_no_byte_of_a_stream_is_changed_however_it_is_split(self):
+        for sizes in [(1,), (2, 3), (7, 1, 40), (1000,)]:
+            def in_chunks(upstream, _, sizes=sizes):
+                upstream.begin(kind="text/event-stream; charset=utf-8")
+                for piece in in_pieces(ODD_STREAM, sizes):
+                    upstream.chunk(piece)
+                upstream.end()
+            for place in (CHAT, PROVIDER):  # with a credential to look for, and without
+                Upstream.script = in_chunks
+                status, headers, body = self.ask(place)
+                self.assertEqual(status, 200)
+                self.assertEqual(body, ODD_STREAM, sizes)
+                self.assertEqual(headers["content-type"], "text/event-stream; charset=utf-8")
+
+    def test_a_stream_of_known_length_or_until_the_close_is_the_same(self):
+        def with_length(upstream, _):
+            upstream.answer(200, ODD_STREAM, "text/event-stream")
+
+        def until_the_close(upstream, _):
+            upstream.wfile.write(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n")
+            for piece in in_pieces(ODD_STREAM, (5,)):
+                upstream.wfile.write(piece)
+            upstream.close_connection = True
+        for script in (with_length, until_the_close):
+            for place in (CHAT, PROVIDER):
+                Upstream.script = script
+                status, _, body = self.ask(place)
+                self.assertEqual((status, body), (200, ODD_STREAM), script.__name__)
+
+    def test_an_event_arrives_while_the_upstream_has_yet_to_send_the_next(self):
+        arrived = threading.Semaphore(0)
+        sent = [event({"content": "word%d" % i}) for i in range(5)] + [b"data: [DONE]\n\n"]
+
+        def in_step(upstream, _):
+            upstream.begin()
+            for one in sent:
+                upstream.chunk(one)
+                if not arrived.acquire(timeout=20):
+                    return
+            upstream.end()
+        Upstream.script = in_step
+        with self.house.connect() as sock:
+            sock.sendall(request_bytes("POST", CHAT, chat("hi", True),
+                                       [self.house.bearer("openai")]))
+            stream = sock.makefile("rb")
+            self.assertEqual(read_response(stream, head_only=True)[0], 200)
+            for one in sent:
+                got = b""
+                while len(got) < len(one):
+                    got += read_chunk(stream)
+                self.assertEqual(got, one)
+                arrived.release()
+            self.assertEqual(read_chunk(stream), b"")
+
+    def test_a_stream_that_the_upstream_breaks_off_is_not_dressed_up_as_ended(self):
+        def broken(upstream, _):
+            upstream.begin()
+            upstream.chunk(event({"content": "half"}))
+            upstream.close_connection = True
+        Upstream.script = broken
+        with self.assertRaises((EOFError, ConnectionResetError)):
+            self.ask(model="broken")
+        _, settled = self.house.exchange(llm__model="broken")
+        self.assertEqual(settled["tags"]["state"], "failed")
+        self.assertEqual(settled["tags"]["llm.complete"], "false")
+        self.assertEqual(settled["bodies"]["llm.text"], "half")
+
+    def test_an_upstream_that_answers_nonsense_is_told_as_a_502(self):
+        for nonsense in [b"", b"hello\r\n\r\n", b"HTTP/1.1 200 OK\n\n", b"HTTP/1.1 200",
+                         b"HTTP/1.1 200 OK\r\na: " + b"x" * 70_000 + b"\r\n\r\n",
+                         b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\ncontent-length: 3\r\n\r\nok",
+                         b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\ntransfer-encoding: chunked"
+                         b"\r\n\r\n2\r\nok\r\n0\r\n\r\n"]:
+            def answer(upstream, _, said=nonsense):
+                upstream.wfile.write(said)
+                upstream.close_connection = True
+            with self.subTest(nonsense=nonsense[:80]):
+                Upstream.script = answer
+                status, headers, body = self.ask()
+                self.assertEqual((status, headers["x-gatehouse-error"]), (502, "upstream"))
+                self.assertEqual(json.loads(body)["error"]["type"], "gatehouse_upstream")
+
+
+class Usage(HouseTest):
+    """Tokens, as the log has them."""
+
+    def tokens(self, model):
+        _, settled = self.house.exchange(llm__model=model)
+        return {name: value for name, value in settled["tags"].items()
+                if name.startswith("tokens.")}
+
+    def test_it_is_counted_where_the_stream_carries_it(self):
+        def counted(upstream, _):
+            upstream.begin()
+            upstream.chunk(event({"content": "three words here"}, "stop"))
+            usage = {"prompt_tokens": 21, "completion_tokens": 8, "total_tokens": 29,
+                     "prompt_tokens_details": {"cached_tokens": 5},
+                     "completion_tokens_details": {"reasoning_tokens": 2}}
+            upstream.chunk(b"data: %s\n\ndata: [DONE]\n\n" % json.dumps(
+                {"id": "c", "choices": [], "usage": usage}).encode())
+            upstream.end()
+        Upstream.script = counted
+        self.house.chat("hi", True, "counted")
+        self.assertEqual(self.tokens("counted"), {
+            "tokens.input": "21", "tokens.output": "8", "tokens.cached": "5",
+            "tokens.reasoning": "2"})
+
+    def test_it_is_counted_in_a_unary_answer(self):
+        self.house.chat("hi", False, "unary")
+        self.assertEqual(self.tokens("unary"), {
+            "tokens.input": "11", "tokens.output": "3", "tokens.cached": "0",
+            "tokens.reasoning": "0"})
+
+    def test_it_is_estimated_and_marked_so_where_nobody_says(self):
+        self.house.chat("hi", True, "estimated")
+        tokens = self.tokens("estimated")
+        self.assertEqual(tokens["tokens.estimated"], "true")
+        self.assertGreater(int(tokens["tokens.input"]), 0)
+        self.assertGreater(int(tokens["tokens.output"]), 0)
+
+    def test_an_upstreams_error_costs_no_tokens(self):
+        for status in (400, 429, 500):
+            Upstream.script = lambda upstream, _, s=status: upstream.answer(
+                s, b'{"error":{"message":"no"}}')
+            got, _, body = self.house.chat("hi", False, "error%d" % status)
+            self.assertEqual((got, body), (status, b'{"error":{"message":"no"}}'))
+            self.assertEqual(self.tokens("error%d" % status), {})
+
+
+class Mcp(HouseTest):
+    """Streamable HTTP, revision 2025-11-25, to one server."""
+
+    SESSION = [("mcp-session-id", "s-1"), ("mcp-protocol-version", "2025-11-25")]
+
+    def post(self, body, headers=()):
+        return self.house.request("POST", MCP, body, [
+            ("content-type", "application/json"),
+            ("accept", "application/json, text/event-stream"), *headers])
+
+    def refused(self, status, answer, identity):
+        """The JSON-RPC error that an answer is; it carries the caller's id."""
+        self.assertIn(status, (400, 403, 501), answer)
+        error = json.loads(answer)
+        self.assertEqual((error["jsonrpc"], error["id"]), ("2.0", identity), answer)
+        self.assertEqual(Upstream.seen, [])
+        return error["error"]
+
+    def test_a_session_and_the_protocols_version_pass_both_ways(self):
+        Upstream.script = lambda upstream, _: upstream.answer(
+            200, b'{"jsonrpc":"2.0","id":1,"result":{}}', headers=[
+                ("Mcp-Session-Id", "s-1"), ("MCP-Protocol-Version", "2025-11-25")])
+        status, headers, _ = self.post(
+            b'{"jsonrpc":"2.0","id":1,"method":"initialize","params":{}}')
+        self.assertEqual(status, 200)
+        self.assertEqual((headers["mcp-session-id"], headers["mcp-protocol-version"]),
+                         ("s-1", "2025-11-25"))
+        Upstream.script = lambda upstream, _: upstream.answer(202, b"")
+        status, _, _ = self.post(b'{"jsonrpc":"2.0","method":"notifications/initialized"}',
+                                 self.SESSION)
+        self.assertEqual(status, 202)
+        sent = Upstream.seen[-1][2]
+        self.assertEqual((sent["mcp-session-id"], sent["mcp-protocol-version"]),
+                         ("s-1", "2025-11-25"))
+
+    def test_a_tools_answer_may_be_a_stream_of_events(self):
+        stream = (b': hello\n\nid: 1\ndata: {"jsonrpc":"2.0","method":"notifications/progress",'
+                  b'"params":{"progress":1}}\r\n\r\nevent: message\ndata: {"jsonrpc":"2.0","id":7,'
+                  b'"result":{"content":[{"type":"text","text":"told in a stream"}],'
+                  b'"isError":true}}\n\n')
+
+        def in_chunks(upstream, _):
+            upstream.begin()
+            for piece in in_pieces(stream, (9, 1)):
+                upstream.chunk(piece)
+            upstream.end()
+        Upstream.script = in_chunks
+        own = "00-33333333333333333333333333333333-4444444444444444-01"
+        call = tool_call("echo", _meta={"traceparent": own})
+        status, headers, body = self.post(call, self.SESSION)
+        self.assertEqual((status, body), (200, stream))
+        self.assertEqual(headers["content-type"], "text/event-stream")
+        self.assertEqual(Upstream.seen[0][3], call, "the body is byte for byte the agent's")
+        def linked(entry):
+            return entry["kind"] == "settled" and entry["linked_trace"] == own
+        settled = next(filter(linked, self.house.entries(lambda all_of_it: any(
+            map(linked, all_of_it)))))
+        self.assertEqual(settled["tags"]["tool"], "echo")
+        self.assertEqual(settled["tags"]["tool.is_error"], "true")
+        self.assertEqual(settled["bodies"]["tool.result"], "told in a stream")
+
+    def test_the_servers_own_stream_and_the_sessions_end_pass(self):
+        def listening(upstream, _):
+            upstream.begin()
+            upstream.chunk(b'data: {"jsonrpc":"2.0","id":9,"method":"ping"}\n\n')
+            upstream.end()
+        Upstream.script = listening
+        status, headers, body = self.house.request(
+            "GET", MCP, b"", [("accept", "text/event-stream"), ("last-event-id", "3"),
+                              *self.SESSION])
+        self.assertEqual((status, headers["content-type"]), (200, "text/event-stream"))
+        self.assertEqual(body, b'data: {"jsonrpc":"2.0","id":9,"method":"ping"}\n\n')
+        status, _, _ = self.house.request("DELETE", MCP, b"", self.SESSION)
+        self.assertEqual(status, 200)
+        self.assertEqual([item[0] for item in Upstream.seen], ["GET", "DELETE"])
+        for _, _, sent, _ in Upstream.seen:
+            self.assertEqual(sent["mcp-session-id"], "s-1")
+        self.assertEqual(Upstream.seen[0][2]["last-event-id"], "3")
+        for method in ("GET", "DELETE"):
+            settled = self.house.entry(kind="settled", method=method, path="/mcp")
+            self.assertEqual(settled["tags"]["call"], "mcp")
+
+    def test_what_cannot_be_read_is_a_json_rpc_error(self):
+        for body in [b"{", b"", b"null", b'"x"', b"\xff", b'{"jsonrpc":"1.0","id":7}',
+                     b'[{"jsonrpc":"2.0","id":7,"method":"ping"}]',
+                     b'{"jsonrpc":"2.0","id":7,"method":"ping","method":"tools/call"}',
+                     b'{"jsonrpc":"2.0","id":7,"method":"tools/call","params":'
+                     b'{"name":"echo","name":"printEnv"}}',
+                     b'{"jsonrpc":"2.0","id":7,"method":"tools/call","params":'
+                     b'{"name":"echo","n\\u0061me":"printEnv"}}',
+                     b'{"jsonrpc":"2.0","id":7,"method":"tools/call","params":'
+                     b'{"name":"echo\xff","arguments":{}}}',
+                     b'{"jsonrpc":"2.0","id":{"a":1},"method":"ping"}']:
+            with self.subTest(body=body):
+                status, headers, answer = self.post(body)
+                self.refused(status, answer, None)
+                self.assertEqual(headers["content-type"], "application/json")
+
+    def test_an_error_repeats_the_callers_id_where_it_could_be_read(self):
+        for identity in (7, "seven", 0, "\u00e9"):
+            for params in [{}, {"name": 3}, {"name": ""}, {"name": "echo", "arguments": []}]:
+                body = json.dumps({"jsonrpc": "2.0", "id": identity, "method": "tools/call",
+                                   "params": params}).encode()
+                status, _, answer = self.post(body)
+                self.assertEqual(status, 400)
+                self.refused(status, answer, identity)
+        status, _, answer = self.post(b'{"jsonrpc":"2.0","id":7,"method":"tools/call"}')
+        self.refused(status, answer, 7)
+
+    def test_the_id_of_one_message_is_not_told_for_the_next(self):
+        with self.house.connect() as sock:
+            stream = sock.makefile("rb")
+            sock.sendall(request_bytes("POST", MCP, tool_call("printEnv", 41)))
+            self.assertEqual(json.loads(read_response(stream)[2])["id"], 41)
+            sock.sendall(request_bytes("POST", MCP, b"{"))
+            self.assertIsNone(json.loads(read_response(stream)[2])["id"])
+
+    def test_what_is_not_the_transport_is_refused_unread(self):
+        call = tool_call("printEnv")
+        for method, body in [("PUT", call), ("PATCH", call), ("post", call), ("GET", call),
+                             ("DELETE", call), ("HEAD", b""), ("OPTIONS", b"")]:
+            with self.subTest(method=method):
+                status, _, answer = self.house.request(method, MCP, body)
+                self.assertEqual(status, 403)
+                if method != "HEAD":
+                    error = self.refused(status, answer, None)
+                    self.assertEqual(error["data"]["rule"], "mcp-transport")
+                self.house.entry(kind="refused", method=method, rule="mcp-transport")
+        self.assertEqual(Upstream.seen, [])
+
+    def test_a_refused_tool_is_on_record_by_its_name(self):
+        status, _, answer = self.post(tool_call("printEnv", "x"))
+        self.assertEqual(self.refused(status, answer, "x")["data"]["rule"], "default-deny")
+        self.house.entry(kind="refused", tool="printEnv", rule="default-deny")
+        self.assertNotIn(KEY, self.house.logged())
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
