@@ -204,6 +204,9 @@ Result<std::int32_t> relay(std::vector<net::Descriptor> fds, bool pty) {
     if (ready < 0) continue;
     if (waits[1].revents != 0) out.move();
     if (waits[2].revents != 0) error.move();
+    // What nobody reads any more, the command learns by SIGPIPE.
+    if (!out.is_open && !pty) fds[1].reset();
+    if (!error.is_open && !pty) fds[2].reset();
     if (waits[0].revents != 0) in.read_more();
     if (waits[4].revents != 0) in.pass_on();
     if (!in.is_open && !pty) fds[0].reset();

@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "gateway/exchange.h"
+#include "gateway/record.h"
 #include "gateway/refusal.h"
 #include "gateway/tunnel.h"
 
@@ -75,6 +76,8 @@ Result<Decoded> decode(const Place& place, wire::RequestHead head) {
 Task<void> refuse(Gate& gate, Client& client, const Door& door, const Place& place, Error error) {
   ++gate.counters.malformed;
   gate.counters.refuse(error.code());
+  record_refusal(gate, door, "HTTP", place.host ? place.host->text() : "",
+                 {Ruling::Effect::kDeny, "malformed", error.message()});
   const ipc::ServiceSpec* service =
       place.host && gate.rulebook
           ? gate.rulebook->service_at(door.run.tenant, place.host->text(), place.port)

@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "base/encoding.h"
 
 namespace gatehouse::gateway {
@@ -56,6 +58,26 @@ const ipc::Placeholder* Door::placeholder_in(const wire::RequestHead& head) cons
     if (const ipc::Placeholder* found = placeholder_in(header.value)) return found;
   }
   return placeholder_in(head.target);
+}
+
+bool Door::holds_foreign(std::string_view text) const {
+  constexpr std::string_view kPrefix = "ghph_";
+  constexpr std::size_t kRandom = 22;  // base64url of 128 bits
+  constexpr std::string_view kAlphabet =
+      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+  for (std::size_t at = text.find(kPrefix); at != std::string_view::npos;
+       at = text.find(kPrefix, at + 1)) {
+    const std::string_view found = text.substr(at, kPrefix.size() + kRandom);
+    if (found.size() < kPrefix.size() + kRandom
+        || found.find_first_not_of(kAlphabet) != std::string_view::npos) {
+      continue;
+    }
+    if (std::none_of(placeholders.begin(), placeholders.end(),
+                     [found](const auto& mine) { return mine.text == found; })) {
+      return true;
+    }
+  }
+  return false;
 }
 
 void Door::remember(const std::string& upstream_host, const Secret& value) {

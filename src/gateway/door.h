@@ -59,6 +59,8 @@ struct Door {
   // The first placeholder of this Run that is held; null if none.
   [[nodiscard]] const ipc::Placeholder* placeholder_in(std::string_view text) const;
   [[nodiscard]] const ipc::Placeholder* placeholder_in(const wire::RequestHead& head) const;
+  // Whether the text holds what is made like a placeholder and is none of this Run's.
+  [[nodiscard]] bool holds_foreign(std::string_view text) const;
   // Keeps what was leased towards that upstream, to know it when it comes back later.
   void remember(const std::string& upstream_host, const Secret& value);
 

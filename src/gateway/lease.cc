@@ -16,6 +16,29 @@ using net::Task;
 
 constexpr Nanos kLeaseMost = std::chrono::seconds(25);  // a refresh may be under way
 
+// A placeholder that is not of this Run, or a credential's header of which only one of several
+// would be looked at.
+std::optional<Error> doubtful(const Ruled& ruled) {
+  const Error foreign(Error::kDenied,
+                      "the request holds a placeholder that is not of this run; it is worth "
+                      "nothing, and this is recorded as an alarm");
+  int credentials = 0;
+  for (const wire::Header header : ruled.request.head.headers) {
+    if (ruled.door->holds_foreign(header.value)) return foreign;
+    const bool is_credential =
+        ruled.service != nullptr && !ruled.service->credential_header.empty()
+        && wire::equal_ignoring_case(header.name, ruled.service->credential_header);
+    if (is_credential && ++credentials > 1) {
+      return Error(Error::kInvalid, fmt::format("the header {} came more than once",
+                                                ruled.service->credential_header));
+    }
+  }
+  const bool elsewhere = ruled.door->holds_foreign(ruled.request.head.target)
+                         || (ruled.body && ruled.door->holds_foreign(*ruled.body));
+  if (elsewhere) return foreign;
+  return std::nullopt;
+}
+
 const ipc::Placeholder* in_body(const Ruled& ruled) {
   if (!ruled.body) return nullptr;
   for (const ipc::Placeholder& placeholder : ruled.door->placeholders) {
@@ -58,6 +81,14 @@ Task<Result<Leased>> lease(Recorded recorded) {
   Leased leased(std::move(recorded));
   const Ruled& ruled = leased.recorded.ruled;
   const ipc::ServiceSpec* service = ruled.service;
+  if (const auto refused = doubtful(ruled); refused) {
+    ruled.client->refused_by = kPlaceholderBinding;
+    if (*refused == Error::kDenied) {
+      ++ruled.gate->counters.alarms;
+      leased.recorded.intent.raise_alarm("placeholder-of-another-run");
+    }
+    co_return Failure(*refused);
+  }
   const std::string_view wanted =
       service == nullptr ? std::string_view() : service->credential_header;
   if (const ipc::Placeholder* found = misplaced(ruled, wanted)) {

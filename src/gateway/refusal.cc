@@ -43,7 +43,7 @@ std::string response_of(const Refusal& refusal) {
       status, wire::reason_phrase(status),
       refusal.dialect == ipc::ServiceKind::kHttp ? "application/problem+json" : "application/json",
       body.size(), row_of(refusal.error.code()).label, refusal.trace_headers,
-      refusal.close ? "connection: close\r\n" : "", body);
+      refusal.close ? "connection: close\r\n" : "", refusal.to_head ? "" : body);
 }
 
 }  // namespace gatehouse::gateway

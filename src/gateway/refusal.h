@@ -18,6 +18,7 @@ struct Refusal {
   std::string json_rpc_id;    // raw JSON, "" for none
   std::string trace_headers;  // whole lines, may be empty
   bool close = true;          // the connection ends after it
+  bool to_head = false;       // the request was a HEAD: its answer has no body
 };
 
 // The whole response.

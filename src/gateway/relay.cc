@@ -68,7 +68,7 @@ class Relay {
   Task<Result<void>> run() {
     const Result<void> done = co_await exchange();
     // The lease ends, and the Intent is settled, before the connection carries anything else.
-    intent_.outcome.state = done ? "done" : "failed";
+    intent_.outcome.state = done ? "done" : done.error() == Error::kKilled ? "cut" : "failed";
     if (!done) intent_.outcome.reason = done.error().message();
     co_return done;
   }
@@ -141,6 +141,11 @@ class Relay {
     const bool inspected =
         !std::holds_alternative<HttpCall>(ruled_.call) || known_values() != nullptr;
     if (inspected) head.headers.set("accept-encoding", "identity");
+    if (known_values() != nullptr) {
+      // Of an answer that may echo the credential, no pieces that would hide it when seen alone.
+      head.headers.remove("range");
+      head.headers.remove("if-range");
+    }
     head.headers.remove("content-length");
     if (ruled_.body) {
       head.headers.set("content-length", std::to_string(ruled_.body->size()));
@@ -370,6 +375,7 @@ class Relay {
     }
     wire::Headers clean;
     for (const wire::Header header : head.headers) {
+      if (redacted(header.name) != header.name) continue;  // a name that is the credential
       clean.add(TRY(wire::HeaderName::parse(header.name)), redacted(header.value));
     }
     head.headers = std::move(clean);

@@ -44,6 +44,7 @@ constexpr std::array kAllowed = {
     "bind",
     "brk",
     "capget",
+    "capset",
     "chdir",
     "chmod",
     "chown",

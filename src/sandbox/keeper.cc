@@ -223,7 +223,9 @@ std::vector<RunId> Keeper::runs() const {
 // Whoever started the run and waits for its end holds the other end of the status pipe: when they
 // are gone, so is what it was for.
 Task<void> Keeper::watch_asker(RunId run) {
-  const net::Descriptor pipe(fcntl(sandboxes_.at(run)->status.get(), F_DUPFD_CLOEXEC, 3));
+  const auto begun = sandboxes_.find(run);
+  if (begun == sandboxes_.end()) co_return;
+  const net::Descriptor pipe(fcntl(begun->second->status.get(), F_DUPFD_CLOEXEC, 3));
   if (!pipe.is_open()) co_return;
   while (sandboxes_.contains(run)) {
     pollfd about{pipe.get(), 0, 0};
