@@ -13,7 +13,11 @@ OF_THE_HOUSE = (
     "rules are in force", "a credential was stored", "a connection was made", "told to stop",
     "the supervisor is gone; this role ends",
 )
-TOLD = ("llm.input", "llm.reasoning", "llm.tool_calls", "tool.arguments", "tool.result")
+# What the job's transcript holds; a real model need not show its reasoning, nor use the MCP tool.
+TOLD = {
+    True: ("llm.input", "llm.reasoning", "llm.tool_calls", "tool.arguments", "tool.result"),
+    False: ("llm.input", "llm.tool_calls"),
+}
 # What curl asks for, and the heads that answer it, by their status.
 HEADS = {
     "unary": ('-H "authorization: Bearer $CALENDAR_TOKEN" '
@@ -147,14 +151,15 @@ def story_faults(house, world, runs):
                    if json.loads(house.ask("transcript", trace).stdout).get("run") != run.id]
         if run.name == "job":
             kinds = {name for part in parts for name in part["bodies"]}
-            faults += [f"the transcript has no {wanted}" for wanted in TOLD if wanted not in kinds]
+            faults += [f"the transcript has no {wanted}" for wanted in TOLD[world.is_scripted]
+                       if wanted not in kinds]
             if not linked:
                 faults.append("the agent's own traceparent is not linked")
-        faults += token_faults(run, story, world.scenes(run.trace))
+        faults += token_faults(run, story, world)
     return faults, links
 
 
-def token_faults(run, story, answers):
+def token_faults(run, story, world):
     """Of every answer that came to its end, the tokens are those that the model counted."""
     whole = [step["settled"]["tags"] for step in story["steps"]
              if step["entry"]["tags"].get("call") == "llm" and step["state"] == "done"]
@@ -162,9 +167,9 @@ def token_faults(run, story, answers):
     faults = [f"{run.name}: a whole answer's tokens are estimated" for tags in whole
               if tags.get("tokens.estimated") == "true"]
     counted = Counter((int(tags["tokens.input"]), int(tags["tokens.output"])) for tags in whole)
-    told = Counter((line["input_tokens"], line["output_tokens"]) for line in answers
+    told = Counter((line["input_tokens"], line["output_tokens"]) for line in world.scenes(run.trace)
                    if line["ended"] == "complete")
-    if answers and counted != told and not faults:
+    if world.is_scripted and counted != told and not faults:
         faults.append(f"{run.name}: the model counted {told}, the log has {counted}")
     return faults
 

@@ -156,6 +156,11 @@ class World:
         """What came to a fixture, by its log."""
         return [line for line in lines_of(self.log(name)) if line.get("headers")]
 
+    @property
+    def is_scripted(self):
+        """Whether the model is ours: then what it was asked and said is known."""
+        return "model" in self.facts
+
     def scenes(self, trace):
         """The model server's answers to a Run."""
         return [line for line in self.requests("model") if trace_of(line) == trace]
