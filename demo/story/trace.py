@@ -12,7 +12,10 @@ OF_THE_HOUSE = (
     "the house starts", "a role is ready", "the book is open", "from the file, new",
     "rules are in force", "a credential was stored", "a connection was made", "told to stop",
     "the supervisor is gone; this role ends",
+    "the audit role no longer reads, so nothing new passes until one does",
 )
+# What people did, and no Run.
+OF_PEOPLE = {"config_changed": {""}, "vault_use": {"stored", "connected"}}  # kind, `use`
 # What the job's transcript holds; a real model need not show its reasoning, nor use the MCP tool.
 TOLD = {
     True: ("llm.input", "llm.reasoning", "llm.tool_calls", "tool.arguments", "tool.result"),
@@ -71,8 +74,11 @@ def entry_faults(entries, traces):
             if traces.get(entry["run"]) != entry["trace"]:
                 faults.append(f"Entry {entry['sequence']} ({entry['kind']}) of {entry['run']} has "
                               f"the trace {entry['trace'] or 'none'}")
-        elif entry["kind"] != "config_changed":
-            faults.append(f"Entry {entry['sequence']} ({entry['kind']}) names no Run")
+        elif entry["trace"] not in traces.values():
+            use = dict(entry["tags"]).get("use", "")
+            if use not in OF_PEOPLE.get(entry["kind"], ()):
+                faults.append(f"Entry {entry['sequence']} ({entry['kind']} {use}) has the trace of "
+                              "no Run")
     for run, trace in traces.items():
         kinds = {entry["kind"] for entry in entries if entry["run"] == run}
         if not {"run_started", "intent", "settled"} <= kinds:
