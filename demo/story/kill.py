@@ -68,9 +68,9 @@ class Killed:
 
     @staticmethod
     def partial(steps, aloud):
-        """The texts on record of answers that were cut: to the plain client, or to the agent."""
+        """The texts on record of what came to no end: to the plain client, or to the agent."""
         return [step["settled"]["bodies"].get("llm.text", "") for step in steps
-                if step["state"] == "cut"
+                if "settled" in step and step["state"] != "done"
                 and (ALOUD in step["entry"]["bodies"].get("llm.input", "")) == aloud]
 
     def text_faults(self, steps):
@@ -94,6 +94,9 @@ class Killed:
         story = self.house.story(self.run.id)
         steps = [s for s in story["steps"] if s["entry"]["tags"].get("call") == "llm"]
         failures = self.text_faults(steps)
+        failures += [f"an answer that was cut is {step['state']} on record: Entry "
+                     f"{step['entry']['sequence']}" for step in steps
+                     if step["state"] not in ("done", "cut")]
         if self.run.pump.is_alive():
             failures.append("its output is still open")
         if not -STALE_MOST_S < last < SANE_MOST_S:
