@@ -10,7 +10,13 @@ target=${1:-$root/build/npm}
 wanted=$(cat "$root/tests/fixtures/package.json" "$root/tests/fixtures/package-lock.json" |
   sha256sum | cut -d' ' -f1)
 
+link_fixtures() {
+  # The fixtures are plain files in the source tree; Node looks for packages above them.
+  ln -sfn "$target/node_modules" "$root/tests/fixtures/node_modules"
+}
+
 if [ "$(cat "$target/installed" 2>/dev/null || true)" = "$wanted" ]; then
+  link_fixtures  # another checkout may have installed them
   echo "npm packages: already in $target"
   exit 0
 fi
@@ -28,7 +34,6 @@ scratch=$(mktemp -d)
 HOME=$scratch "$target/node_modules/.bin/node" "$target/node_modules/openclaw/openclaw.mjs" \
   --version 2>"$scratch/stderr" || { cat "$scratch/stderr" >&2; exit 1; }
 rm -rf "$scratch"
-# The fixtures are plain files in the source tree; Node looks for packages above them.
-ln -sfn "$target/node_modules" "$root/tests/fixtures/node_modules"
+link_fixtures
 echo "$wanted" > "$target/installed"
 echo "npm packages: installed in $(($(date +%s) - started)) s"

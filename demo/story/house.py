@@ -3,15 +3,23 @@
 import json
 import shutil
 import subprocess
+import tempfile
+import threading
 import time
+from pathlib import Path
 
 from .world import NPM, ROOT, World
 
 GATEHOUSE = ROOT / "build/dev/bin/gatehouse"
+FIXTURE_ASK = ROOT / "build/dev/bin/fixture_ask"
 MODEL = "gatehouse-demo"
+CALENDAR = "https://calendar.gatehouse"
 NPM_INSIDE = "/opt/agents/node_modules"
 INSTRUCTIONS = [".openclaw/openclaw.json", ".openclaw/workspace/SOUL.md",
                 ".openclaw/workspace/AGENTS.md"]
+
+RUN_MOST_S = 240
+READ_MOST_S = 5
 
 AGENT = """
   - name: {name}
@@ -21,11 +29,11 @@ AGENT = """
     environment:
       PATH: {npm_inside}/.bin:/usr/bin:/bin
       OPENAI_BASE_URL: http://model.gatehouse/v1
-      OPENAI_API_KEY: "{{{{placeholder:model}}}}"
+      OPENAI_API_KEY: "{{{{placeholder:openai}}}}"
       CALENDAR_TOKEN: "{{{{placeholder:calendar}}}}"
       MCP_URL: http://tools.gatehouse/mcp
     rules:
-      - {{id: models, service: model, methods: [POST], paths: ["/v1/chat/completions"]}}
+      - {{id: models, service: openai, methods: [POST], paths: ["/v1/chat/completions"]}}
       - {{id: calendar, service: calendar, methods: [GET, POST, PATCH], paths: ["/calendar/**"]}}
       - {{id: tools, service: tools, tools: [echo, get-sum]}}
 """
@@ -34,7 +42,7 @@ CONFIG = """version: 1
 data: {data}
 users: [{{name: alice}}, {{name: bob}}, {{name: carol}}]
 services:
-  - name: model
+  - name: openai
     kind: openai
     url: http://model.gatehouse
     upstream: {model_url}
@@ -129,11 +137,23 @@ class House:
         return started
 
     def openclaw(self, task, name, agent="openclaw", user="alice"):
-        return self.start(agent, user, ["node", f"{NPM_INSIDE}/openclaw/openclaw.mjs", "agent",
-                                        "--local", "--session-id", name, "-m", task], name)
+        return self.start(agent, user, agent_command(NPM_INSIDE, name, task), name)
 
     def story(self, run_id):
         return json.loads(self.ask("transcript", run_id).stdout)
+
+    def copy_of_log(self):
+        """The log's files as they are now, with their holes, in a directory of their own."""
+        copy = Path(tempfile.mkdtemp(dir=self.work, prefix="log-")) / "audit"
+        subprocess.run(["cp", "-r", "--sparse=always", str(self.data / "audit"), str(copy)],
+                       check=True)
+        return copy
+
+    def entries(self):
+        """Every Entry, read from the files and not told by the house."""
+        done = subprocess.run([str(FIXTURE_ASK), "all", str(self.copy_of_log().parent)],
+                              stdout=subprocess.PIPE, text=True, check=True)
+        return [json.loads(line) for line in done.stdout.splitlines()]
 
     def volume(self, agent, user):
         return self.data / "volumes" / f"default+{agent}+{user}"
@@ -149,18 +169,27 @@ class House:
         self.process = None
 
 
+def agent_command(packages, session, task):
+    return ["node", f"{packages}/openclaw/openclaw.mjs", "agent", "--local", "--session-id",
+            session, "-m", task]
+
+
 class Run:
     """One `gatehouse run`, under way."""
 
     def __init__(self, house, agent, user, command, name):
-        self.name = name
+        self.name, self.user = name, user
         self.out = house.work / f"{name}.out"
         self.err = house.work / f"{name}.err"
         words = [str(GATEHOUSE), "run", "--config", str(house.config), "--agent", agent, "--user",
                  user, "--json", "--", *command]
-        with open(self.out, "wb") as out, open(self.err, "wb") as err:
-            self.process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=out,
-                                            stderr=err)
+        self.last_byte = 0.0
+        with open(self.err, "wb") as err:
+            self.process = subprocess.Popen(words, stdin=subprocess.DEVNULL,
+                                            stdout=subprocess.PIPE, stderr=err)
+        self.out.touch()
+        self.pump = threading.Thread(target=self.keep_output, daemon=True)
+        self.pump.start()
         deadline = time.monotonic() + 20
         while True:
             first = self.err.read_text(encoding="utf-8", errors="replace").split("\n")[0]
@@ -172,8 +201,31 @@ class Run:
                 raise SystemExit(f"demo: the run {name} did not start: {first}")
             time.sleep(0.02)
 
-    def wait(self, most_s=180):
+    def keep_output(self):
+        """Writes down what the Run prints, and when the last of it came."""
+        with open(self.out, "ab", buffering=0) as out:
+            while piece := self.process.stdout.read1(65536):
+                self.last_byte = time.time()
+                out.write(piece)
+
+    def end(self):
+        """Waits for its end, which is to be a good one."""
         try:
-            return self.process.wait(most_s)
+            status = self.process.wait(RUN_MOST_S)
         except subprocess.TimeoutExpired:
-            return None
+            status = "no end"
+        self.pump.join(READ_MOST_S)
+        if status != 0:
+            raise SystemExit(f"demo: the run {self.name} ended with {status}; its words are in "
+                             f"{self.out} and {self.err}")
+        return self
+
+    def wait_until(self, holds, what):
+        """Polls until `holds` says so, while the Run is alive; returns what it said."""
+        deadline = time.monotonic() + RUN_MOST_S
+        while not (found := holds()):
+            if time.monotonic() > deadline or self.process.poll() is not None:
+                raise SystemExit(f"demo: waited in vain for {what}; the agent's words are in "
+                                 f"{self.out} and {self.err}")
+            time.sleep(0.1)
+        return found

@@ -1,18 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Looks for secrets in everything that an agent can reach: the files and environments of its
-sandbox and the memory of each of its processes."""
+"""Looks for byte patterns in everything that an agent can reach: the files and environments of its
+sandbox and the memory of each of its processes, all of which stand still meanwhile."""
 import base64
+import contextlib
 import json
 import os
+import stat
 import subprocess
+import time
 from pathlib import Path
 
 from .world import ROOT
 
 MEMORY_SEARCH = ROOT / "build/dev/bin/memory_search"
-FILE_MOST = 256 * 1024 * 1024
-# What an agent can write, and what is made for it; the rest is the read-only toolbox.
-PLACES = ["home", "tmp", "run", "dev/shm", "etc"]
+CGROUPS = Path("/sys/fs/cgroup")
+FREEZE_MOST_S = 10
+# Kernel views without content of anyone's.
+NO_FILES = {"proc", "sysfs", "devpts", "mqueue", "cgroup", "cgroup2"}
 
 
 def base64_forms(value):
@@ -43,62 +47,135 @@ def patterns_of(secrets):
     return found
 
 
-def processes_of(run_id):
-    """The process ids in the Run's cgroup, seen from here."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit():
-            continue
+def cgroup_of(run_id):
+    """The Run's directory in cgroup2 or in version 1's freezer, and the file that freezes it."""
+    for root in (CGROUPS, CGROUPS / "unified", CGROUPS / "freezer"):
+        directory = root / "gatehouse" / run_id
+        for name in ("cgroup.freeze", "freezer.state"):
+            if (directory / name).exists():
+                return directory, name
+    raise SystemExit(f"demo: no cgroup of {run_id} can be frozen")
+
+
+def has_stopped(directory, name):
+    if name == "freezer.state":
+        return (directory / name).read_text(encoding="ascii").strip() == "FROZEN"
+    return "frozen 1" in (directory / "cgroup.events").read_text(encoding="ascii")
+
+
+def is_zombie(pid):
+    """Ended and not yet buried: it has no memory, files or environment any more."""
+    about = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
+    return about.rpartition(")")[2].split()[0] == "Z"
+
+
+@contextlib.contextmanager
+def frozen(run_id):
+    """Stops all of the Run's processes; gives their ids, as seen from here."""
+    directory, name = cgroup_of(run_id)
+    stop, go = ("1", "0") if name == "cgroup.freeze" else ("FROZEN", "THAWED")
+    (directory / name).write_text(stop, encoding="ascii")
+    try:
+        deadline = time.monotonic() + FREEZE_MOST_S
+        while not has_stopped(directory, name):
+            if time.monotonic() > deadline:
+                raise SystemExit(f"demo: {run_id} does not stand still")
+            time.sleep(0.01)
+        listed = (directory / "cgroup.procs").read_text(encoding="ascii").split()
+        yield [pid for pid in listed if not is_zombie(pid)]
+    finally:
+        (directory / name).write_text(go, encoding="ascii")
+
+
+def outside_cgroup(processes):
+    """Processes that share the sandbox's PID namespace without being in its cgroup."""
+    def space(pid):
         try:
-            if run_id in (entry / "cgroup").read_text(encoding="utf-8"):
-                found.append(entry.name)
-        except OSError:
-            pass
-    return found
+            return os.stat(f"/proc/{pid}/ns/pid").st_ino
+        except FileNotFoundError:
+            return None  # ended since it was listed
+
+    inside = {space(pid) for pid in processes} - {space("self"), None}
+    everyone = [entry for entry in os.listdir("/proc") if entry.isdigit()]
+    return [pid for pid in everyone if space(pid) in inside and pid not in processes]
 
 
-def in_memory(patterns, processes, work):
-    """Hits by pattern's name, and how much of the resident memory was read."""
-    listing = work / "secrets/patterns"
-    listing.write_text("".join(f"{name} {value.hex()}\n" for name, value in patterns.items()),
-                       encoding="utf-8")
-    done = subprocess.run([str(MEMORY_SEARCH), str(listing), *processes], check=True,
-                          stdout=subprocess.PIPE)
-    listing.unlink()
-    hits, resident, read = {}, 0, 0
-    for pid, about in json.loads(done.stdout).items():
-        resident += about["resident"]
-        read += about["read"]
-        for name, places in about["hits"].items():
-            hits.setdefault(name, []).append((pid, places))
-    return hits, resident, read
+class Memory:
+    """What the search of the processes' memory came to."""
+
+    def __init__(self, patterns, processes, work):
+        listing = work / "secrets/patterns"
+        listing.write_text("".join(f"{name} {value.hex()}\n" for name, value in patterns.items()),
+                           encoding="utf-8")
+        done = subprocess.run([str(MEMORY_SEARCH), str(listing), *processes], check=True,
+                              stdout=subprocess.PIPE)
+        listing.unlink()
+        self.hits, self.resident, self.read, self.faults = {}, 0, 0, []
+        for pid, about in json.loads(done.stdout).items():
+            self.resident += about["resident"]
+            self.read += about["read"]
+            if about["fault"]:
+                self.faults.append(f"process {pid}: {about['fault']}")
+            for name, places in about["hits"].items():
+                self.hits.setdefault(name, []).append((pid, places))
 
 
-def in_files(patterns, processes):
-    """Hits by pattern's name in environments and files, and how many of them were read."""
-    hits, count = {}, 0
+class Files:
+    """What the search of environments and files came to: all that the sandbox can write to, and its
+    /etc. The rest is the toolbox: read-only, and the host's for everyone."""
 
-    def look(where, content):
-        for name, value in patterns.items():
-            if value in content:
-                hits.setdefault(name, []).append(where)
+    def __init__(self, patterns, processes):
+        self.patterns = patterns
+        self.hits, self.faults = {}, []
+        self.counts = {}  # by place
+        for pid in processes:
+            for name in ("environ", "cmdline"):
+                self.read(f"/proc/{pid}/{name}", "environment")
+        root = f"/proc/{processes[0]}/root"
+        for place in [*self.writable(processes[0]), "/etc"]:
+            kind = os.stat(root + place).st_mode
+            if stat.S_ISDIR(kind):
+                self.counts[place] = 0
+                self.walk(root, place)
+            elif stat.S_ISREG(kind):
+                self.read(root + place, place)
 
-    for pid in processes:
-        for name in ("environ", "cmdline"):
-            try:
-                look(f"{pid}/{name}", Path(f"/proc/{pid}/{name}").read_bytes())
-            except OSError:
-                pass
-    root = Path(f"/proc/{processes[0]}/root")
-    for place in PLACES:
-        for folder, _, names in os.walk(root / place):
+    @staticmethod
+    def writable(pid):
+        """Where a file system is mounted for writing, by the kernel's list."""
+        with open(f"/proc/{pid}/mountinfo", encoding="utf-8") as mounts:
+            for line in mounts:
+                own, _, of_system = line.partition(" - ")
+                point, options = own.split()[4:6]
+                kind = of_system.split()[0]
+                if "rw" in options.split(",") and kind not in NO_FILES:
+                    yield point
+
+    def walk(self, root, place):
+        def failed(error):
+            self.faults.append(f"{error.filename}: {error.strerror}")
+
+        for folder, folders, names in os.walk(root + place, onerror=failed):
+            folders[:] = [name for name in folders
+                          if not os.path.ismount(os.path.join(folder, name))]
             for name in names:
-                path = Path(folder) / name
-                if path.is_symlink() or not path.is_file():
-                    continue
-                if path.stat().st_size > FILE_MOST:
-                    hits.setdefault("too-large", []).append(str(path))
-                    continue
-                count += 1
-                look(str(path), path.read_bytes())
-    return hits, count
+                path = os.path.join(folder, name)
+                kind = os.lstat(path).st_mode
+                if stat.S_ISREG(kind):
+                    self.read(path, place)
+                elif stat.S_ISLNK(kind):
+                    self.look(path, os.fsencode(os.readlink(path)))
+
+    def read(self, path, place):
+        try:
+            with open(path, "rb") as file:
+                self.look(path, file.read())
+        except OSError as error:
+            self.faults.append(f"{path}: {error.strerror}")
+            return
+        self.counts[place] = self.counts.get(place, 0) + 1
+
+    def look(self, path, content):
+        for name, value in self.patterns.items():
+            if value in content:
+                self.hits.setdefault(name, []).append(path)

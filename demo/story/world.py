@@ -17,11 +17,12 @@ NODE = NPM / ".bin/node"
 FIXTURES = ROOT / "tests/fixtures"
 SCENARIOS = ROOT / "demo/scenarios"
 INSIDE = "GATEHOUSE_DEMO_INSIDE"
-READY_MOST_S = 30
+READY_MOST_S = 60
 
 METADATA = "169.254.169.254"
 INTERNAL = "10.99.0.1"
 RESOLVER = "10.99.0.53"
+ATTACKED = (METADATA, INTERNAL, RESOLVER)
 
 
 def enter(with_network=False):
@@ -32,20 +33,18 @@ def enter(with_network=False):
     command = ["unshare", *([] if with_network else ["--net"]), "--mount", "--pid", "--fork",
                "--kill-child", "--mount-proc", "--", sys.executable, *sys.argv]
     if os.geteuid() != 0:
-        command = ["sudo", "--preserve-env=ONCE,KEEP", "env", f"{INSIDE}=1", *command]
+        command = ["sudo", "env", f"{INSIDE}=1", *command]
     os.execvpe(command[0], command, {**os.environ, INSIDE: "1"})
 
 
 def own_addresses():
     """Only lo is here; the addresses that attacks aim at are put on it."""
-    up = [name for name in os.listdir("/sys/class/net") if name != "lo"]
     run(["ip", "link", "set", "lo", "up"])
     shown = json.loads(run(["ip", "-j", "link"]))
     others = [link["ifname"] for link in shown if "UP" in link["flags"] and link["ifname"] != "lo"]
     if others:
-        raise SystemExit(f"demo: this network namespace leads out by {others}; it stops here "
-                         f"({len(up)} interfaces)")
-    for address in (METADATA, INTERNAL, RESOLVER):
+        raise SystemExit(f"demo: this network namespace leads out by {others}; it stops here")
+    for address in ATTACKED:
         run(["ip", "address", "replace", f"{address}/32", "dev", "lo"])
 
 
@@ -72,6 +71,11 @@ def lines_of(path):
     return [json.loads(line) for line in Path(path).read_text(encoding="utf-8").splitlines()]
 
 
+def trace_of(line):
+    """The trace that a request came with, by a fixture's log; "" if none."""
+    return line["headers"].get("traceparent", "-").split("-")[1]
+
+
 class World:
     """All that is not the gatehouse: the model, the calendar, the MCP server, the oracles."""
 
@@ -85,7 +89,7 @@ class World:
         self.key_file = self.secret("model.key", self.model_key)
         self.client_secret_file = self.secret("client.secret", self.client_secret)
         self.canary = "canary" + secrets.token_hex(16)
-        self.wide_canary = "wide" + secrets.token_hex(16)
+        self.control = "control" + secrets.token_hex(16)
         self.host_file = self.secret("host.secret", "host-file-" + secrets.token_hex(8))
         self.host_port = 5432
         self.facts = {}
@@ -118,7 +122,7 @@ class World:
             "--http", f"metadata={METADATA}:80", "--http", f"internal={INTERNAL}:8080",
             "--tcp", f"host-service={INTERNAL}:{self.host_port}", "--dns",
             f"resolver={RESOLVER}:53", "--packets", "lo",
-            *sum((["--watch", a] for a in (METADATA, INTERNAL, RESOLVER)), [])])
+            *sum((["--watch", a] for a in ATTACKED), [])])
 
     def start_services(self):
         node = str(NODE)
@@ -131,12 +135,14 @@ class World:
         self.start("mcp", [node, str(FIXTURES / "mcp_server.mjs"), "--log", str(self.log("mcp"))])
 
     def start_model(self, settings):
-        scenarios = sum((["--scenario", str(SCENARIOS / f"{name}.json")]
-                         for name in ("job", "kill", "canaries", "attacks")), [])
-        sets = sum((["--set", f"{key}={value}"] for key, value in settings.items()), [])
-        self.start("model", [
-            str(NODE), str(FIXTURES / "model_server.mjs"), *scenarios, "--key-file",
-            str(self.key_file), "--log", str(self.log("model")), *sets])
+        scenarios = [SCENARIOS / f"{name}.json" for name in ("job", "errand", "attacks")]
+        self.start("model", self.model_command(scenarios, settings) + [
+            "--log", str(self.log("model"))])
+
+    def model_command(self, scenarios, settings):
+        return [str(NODE), str(FIXTURES / "model_server.mjs"), "--key-file", str(self.key_file),
+                *sum((["--scenario", str(path)] for path in scenarios), []),
+                *sum((["--set", f"{key}={value}"] for key, value in settings.items()), [])]
 
     def events(self):
         """Who has which events, as the calendar itself wrote it down."""
@@ -147,8 +153,17 @@ class World:
         return lines_of(self.secrets / "issued.jsonl")
 
     def requests(self, name):
-        """What came to a fixture through the gateway, by its log."""
+        """What came to a fixture, by its log."""
         return [line for line in lines_of(self.log(name)) if line.get("headers")]
+
+    @property
+    def is_scripted(self):
+        """Whether the model is ours: then what it was asked and said is known."""
+        return "model" in self.facts
+
+    def scenes(self, trace):
+        """The model server's answers to a Run."""
+        return [line for line in self.requests("model") if trace_of(line) == trace]
 
     @staticmethod
     def moment(line):

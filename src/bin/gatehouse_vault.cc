@@ -84,8 +84,7 @@ class RolePorts : public vault::Ports {
   Task<void> watch(net::Descriptor bell, vault::Service* service) {
     while (co_await role_.loop().wait_readable(bell.get(), Deadline::never())) {
       if (!ipc::take_rings(bell.get())) co_return;
-      const std::size_t ended = service->end_killed();
-      if (ended > 0) log_warning("leases ended by a kill", {{"count", ended}});
+      (void)service->end_killed();
     }
   }
 

@@ -50,6 +50,15 @@ RecordKey connection_key(const std::string& tenant, const std::string& user,
 // What `gatehouse connect` needs beside the service; "" is the tenant's own.
 std::string user_flag(const std::string& owner) { return owner.empty() ? "" : " --user " + owner; }
 
+Use use_by_person(std::string what, std::string tenant, std::string user, std::string service) {
+  Use use;
+  use.what = std::move(what);
+  use.tenant = std::move(tenant);
+  use.user = std::move(user);
+  use.service = std::move(service);
+  return use;
+}
+
 double leases_per_second(const ipc::DeclareRunLive& run) {
   return run.leases_per_second == 0 ? kLeasesPerSecond : run.leases_per_second;
 }
@@ -106,8 +115,22 @@ Result<Service::LiveRun*> Service::live_run(const RunId& run) {
 }
 
 std::size_t Service::end_killed() {
-  return std::erase_if(leases_,
-                       [this](const auto& lease) { return ports_.is_killed(lease.second.run); });
+  std::map<RunId, std::size_t> ended;
+  std::erase_if(leases_, [&](const auto& lease) {
+    const bool killed = ports_.is_killed(lease.second.run);
+    if (killed) ++ended[lease.second.run];
+    return killed;
+  });
+  std::size_t all = 0;
+  for (const auto& [run, count] : ended) {
+    const auto about = runs_.find(run);
+    log_warning("leases ended by a kill",
+                {{"count", count},
+                 {"run", run.text()},
+                 {"trace", about == runs_.end() ? "" : about->second.about.trace.text()}});
+    all += count;
+  }
+  return all;
 }
 
 Result<const ipc::PublishService*> Service::service_of(std::string_view tenant,
@@ -187,7 +210,6 @@ Task<Result<ipc::Leased>> Service::checked_lease(ipc::Lease request) {
   leased.lease = LeaseId::fresh();
   leased.connection = service.name + "/" + (owner.empty() ? run->about.tenant : owner);
   std::uint64_t generation = 0;
-  const std::string traceparent = wire::TraceParent{run->about.trace, SpanId::fresh(), true}.text();
   if (service.kind == ipc::CredentialKind::kStatic) {
     auto found = statics_.find(key);
     if (found == statics_.end()) {
@@ -196,8 +218,8 @@ Task<Result<ipc::Leased>> Service::checked_lease(ipc::Lease request) {
     }
     leased.value = found->second.duplicate(Purpose::kInject);
   } else {
-    const auto connection = CO_TRY(
-        co_await with_valid_token(key, service, {rejected_generation(request), traceparent}));
+    const auto connection = CO_TRY(co_await with_valid_token(
+        key, service, {rejected_generation(request), request.run, run->about.trace}));
     const AccessToken& token = connection->tokens.access;
     leased.value = token.value.duplicate(Purpose::kInject);
     leased.expires_unix_ms = token.expires_unix_ms;
@@ -306,7 +328,7 @@ Task<Result<ipc::Done>> Service::put(ipc::PutSealed request) {
   statics_.erase(key);
   log_info("a credential was stored",
            {{"tenant", request.tenant}, {"user", request.user}, {"service", request.service}});
-  co_await note("stored", request.tenant, request.user, request.service);
+  co_await note(use_by_person("stored", request.tenant, request.user, request.service));
   co_return ipc::Done{};
 }
 
@@ -338,7 +360,7 @@ Task<Result<ipc::Done>> Service::remove(ipc::RemoveConnection request) {
   CO_TRY(store_.remove(key));
   statics_.erase(key);
   opened_.erase(key);
-  co_await note("removed", request.tenant, request.user, request.service);
+  co_await note(use_by_person("removed", request.tenant, request.user, request.service));
   if (connection != nullptr && !service.revocation_endpoint.empty()) {
     CO_TRY(co_await revoke(*connection, service));
   }
@@ -456,7 +478,7 @@ Task<Result<ipc::Done>> Service::finish(ipc::FinishAuthorization request) {
   log_info(
       "a connection was made",
       {{"tenant", pending.about.tenant}, {"user", pending.about.user}, {"service", service.name}});
-  co_await note("connected", pending.about.tenant, pending.about.user, service.name);
+  co_await note(use_by_person("connected", pending.about.tenant, pending.about.user, service.name));
   co_return ipc::Done{};
 }
 
@@ -505,7 +527,7 @@ Task<Result<std::shared_ptr<Service::Opened>>> Service::with_valid_token(
     connection->may_renew = loop_.now() + kRenewalRest;
     connection->refreshing = true;
     connection->refreshed.reset();
-    flights_.spawn(fly(key, connection, service, std::move(asking.traceparent)));
+    flights_.spawn(fly(key, connection, service, std::move(asking)));
   }
   CO_TRY(co_await connection->refreshed.wait(loop_.in(kRefreshMost)));
   if (connection->failed) co_return Failure(*connection->failed);
@@ -518,24 +540,25 @@ Task<Result<std::shared_ptr<Service::Opened>>> Service::with_valid_token(
 }
 
 Task<void> Service::fly(RecordKey key, std::shared_ptr<Opened> connection,
-                        ipc::PublishService service, std::string traceparent) {
+                        ipc::PublishService service, Asking asking) {
   connection->failed.reset();
-  const Result<void> done = co_await refresh(key, connection, service, std::move(traceparent));
+  const std::string traceparent = wire::TraceParent{asking.trace, SpanId::fresh(), true}.text();
+  const Result<void> done = co_await refresh(key, connection, service, traceparent);
   if (!done) connection->failed = done.error();
   connection->refreshing = false;
   connection->refreshed.set();
-  co_await note(done ? "refresh" : "refresh-failed", std::get<0>(key), std::get<1>(key),
-                service.name);
+  Use use;
+  use.run = asking.run;
+  use.trace = asking.trace;
+  use.tenant = std::get<0>(key);
+  use.user = std::get<1>(key);
+  use.service = service.name;
+  use.what = done ? "refresh" : "refresh-failed";
+  co_await note(std::move(use));
 }
 
 // What people and renewals do to connections, for the record; a log that is away does not undo it.
-Task<void> Service::note(std::string what, std::string tenant, std::string user,
-                         std::string service) {
-  Use use;
-  use.what = std::move(what);
-  use.tenant = std::move(tenant);
-  use.user = std::move(user);
-  use.service = std::move(service);
+Task<void> Service::note(Use use) {
   const Result<void> recorded = co_await ports_.record(std::move(use));
   if (!recorded) log_warning("not on record", {{"why", recorded.error().message()}});
 }

@@ -123,15 +123,16 @@ class Service {
   Result<Authority> authority_of(const std::string& tenant);
   struct Asking {
     std::optional<std::uint64_t> rejected;  // the generation of tokens that an upstream refused
-    std::string traceparent;                // of the Run that asks
+    RunId run;                              // that asks
+    TraceId trace;
   };
   net::Task<Result<std::shared_ptr<Opened>>> with_valid_token(RecordKey key,
                                                               const ipc::PublishService& service,
                                                               Asking asking);
-  net::Task<void> note(std::string what, std::string tenant, std::string user, std::string service);
+  net::Task<void> note(Use use);
   // Belongs to no asker: one that leaves takes no rotated token with it.
   net::Task<void> fly(RecordKey key, std::shared_ptr<Opened> connection,
-                      ipc::PublishService service, std::string traceparent);
+                      ipc::PublishService service, Asking asking);
   net::Task<Result<void>> refresh(RecordKey key, std::shared_ptr<Opened> opened,
                                   ipc::PublishService service, std::string traceparent);
   net::Task<Result<void>> revoke(Opened& connection, const ipc::PublishService& service);
