@@ -48,9 +48,32 @@ Task<Result<Message>> receive(net::LocalStream* line, Deadline deadline) {
 
 }  // namespace
 
+// A Door counted at its gateway, from the choice on.
+class Keeper::Share {
+ public:
+  Share() = default;
+  Share(Keeper& keeper, std::string gateway) : keeper_(&keeper), gateway_(std::move(gateway)) {
+    ++keeper_->doors_[gateway_];
+  }
+  Share& operator=(Share&& other) noexcept {
+    std::swap(keeper_, other.keeper_);
+    std::swap(gateway_, other.gateway_);
+    return *this;
+  }
+  Share(const Share&) = delete;
+  ~Share() {
+    if (keeper_ != nullptr) --keeper_->doors_[gateway_];
+  }
+  [[nodiscard]] const std::string& gateway() const { return gateway_; }
+
+ private:
+  Keeper* keeper_ = nullptr;
+  std::string gateway_;
+};
+
 struct Keeper::Sandbox {
   ipc::OpenDoor door;
-  std::string gateway;                    // whose Door it is
+  Share share;                            // whose Door it is
   std::vector<net::Descriptor> door_fds;  // copies, for a gateway that is started again
   std::unique_ptr<net::LocalStream> line;
   net::Descriptor status;  // write end of the status pipe
@@ -128,7 +151,7 @@ Task<Result<Keeper::Created>> Keeper::create(ipc::CreateSandbox request) {
   const std::array<int, 2> stops = {built.fds[kFreezeAt].get(), built.fds[kFreezeAt + 1].get()};
   CO_TRY(co_await role_.supervisor()->exchange(ipc::parcel_of(registration), stops,
                                                role_.loop().in(kTellMost)));
-  sandbox->gateway = CO_TRY(least_busy_gateway());
+  sandbox->share = Share(*this, CO_TRY(least_busy_gateway()));
   CO_TRY(co_await open_door(*sandbox));
   sandbox->freeze = std::move(built.fds[kFreezeAt]);
   sandbox->freezer_v1 = built.text[1] == '1';
@@ -143,7 +166,7 @@ Task<Result<Keeper::Created>> Keeper::create(ipc::CreateSandbox request) {
 }
 
 Task<Result<void>> Keeper::open_door(const Sandbox& sandbox) {
-  ipc::Channel* gateway = role_.peer(sandbox.gateway);
+  ipc::Channel* gateway = role_.peer(sandbox.share.gateway());
   if (gateway == nullptr) co_return failure(Error::kUnavailable, "the gateway is away; try again");
   ipc::OpenDoor door = sandbox.door;
   std::vector<int> fds;
@@ -153,22 +176,20 @@ Task<Result<void>> Keeper::open_door(const Sandbox& sandbox) {
 }
 
 Result<std::string> Keeper::least_busy_gateway() const {
-  std::map<std::string, std::size_t> doors;
-  for (const std::string& name : role_.peers_of("gateway")) doors[name] = 0;
-  if (doors.empty()) return failure(Error::kUnavailable, "the gateway is away; try again");
-  for (const auto& [run, sandbox] : sandboxes_) {
-    const auto found = doors.find(sandbox->gateway);
-    if (found != doors.end()) ++found->second;
-  }
-  return std::min_element(doors.begin(), doors.end(),
-                          [](const auto& a, const auto& b) { return a.second < b.second; })
-      ->first;
+  const std::vector<std::string> there = role_.peers_of("gateway");
+  if (there.empty()) return failure(Error::kUnavailable, "the gateway is away; try again");
+  const auto doors_of = [this](const std::string& name) {
+    const auto found = doors_.find(name);
+    return found == doors_.end() ? std::size_t{0} : found->second;
+  };
+  return *std::min_element(there.begin(), there.end(),
+                           [&](const auto& a, const auto& b) { return doors_of(a) < doors_of(b); });
 }
 
 Task<void> Keeper::offer_doors(std::string gateway) {
   std::vector<RunId> runs;
   for (const auto& [run, sandbox] : sandboxes_) {
-    if (sandbox->gateway == gateway) runs.push_back(run);
+    if (sandbox->share.gateway() == gateway) runs.push_back(run);
   }
   for (const RunId& run : runs) {
     const auto found = sandboxes_.find(run);
@@ -254,7 +275,7 @@ Task<void> Keeper::watch(RunId run) {
   waitpid(sandbox->warden, nullptr, WNOHANG);
   ipc::CloseDoor close;
   close.run = run;
-  (void)co_await role_.call(sandbox->gateway, close, role_.loop().in(kTellMost));
+  (void)co_await role_.call(sandbox->share.gateway(), close, role_.loop().in(kTellMost));
   ipc::SandboxEnded ended{run, status};
   (void)co_await role_.call("supervisor", ended, role_.loop().in(kTellMost));
   (void)co_await role_.call("control", ended, role_.loop().in(kTellMost));

@@ -34,6 +34,7 @@ class Keeper {
 
  private:
   struct Sandbox;
+  class Share;
   net::Task<void> watch(RunId run);
   net::Task<void> watch_asker(RunId run);
   net::Task<Result<void>> open_door(const Sandbox& sandbox);
@@ -44,6 +45,7 @@ class Keeper {
   HostPaths host_;
   std::string warden_;
   std::string init_;
+  std::map<std::string, std::size_t> doors_;  // by gateway
   std::map<RunId, std::unique_ptr<Sandbox>> sandboxes_;
   net::Nursery tasks_;
 };

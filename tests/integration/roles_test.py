@@ -8,6 +8,7 @@ import signal
 import subprocess
 import time
 import unittest
+from pathlib import Path
 
 from house import House, main
 
@@ -27,6 +28,32 @@ def tearDownModule():
 def role(name):
     return next((role for role in HOUSE.roles() if role["role"] == name),
                 {"state": "away", "pid": "-1", "restarts": "-1"})
+
+
+def gateway_of(run):
+    """The gateway that holds the run's proxy socket."""
+    for entry in Path("/proc").iterdir():
+        try:
+            if not entry.name.isdigit() or run not in (entry / "cgroup").read_text():
+                continue
+            lines = (entry / "net/tcp").read_text().splitlines()[1:]
+        except OSError:
+            continue
+        inodes = {f"socket:[{line.split()[9]}]" for line in lines
+                  if line.split()[1] == "0100007F:0C38"}  # 127.0.0.1:3128
+        for about in HOUSE.roles():
+            if not about["role"].startswith("gateway"):
+                continue
+            for fd in Path(f"/proc/{about['pid']}/fd").iterdir():
+                if os.readlink(fd) in inodes:
+                    return about["role"]
+    raise AssertionError(f"no gateway has the Door of {run}")
+
+
+def asked(run):
+    run.stdin.write("go\n")
+    run.stdin.flush()
+    return run.stdout.readline()
 
 
 class Roles(unittest.TestCase):
@@ -94,6 +121,31 @@ class Roles(unittest.TestCase):
 
     def test_the_gateway(self):
         self.dies_during_a_run("gateway")
+
+    def test_runs_are_spread_over_the_gateways_and_one_that_dies_is_felt_by_its_own_only(self):
+        if len(os.sched_getaffinity(0)) < 2:
+            self.skipTest("one core, so one gateway")
+        script = "while read line; do curl -sS http://nowhere.example/; done"
+        runs = [HOUSE.start("/bin/sh", "-c", script, stdin=subprocess.PIPE,
+                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+                for _ in range(2)]
+        try:
+            names = [run.stderr.readline().split()[2] for run in runs]
+            homes = [gateway_of(name) for name in names]
+            self.assertEqual(len(set(homes)), 2, homes)
+            os.kill(int(role(homes[0])["pid"]), signal.SIGSTOP)
+            self.assertIn("default-deny", asked(runs[1]), "the other one does not notice")
+            os.kill(int(role(homes[0])["pid"]), signal.SIGCONT)
+            self.kill(homes[0])
+            self.assertIn("default-deny", asked(runs[1]))
+            self.assertIn("default-deny", asked(runs[0]), "its Door is open again")
+        finally:
+            for run in runs:
+                run.stdin.close()
+                self.assertEqual(run.wait(10), 0)
+                run.stdout.close()
+                run.stderr.close()
+        self.house_is_well()
 
     def test_the_vault(self):
         self.dies_during_a_run("vault")
