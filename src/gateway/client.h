@@ -32,7 +32,8 @@ class Inbox {
     if (taken_ > 0) bytes_.erase(0, taken_);
     taken_ = 0;
     const std::size_t before = bytes_.size();
-    bytes_.resize(before + kReadPiece);
+    // Not zeroed first: what is read is overwritten, and the rest is cut off again.
+    bytes_.resize_and_overwrite(before + kReadPiece, [](char*, std::size_t size) { return size; });
     const Result<std::size_t> got =
         co_await stream_->read({bytes_.data() + before, kReadPiece}, deadline);
     bytes_.resize(before + (got ? *got : 0));

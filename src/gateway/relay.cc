@@ -68,7 +68,11 @@ class Relay {
   Task<Result<void>> run() {
     const Result<void> done = co_await exchange();
     // The lease ends, and the Intent is settled, before the connection carries anything else.
-    intent_.outcome.state = done ? "done" : done.error() == Error::kKilled ? "cut" : "failed";
+    if (done) {
+      intent_.outcome.state = "done";
+    } else if (intent_.outcome.state != "refused") {  // an alarm has said so
+      intent_.outcome.state = done.error() == Error::kKilled ? "cut" : "failed";
+    }
     if (!done) intent_.outcome.reason = done.error().message();
     co_return done;
   }

@@ -21,6 +21,7 @@
 
 #include "base/log.h"
 #include "ipc/role.h"
+#include "supervisor/brake.h"
 #include "supervisor/posture.h"
 #include "supervisor/scribe.h"
 
@@ -46,21 +47,6 @@ struct Child {
   std::uint32_t restarts = 0;
   Nanos back_off = kBackOffFirst;
 };
-
-// What stops a sandbox, handed over when it was made: files and pidfds that work without any other
-// role.
-struct Sandbox {
-  net::Descriptor freeze;
-  net::Descriptor kill;
-  bool freezer_v1 = false;
-  bool kill_by_pidfd = false;
-  TraceId trace;
-  std::string tenant;
-};
-
-bool write_all(int fd, std::string_view text) {
-  return ::pwrite(fd, text.data(), text.size(), 0) == static_cast<ssize_t>(text.size());
-}
 
 }  // namespace
 
@@ -180,7 +166,7 @@ class Supervisor::Impl {
     ipc::KillDone done{self->table_->publish(next.all, next.ids()), 0};
     for (const auto& [run, sandbox] : self->sandboxes_) {
       const bool still = next.all || next.runs.contains(run);
-      if (!still && (request.all || run == request.run) && thaw(sandbox)) ++done.sandboxes;
+      if (!still && (request.all || run == request.run) && sandbox.thaw()) ++done.sandboxes;
     }
     log_warning("revived", {{"run", request.all ? "all" : request.run.text()},
                             {"trace", trace_text(before, request.run)},
@@ -274,21 +260,9 @@ class Supervisor::Impl {
     std::uint32_t stopped = 0;
     for (const auto& [run, sandbox] : sandboxes_) {
       if (!request.all && run != request.run) continue;
-      if (request.destroy ? destroy(sandbox) : freeze(sandbox)) ++stopped;
+      if (request.destroy ? sandbox.destroy() : sandbox.freeze()) ++stopped;
     }
     return stopped;
-  }
-  static bool freeze(const Sandbox& sandbox) {
-    return write_all(sandbox.freeze.get(), sandbox.freezer_v1 ? "FROZEN" : "1");
-  }
-  static bool thaw(const Sandbox& sandbox) {
-    return write_all(sandbox.freeze.get(), sandbox.freezer_v1 ? "THAWED" : "0");
-  }
-  static bool destroy(const Sandbox& sandbox) {
-    if (!sandbox.kill_by_pidfd) return write_all(sandbox.kill.get(), "1");
-    const bool sent = syscall(SYS_pidfd_send_signal, sandbox.kill.get(), SIGKILL, nullptr, 0) == 0;
-    thaw(sandbox);  // a frozen process of cgroup v1 dies only when it is thawed
-    return sent;
   }
 
   void ring_bells() {
@@ -404,12 +378,16 @@ class Supervisor::Impl {
   static Task<Result<ipc::Done>> register_sandbox(Impl* self, ipc::RegisterSandbox request,
                                                   std::vector<net::Descriptor> fds) {
     if (fds.size() != 2) co_return failure(Error::kInvalid, "a sandbox comes with two descriptors");
-    Sandbox sandbox{std::move(fds[0]),     std::move(fds[1]), request.freezer_v1,
-                    request.kill_by_pidfd, request.trace,     request.tenant};
+    Brake sandbox{std::move(fds[0]),     std::move(fds[1]), request.freezer_v1,
+                  request.kill_by_pidfd, request.trace,     request.tenant};
+    bool is_stopped = true;
     if (self->to_destroy_.contains(request.run)) {
-      destroy(sandbox);
+      is_stopped = sandbox.destroy();
     } else if (self->killed_.all || self->killed_.runs.contains(request.run)) {
-      freeze(sandbox);
+      is_stopped = sandbox.freeze();
+    }
+    if (!is_stopped) {
+      co_return failure(Error::kKilled, "the run is killed, and its sandbox cannot be stopped");
     }
     self->sandboxes_[request.run] = std::move(sandbox);
     co_return ipc::Done{};
@@ -591,7 +569,7 @@ class Supervisor::Impl {
   ipc::Permits control_;
   std::map<std::string, ipc::Permits> role_permits_;
   std::map<std::string, Child> children_;
-  std::map<RunId, Sandbox> sandboxes_;
+  std::map<RunId, Brake> sandboxes_;
   std::set<RunId> to_destroy_;  // killed so before their sandbox was registered, maybe
   Result<void> refused_;        // by a role that cannot start at all
   Scribe scribe_;
