@@ -33,9 +33,9 @@ std::optional<Error> doubtful(const Ruled& ruled) {
                                                 ruled.service->credential_header));
     }
   }
-  const bool elsewhere = ruled.door->holds_foreign(ruled.request.head.target)
-                         || (ruled.body && ruled.door->holds_foreign(*ruled.body));
-  if (elsewhere) return foreign;
+  // Not in the body: what an agent remembers of an earlier run may hold that run's, and is worth
+  // nothing any more.
+  if (ruled.door->holds_foreign(ruled.request.head.target)) return foreign;
   return std::nullopt;
 }
 
