@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Gate: one gateway thread. Everything here belongs to its Loop and is never shared.
+// Gate: one gateway process, of one thread. Everything here belongs to its Loop.
 #pragma once
 
 #include <array>

@@ -3,8 +3,6 @@
 // one Exchange.
 #include <fmt/format.h>
 
-#include "base/encoding.h"
-#include "base/log.h"
 #include "gateway/exchange.h"
 #include "gateway/record.h"
 #include "ipc/gateway_vault.h"
@@ -19,12 +17,14 @@ constexpr Nanos kLeaseMost = std::chrono::seconds(25);  // a refresh may be unde
 // A placeholder that is not of this Run, or a credential's header of which only one of several
 // would be looked at.
 std::optional<Error> doubtful(const Ruled& ruled) {
-  const Error foreign(Error::kDenied,
-                      "the request holds a placeholder that is not of this run; it is worth "
-                      "nothing, and this is recorded as an alarm");
+  const auto foreign = [] {
+    return Error(Error::kDenied,
+                 "the request holds a placeholder that is not of this run; it is worth nothing, "
+                 "and this is recorded as an alarm");
+  };
   int credentials = 0;
   for (const wire::Header header : ruled.request.head.headers) {
-    if (ruled.door->holds_foreign(header.value)) return foreign;
+    if (ruled.door->holds_foreign(header.value)) return foreign();
     const bool is_credential =
         ruled.service != nullptr && !ruled.service->credential_header.empty()
         && wire::equal_ignoring_case(header.name, ruled.service->credential_header);
@@ -35,7 +35,7 @@ std::optional<Error> doubtful(const Ruled& ruled) {
   }
   // Not in the body: what an agent remembers of an earlier run may hold that run's, and is worth
   // nothing any more.
-  if (ruled.door->holds_foreign(ruled.request.head.target)) return foreign;
+  if (ruled.door->holds_foreign(ruled.request.head.target)) return foreign();
   return std::nullopt;
 }
 

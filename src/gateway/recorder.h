@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The gateway thread's pen: Entries and bodies into the ring that the audit role reads. Appending
+// The gateway's pen: Entries and bodies into the ring that the audit role reads. Appending
 // never waits on the disk; `wait_durable` does, for those Intents that must be durable before an
 // effect or before an answer's first byte.
 //

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The Snapshot as a gateway thread uses it: services by where the agent says it goes, rules by
-// agent. Immutable once built; threads share it.
+// The Snapshot as a gateway uses it: services by where the agent says it goes, rules by
+// agent. Immutable once built; Exchanges that began under it keep it.
 #pragma once
 
 #include <memory>
