@@ -27,7 +27,7 @@ struct Bells {
   net::Event* committed;
 };
 
-Task<void> pump(net::RealLoop* loop, audit::Service* service, Bells bells) {
+Task<void> pump(net::Loop* loop, audit::Service* service, Bells bells) {
   net::Event* const woken = bells.woken;
   while (true) {
     const Instant began = loop->now();
@@ -61,7 +61,7 @@ struct Bell {
   std::uint64_t ring = 0;
 };
 
-Task<void> watch_ring(net::RealLoop* loop, audit::Service* service, Bell bell, net::Event* woken) {
+Task<void> watch_ring(net::Loop* loop, audit::Service* service, Bell bell, net::Event* woken) {
   while (co_await loop->wait_readable(bell.fd.get(), Deadline::never())) {
     woken->set();
     if (ipc::is_bell_dead(bell.fd.get())) break;
@@ -72,7 +72,7 @@ Task<void> watch_ring(net::RealLoop* loop, audit::Service* service, Bell bell, n
 }
 
 // Answers when the group that the Entry is in is on disk.
-Task<Result<ipc::Appended>> append(net::RealLoop* loop, audit::Service* service, Bells bells,
+Task<Result<ipc::Appended>> append(net::Loop* loop, audit::Service* service, Bells bells,
                                    ipc::Append request, std::string role) {
   const std::uint64_t sequence = CO_TRY(service->append(request.entry, role));
   const Deadline deadline = loop->in(kAppendMost);
@@ -132,7 +132,7 @@ Task<Result<ipc::RunsOfTrace>> find_trace(audit::Service* service, ipc::FindTrac
 
 struct Rings {
   audit::Service* service;
-  net::RealLoop* loop;
+  net::Loop* loop;
   net::Nursery* tasks;
   net::Event* woken;
 };

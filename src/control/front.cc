@@ -11,7 +11,7 @@ constexpr Nanos kPause = std::chrono::milliseconds(100);
 
 }  // namespace
 
-Front::Front(net::RealLoop& loop, const ipc::Permits& permits, std::uint32_t owner_uid)
+Front::Front(net::Loop& loop, const ipc::Permits& permits, std::uint32_t owner_uid)
     : loop_(loop), permits_(permits), owner_uid_(owner_uid), people_(loop), accepting_(loop) {}
 
 Result<void> Front::open(net::Descriptor listener) {

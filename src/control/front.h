@@ -8,14 +8,14 @@
 
 #include "ipc/channel.h"
 #include "net/nursery.h"
-#include "net/real_loop.h"
+#include "net/stream.h"
 
 namespace gatehouse::control {
 
 class Front {
  public:
   // `permits` must outlive it.
-  Front(net::RealLoop& loop, const ipc::Permits& permits, std::uint32_t owner_uid);
+  Front(net::Loop& loop, const ipc::Permits& permits, std::uint32_t owner_uid);
 
   // Serves this listener instead of an earlier one. Errors: kInvalid.
   [[nodiscard]] Result<void> open(net::Descriptor listener);
@@ -24,7 +24,7 @@ class Front {
   net::Task<void> accept();
   net::Task<void> serve(std::unique_ptr<net::LocalStream> stream);
 
-  net::RealLoop& loop_;
+  net::Loop& loop_;
   const ipc::Permits& permits_;
   std::uint32_t owner_uid_;
   std::unique_ptr<net::Listener> listener_;

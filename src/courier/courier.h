@@ -15,7 +15,7 @@ namespace gatehouse::courier {
 
 class Courier {
  public:
-  Courier(net::RealLoop& loop, net::Resolver& resolver) : loop_(loop), resolver_(resolver) {}
+  Courier(net::Loop& loop, net::Resolver& resolver) : loop_(loop), resolver_(resolver) {}
 
   [[nodiscard]] net::Task<Result<ipc::Done>> publish(ipc::PublishEndpoints request);
   // Never follows a redirect. Errors: kDenied (not registered, or at an address that it may not be
@@ -26,7 +26,7 @@ class Courier {
   net::Task<Result<std::unique_ptr<net::Stream>>> dial(const ipc::RegisteredEndpoint& endpoint,
                                                        Deadline deadline);
 
-  net::RealLoop& loop_;
+  net::Loop& loop_;
   net::Resolver& resolver_;
   std::map<std::string, ipc::RegisteredEndpoint> endpoints_;  // by URL
 };

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "net/nursery.h"
+#include "net/real_loop.h"
 
 namespace gatehouse::courier {
 namespace {
@@ -59,7 +60,7 @@ class CourierTest : public testing::Test {
   T run(Task<T> task) {
     std::optional<T> out;
     net::Nursery nursery(*loop);
-    nursery.spawn([](this auto, net::RealLoop* l, Task<T> t, std::optional<T>* o) -> Task<void> {
+    nursery.spawn([](this auto, net::Loop* l, Task<T> t, std::optional<T>* o) -> Task<void> {
       o->emplace(co_await std::move(t));
       l->stop();
     }(loop.get(), std::move(task), &out));
@@ -78,7 +79,7 @@ class CourierTest : public testing::Test {
         {to, Secret("code=the-form"), Secret("Basic Y2xpZW50"), "00-trace-of-the-run-01"}));
   }
 
-  std::unique_ptr<net::RealLoop> loop = net::make_real_loop();
+  std::unique_ptr<net::Loop> loop = net::make_real_loop();
   std::unique_ptr<net::Resolver> resolver = std::move(*net::Resolver::make(*loop));
   Courier courier{*loop, *resolver};
   std::unique_ptr<net::Listener> listener;

@@ -41,7 +41,7 @@ class Gate {
   // Wires the role's messages (Doors, Snapshots, the kill table) to this.
   void serve();
 
-  net::RealLoop& loop;
+  net::Loop& loop;
   ipc::Role& role;
   Upstreams upstreams;
   Interceptor interceptor;

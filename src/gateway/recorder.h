@@ -21,7 +21,7 @@
 #include "ipc/ring.h"
 #include "ipc/sandbox.h"
 #include "net/nursery.h"
-#include "net/real_loop.h"
+#include "net/stream.h"
 
 namespace gatehouse::gateway {
 
@@ -30,7 +30,7 @@ using audit::BodyRef;
 
 class Recorder {
  public:
-  explicit Recorder(net::RealLoop& loop) : loop_(loop), durable_(loop), tasks_(loop) {}
+  explicit Recorder(net::Loop& loop) : loop_(loop), durable_(loop), tasks_(loop) {}
 
   // Where in the record something stands.
   struct Position {
@@ -70,7 +70,7 @@ class Recorder {
   [[nodiscard]] bool is_durable(const Position& position) const;
   net::Task<void> watch_durable(std::uint64_t ring);
 
-  net::RealLoop& loop_;
+  net::Loop& loop_;
   std::unique_ptr<ipc::RingWriter> ring_;
   std::uint64_t number_ = 0;              // of the ring
   std::uint64_t durable_before_ = 0;      // of the ring before it, when it was left

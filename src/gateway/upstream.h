@@ -27,7 +27,7 @@ struct Destination {
 
 class Upstreams {
  public:
-  Upstreams(net::RealLoop& loop, net::Resolver& resolver) : loop_(loop), resolver_(resolver) {}
+  Upstreams(net::Loop& loop, net::Resolver& resolver) : loop_(loop), resolver_(resolver) {}
 
   struct Connection {
     std::unique_ptr<net::Stream> stream;
@@ -50,7 +50,7 @@ class Upstreams {
   };
   net::Task<Result<std::unique_ptr<net::Stream>>> dial(const Destination& to, Deadline deadline);
 
-  net::RealLoop& loop_;
+  net::Loop& loop_;
   net::Resolver& resolver_;
   std::unordered_map<std::string, std::deque<Idle>> idle_;
   std::unordered_map<std::string, std::unique_ptr<net::TlsClient>> tls_;  // by trust anchors

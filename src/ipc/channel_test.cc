@@ -12,14 +12,14 @@ namespace gatehouse::ipc {
 namespace {
 
 struct Ends {
-  std::unique_ptr<net::RealLoop> loop = net::make_real_loop();
+  std::unique_ptr<net::Loop> loop = net::make_real_loop();
   Permits asking;
   Permits answering;
   std::unique_ptr<Channel> asker;
   std::unique_ptr<Channel> answerer;
 
   void connect() {
-    auto pair = loop->make_pair();
+    auto pair = net::make_socket_pair();
     asker = std::make_unique<Channel>(*loop, std::move(*loop->adopt_local(std::move(pair->first))),
                                       "vault", asking);
     answerer = std::make_unique<Channel>(
@@ -136,7 +136,7 @@ TEST(Channel, DescriptorsArriveWithTheirMessage) {
         co_return Done{};
       });
   ends.connect();
-  auto spare = ends.loop->make_pair();
+  auto spare = net::make_socket_pair();
   const bool ok = ends.run([](this auto, Ends* e, int fd) -> net::Task<bool> {
     for (int i = 0; i < 20; ++i) {
       GiveDescriptor plain{"plain"};

@@ -13,7 +13,7 @@ Task<Result<Attempts>> tried(Probe probe) { co_return Attempts{try_everything(pr
 
 }  // namespace
 
-Role::Role(net::RealLoop& loop) : loop_(loop), nursery_(loop) {
+Role::Role(net::Loop& loop) : loop_(loop), nursery_(loop) {
   supervisor_permits_.on<Probe>(
       [](Probe probe, std::vector<net::Descriptor>) { return tried(std::move(probe)); });
   supervisor_permits_.on<AttachPeer>([this](AttachPeer request, std::vector<net::Descriptor> fds) {

@@ -12,7 +12,7 @@
 
 #include "ipc/channel.h"
 #include "ipc/supervisor.h"
-#include "net/real_loop.h"
+#include "net/stream.h"
 
 namespace gatehouse::ipc {
 
@@ -20,7 +20,7 @@ inline constexpr int kSupervisorDescriptor = 3;
 
 class Role {
  public:
-  explicit Role(net::RealLoop& loop);
+  explicit Role(net::Loop& loop);
   ~Role();
   Role(const Role&) = delete;
   Role& operator=(const Role&) = delete;
@@ -50,14 +50,14 @@ class Role {
     co_return co_await channel->call(std::move(request), deadline);
   }
   [[nodiscard]] Channel* supervisor() { return supervisor_.get(); }
-  [[nodiscard]] net::RealLoop& loop() { return loop_; }
+  [[nodiscard]] net::Loop& loop() { return loop_; }
 
  private:
   net::Task<Result<Done>> attach(std::string name, std::vector<net::Descriptor> ends);
   net::Task<Result<Done>> take(std::string name, std::vector<net::Descriptor> given);
   const Permits& permits_for(const std::string& peer) const;
 
-  net::RealLoop& loop_;
+  net::Loop& loop_;
   Permits nothing_;
   Permits supervisor_permits_;
   std::map<std::string, const Permits*> served_;

@@ -21,9 +21,12 @@
 
 namespace gatehouse::net {
 
+class Descriptor;
 class Loop;
 class Stream;
+class LocalStream;
 class Listener;
+class Pollable;
 struct Endpoint;
 
 // A suspended coroutine in one wait, with its Deadline. It lives in the awaiter; its destructor
@@ -81,6 +84,16 @@ class Loop {
   // Connects to an address that is already resolved and checked; names are not looked up here.
   [[nodiscard]] virtual Task<Result<std::unique_ptr<Stream>>> connect(Endpoint to, Deadline) = 0;
   [[nodiscard]] virtual Result<std::unique_ptr<Listener>> listen(const Endpoint& at) = 0;
+
+  // Streams and listeners around descriptors that came from elsewhere (inherited, received). They
+  // take ownership and make them non-blocking. Errors: kInvalid when it is not a stream socket.
+  [[nodiscard]] Result<std::unique_ptr<Stream>> adopt_stream(Descriptor);
+  [[nodiscard]] Result<std::unique_ptr<LocalStream>> adopt_local(Descriptor);
+  [[nodiscard]] Result<std::unique_ptr<Listener>> adopt_listener(Descriptor);
+  // Waits until the descriptor, which stays the caller's, is readable.
+  [[nodiscard]] Task<Result<void>> wait_readable(int fd, Deadline);
+  // Watches a descriptor, for what is built on it (socket.h).
+  [[nodiscard]] virtual std::shared_ptr<Pollable> watch(Descriptor) = 0;
 
   // A pause that ends at `at`.
   [[nodiscard]] Task<void> sleep_until(Instant at);

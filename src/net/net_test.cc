@@ -213,7 +213,7 @@ TEST(RealLoop, CarriesBytesOverTcp) {
   Nursery nursery(*loop);
   nursery.spawn(echo(listener->get(), loop.get()));
   std::string back;
-  nursery.spawn([](this auto, RealLoop* l, Endpoint to, std::string* out) -> Task<void> {
+  nursery.spawn([](this auto, Loop* l, Endpoint to, std::string* out) -> Task<void> {
     auto got = co_await round_trip(l, to, pattern(3'000'000));
     if (got) *out = std::move(*got);
     l->stop();
@@ -224,19 +224,18 @@ TEST(RealLoop, CarriesBytesOverTcp) {
 
 TEST(RealLoop, AReadEndsAtItsDeadline) {
   auto loop = make_real_loop();
-  auto pair = loop->make_pair();
+  auto pair = make_socket_pair();
   ASSERT_TRUE(pair);
   auto stream = loop->adopt_local(std::move(pair->first));
   ASSERT_TRUE(stream);
   std::optional<Error> error;
   Nursery nursery(*loop);
-  nursery.spawn(
-      [](this auto, RealLoop* l, LocalStream* s, std::optional<Error>* out) -> Task<void> {
-        std::array<char, 10> buffer;
-        auto got = co_await s->read(buffer, l->in(5ms));
-        if (!got) *out = got.error();
-        l->stop();
-      }(loop.get(), stream->get(), &error));
+  nursery.spawn([](this auto, Loop* l, LocalStream* s, std::optional<Error>* out) -> Task<void> {
+    std::array<char, 10> buffer;
+    auto got = co_await s->read(buffer, l->in(5ms));
+    if (!got) *out = got.error();
+    l->stop();
+  }(loop.get(), stream->get(), &error));
   loop->run();
   ASSERT_TRUE(error.has_value());
   EXPECT_EQ(*error, Error::kTimeout);
@@ -252,7 +251,7 @@ TEST(RealLoop, AConnectionNobodyTakesIsUnreachable) {
   }
   std::optional<Error> error;
   Nursery nursery(*loop);
-  nursery.spawn([](this auto, RealLoop* l, Endpoint to, std::optional<Error>* out) -> Task<void> {
+  nursery.spawn([](this auto, Loop* l, Endpoint to, std::optional<Error>* out) -> Task<void> {
     auto got = co_await l->connect(to, l->in(1s));
     if (!got) *out = got.error();
     l->stop();
@@ -264,7 +263,7 @@ TEST(RealLoop, AConnectionNobodyTakesIsUnreachable) {
 
 TEST(RealLoop, CancelledWaitsDoNotComeBack) {
   auto loop = make_real_loop();
-  auto pair = loop->make_pair();
+  auto pair = make_socket_pair();
   auto stream = loop->adopt_local(std::move(pair->first));
   auto other = loop->adopt_local(std::move(pair->second));
   int destroyed = 0;
@@ -275,7 +274,7 @@ TEST(RealLoop, CancelledWaitsDoNotComeBack) {
     (void)co_await s->read(buffer, Deadline::never());
     ADD_FAILURE() << "a cancelled read came back";
   }(stream->get(), &destroyed));
-  nursery.spawn([](this auto, RealLoop* l, Nursery* n, Nursery::Child* child, LocalStream* mine,
+  nursery.spawn([](this auto, Loop* l, Nursery* n, Nursery::Child* child, LocalStream* mine,
                    LocalStream* theirs) -> Task<void> {
     co_await l->sleep_for(1ms);
     n->cancel(child);
@@ -292,13 +291,13 @@ TEST(RealLoop, CancelledWaitsDoNotComeBack) {
 
 TEST(LocalStream, CarriesDescriptors) {
   auto loop = make_real_loop();
-  auto pair = loop->make_pair();
-  auto carried = loop->make_pair();
+  auto pair = make_socket_pair();
+  auto carried = make_socket_pair();
   auto a = loop->adopt_local(std::move(pair->first));
   auto b = loop->adopt_local(std::move(pair->second));
   std::vector<Descriptor> fds;
   Nursery nursery(*loop);
-  nursery.spawn([](this auto, RealLoop* l, LocalStream* from, LocalStream* to, int fd,
+  nursery.spawn([](this auto, Loop* l, LocalStream* from, LocalStream* to, int fd,
                    std::vector<Descriptor>* out) -> Task<void> {
     const std::array<int, 1> list = {fd};
     EXPECT_TRUE(co_await from->write_with("x", list, l->in(1s)));

@@ -1,364 +1,44 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "net/real_loop.h"
 
-#include <arpa/inet.h>
-#include <fcntl.h>
-#include <linux/netfilter_ipv4.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <sys/socket.h>
-#include <sys/un.h>
-
 #include <algorithm>
-#include <array>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/post.hpp>
-#include <cerrno>
-#include <cstring>
-#include <optional>
 
-#include "base/check.h"
+#include "net/socket.h"
 
 namespace gatehouse::net {
 namespace {
 
 namespace asio = boost::asio;
 
-enum class Direction : std::uint8_t { kRead, kWrite };
-
-// One descriptor in the reactor. A wait that asio has been told of stays armed when its coroutine
-// is cancelled: its handler then finds nobody, and the next wait finds it armed. The handlers share
-// ownership of this, so that it outlives the stream for as long as asio may call.
-class Pollable : public std::enable_shared_from_this<Pollable> {
+class AsioPollable : public Pollable {
  public:
-  Pollable(asio::io_context& context, Loop& loop, Descriptor fd)
-      : loop_(&loop), descriptor_(context, fd.release()) {}
+  AsioPollable(asio::io_context& context, Loop& loop, Descriptor fd)
+      : Pollable(loop), descriptor_(context, fd.release()) {}
 
-  [[nodiscard]] int fd() { return descriptor_.native_handle(); }
-  void close() {
+  [[nodiscard]] int fd() override { return descriptor_.native_handle(); }
+  void close() override {
     if (descriptor_.is_open()) {
       boost::system::error_code ignored;
       descriptor_.close(ignored);
     }
   }
 
-  struct Slot {
-    Waiter* waiter = nullptr;
-    bool armed = false;
-  };
-
-  class Awaiter {
-   public:
-    Awaiter(Pollable& pollable, Direction direction, Deadline deadline)
-        : pollable_(&pollable),
-          slot_(&pollable.slots_[static_cast<std::size_t>(direction)]),
-          waiter_(*pollable.loop_),
-          direction_(direction),
-          deadline_(deadline) {}
-    ~Awaiter() {
-      if (slot_->waiter == &waiter_) slot_->waiter = nullptr;
-    }
-    Awaiter(const Awaiter&) = delete;
-    Awaiter& operator=(const Awaiter&) = delete;
-    bool await_ready() const { return false; }
-    void await_suspend(std::coroutine_handle<> handle) {
-      CHECK(slot_->waiter == nullptr);  // one reader and one writer at a time
-      slot_->waiter = &waiter_;
-      waiter_.park(handle, deadline_);
-      if (!slot_->armed) pollable_->arm(direction_);
-    }
-    Result<void> await_resume() {
-      if (slot_->waiter == &waiter_) slot_->waiter = nullptr;
-      if (waiter_.timed_out()) {
-        return failure(Error::kTimeout, direction_ == Direction::kRead
-                                            ? "nothing came before the deadline"
-                                            : "the peer took nothing before the deadline");
-      }
-      return {};
-    }
-
-   private:
-    Pollable* pollable_;
-    Slot* slot_;
-    Waiter waiter_;
-    Direction direction_;
-    Deadline deadline_;
-  };
-  [[nodiscard]] Awaiter wait(Direction direction, Deadline deadline) {
-    return Awaiter(*this, direction, deadline);
-  }
-
  private:
-  friend class Awaiter;
-  void arm(Direction direction) {
-    slots_[static_cast<std::size_t>(direction)].armed = true;
+  void arm(Direction direction) override {
     descriptor_.async_wait(
         direction == Direction::kRead ? asio::posix::stream_descriptor::wait_read
                                       : asio::posix::stream_descriptor::wait_write,
-        [self = shared_from_this(), direction](const boost::system::error_code&) {
-          Slot& slot = self->slots_[static_cast<std::size_t>(direction)];
-          slot.armed = false;
-          // An error here (the descriptor was closed) shows at the next system call.
-          if (slot.waiter != nullptr && slot.waiter->is_parked()) slot.waiter->wake();
-        });
+        [self = std::static_pointer_cast<AsioPollable>(shared_from_this()),
+         direction](const boost::system::error_code&) { self->fired(direction); });
   }
 
-  Loop* loop_;
   asio::posix::stream_descriptor descriptor_;
-  std::array<Slot, 2> slots_;
 };
 
-Endpoint endpoint_of(const sockaddr_storage& address) {
-  std::array<char, INET6_ADDRSTRLEN> text{};
-  if (address.ss_family == AF_INET) {
-    const auto* v4 = reinterpret_cast<const sockaddr_in*>(&address);
-    inet_ntop(AF_INET, &v4->sin_addr, text.data(), text.size());
-    return Endpoint::ip(text.data(), ntohs(v4->sin_port));
-  }
-  if (address.ss_family == AF_INET6) {
-    const auto* v6 = reinterpret_cast<const sockaddr_in6*>(&address);
-    inet_ntop(AF_INET6, &v6->sin6_addr, text.data(), text.size());
-    return Endpoint::ip(text.data(), ntohs(v6->sin6_port));
-  }
-  return Endpoint::unix_path("");
-}
-
-struct Address {
-  sockaddr_storage storage{};
-  socklen_t size = 0;
-};
-
-Result<Address> address_of(const Endpoint& endpoint) {
-  Address address;
-  if (endpoint.kind == Endpoint::Kind::kUnix) {
-    auto* local = reinterpret_cast<sockaddr_un*>(&address.storage);
-    if (endpoint.host.size() >= sizeof local->sun_path) {
-      return failure(Error::kInvalid, "a unix socket's path has more than 107 bytes: "
-                                          + endpoint.host + "; choose a shorter data directory");
-    }
-    local->sun_family = AF_UNIX;
-    std::memcpy(local->sun_path, endpoint.host.data(), endpoint.host.size());
-    address.size =
-        static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + endpoint.host.size() + 1);
-    return address;
-  }
-  auto* v4 = reinterpret_cast<sockaddr_in*>(&address.storage);
-  auto* v6 = reinterpret_cast<sockaddr_in6*>(&address.storage);
-  if (inet_pton(AF_INET, endpoint.host.c_str(), &v4->sin_addr) == 1) {
-    v4->sin_family = AF_INET;
-    v4->sin_port = htons(endpoint.port);
-    address.size = sizeof *v4;
-  } else if (inet_pton(AF_INET6, endpoint.host.c_str(), &v6->sin6_addr) == 1) {
-    v6->sin6_family = AF_INET6;
-    v6->sin6_port = htons(endpoint.port);
-    address.size = sizeof *v6;
-  } else {
-    return failure(Error::kInvalid, "not an IP address: " + endpoint.host);
-  }
-  return address;
-}
-
-class SocketStream : public LocalStream {
- public:
-  SocketStream(asio::io_context& context, Loop& loop, Descriptor fd)
-      : pollable_(std::make_shared<Pollable>(context, loop, std::move(fd))) {}
-  SocketStream(asio::io_context&, Loop&, std::shared_ptr<Pollable> pollable)
-      : pollable_(std::move(pollable)) {}
-  ~SocketStream() override { pollable_->close(); }
-
-  Task<Result<std::size_t>> read(std::span<char> into, Deadline deadline) override {
-    while (true) {
-      const ssize_t got = ::recv(fd(), into.data(), into.size(), 0);
-      if (got >= 0) co_return static_cast<std::size_t>(got);
-      if (errno == EINTR) continue;
-      if (errno != EAGAIN) co_return failure_from_errno(errno, "reading from " + peer().text());
-      CO_TRY(co_await pollable_->wait(Direction::kRead, deadline));
-    }
-  }
-  Task<Result<void>> write(std::string_view bytes, Deadline deadline) override {
-    while (!bytes.empty()) {
-      const ssize_t put = ::send(fd(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
-      if (put >= 0) {
-        bytes.remove_prefix(static_cast<std::size_t>(put));
-        continue;
-      }
-      if (errno == EINTR) continue;
-      if (errno != EAGAIN) co_return failure_from_errno(errno, "writing to " + peer().text());
-      CO_TRY(co_await pollable_->wait(Direction::kWrite, deadline));
-    }
-    co_return Result<void>();
-  }
-  Task<Result<void>> finish(Deadline) override {
-    if (::shutdown(fd(), SHUT_WR) != 0 && errno != ENOTCONN) {
-      co_return failure_from_errno(errno, "ending a stream");
-    }
-    co_return Result<void>();
-  }
-  Task<Result<void>> wait_readable(Deadline deadline) override {
-    char probe = 0;
-    while (true) {
-      const ssize_t got = ::recv(fd(), &probe, 1, MSG_PEEK);
-      if (got >= 0 || (errno != EAGAIN && errno != EINTR)) co_return Result<void>();
-      if (errno == EINTR) continue;
-      CO_TRY(co_await pollable_->wait(Direction::kRead, deadline));
-    }
-  }
-  bool is_quiet() override {
-    char probe = 0;
-    return ::recv(fd(), &probe, 1, MSG_PEEK) < 0 && errno == EAGAIN;
-  }
-  Task<Result<void>> wait_writable(Deadline deadline) override {
-    co_return co_await pollable_->wait(Direction::kWrite, deadline);
-  }
-  [[nodiscard]] int native_handle() const override { return fd(); }
-  std::size_t read_now(std::span<char> into) override {
-    const ssize_t got = ::recv(fd(), into.data(), into.size(), 0);
-    return got > 0 ? static_cast<std::size_t>(got) : 0;
-  }
-  std::size_t peek_now(std::span<char> into) override {
-    const ssize_t got = ::recv(fd(), into.data(), into.size(), MSG_PEEK);
-    return got > 0 ? static_cast<std::size_t>(got) : 0;
-  }
-  std::size_t write_now(std::string_view bytes) override {
-    const ssize_t put = ::send(fd(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
-    return put > 0 ? static_cast<std::size_t>(put) : 0;
-  }
-  Task<Result<std::size_t>> read_with(std::span<char> into, std::vector<Descriptor>& fds,
-                                      Deadline deadline) override {
-    while (true) {
-      iovec part{into.data(), into.size()};
-      alignas(cmsghdr) std::array<char, CMSG_SPACE(16 * sizeof(int))> control{};
-      msghdr message{};
-      message.msg_iov = &part;
-      message.msg_iovlen = 1;
-      message.msg_control = control.data();
-      message.msg_controllen = control.size();
-      const ssize_t got = ::recvmsg(fd(), &message, MSG_CMSG_CLOEXEC);
-      if (got >= 0) {
-        take_fds(message, fds);
-        if ((message.msg_flags & MSG_CTRUNC) != 0) {
-          co_return failure(Error::kInvalid,
-                            "more descriptors came with a message than are allowed");
-        }
-        co_return static_cast<std::size_t>(got);
-      }
-      if (errno == EINTR) continue;
-      if (errno != EAGAIN) co_return failure_from_errno(errno, "reading from a local peer");
-      CO_TRY(co_await pollable_->wait(Direction::kRead, deadline));
-    }
-  }
-  Task<Result<void>> write_with(std::string_view bytes, std::span<const int> fds,
-                                Deadline deadline) override {
-    CHECK(!bytes.empty() && fds.size() <= 16);
-    while (!fds.empty()) {
-      iovec part{const_cast<char*>(bytes.data()), bytes.size()};
-      alignas(cmsghdr) std::array<char, CMSG_SPACE(16 * sizeof(int))> control{};
-      msghdr message{};
-      message.msg_iov = &part;
-      message.msg_iovlen = 1;
-      message.msg_control = control.data();
-      message.msg_controllen = CMSG_SPACE(fds.size_bytes());
-      cmsghdr* header = CMSG_FIRSTHDR(&message);
-      header->cmsg_level = SOL_SOCKET;
-      header->cmsg_type = SCM_RIGHTS;
-      header->cmsg_len = CMSG_LEN(fds.size_bytes());
-      std::memcpy(CMSG_DATA(header), fds.data(), fds.size_bytes());
-      const ssize_t put = ::sendmsg(fd(), &message, MSG_NOSIGNAL);
-      if (put > 0) {
-        bytes.remove_prefix(static_cast<std::size_t>(put));
-        fds = {};
-        break;
-      }
-      if (errno == EINTR) continue;
-      if (errno != EAGAIN) co_return failure_from_errno(errno, "writing to a local peer");
-      CO_TRY(co_await pollable_->wait(Direction::kWrite, deadline));
-    }
-    co_return co_await write(bytes, deadline);
-  }
-  void disconnect() override { ::shutdown(fd(), SHUT_RDWR); }
-  void close_with_reset() override {
-    const linger hard{1, 0};
-    ::setsockopt(fd(), SOL_SOCKET, SO_LINGER, &hard, sizeof hard);
-  }
-  [[nodiscard]] Endpoint peer() const override {
-    sockaddr_storage address{};
-    socklen_t size = sizeof address;
-    if (::getpeername(fd(), reinterpret_cast<sockaddr*>(&address), &size) != 0) return {};
-    return endpoint_of(address);
-  }
-  // For a connection that netfilter redirected: where it was meant to go.
-  [[nodiscard]] Endpoint local() const override {
-    sockaddr_storage address{};
-    socklen_t size = sizeof address;
-    constexpr int kIp6OriginalDestination =
-        80;  // IP6T_SO_ORIGINAL_DST, linux/netfilter_ipv6/ip6_tables.h
-    if (::getsockopt(fd(), SOL_IP, SO_ORIGINAL_DST, &address, &size) == 0)
-      return endpoint_of(address);
-    size = sizeof address;
-    if (::getsockopt(fd(), SOL_IPV6, kIp6OriginalDestination, &address, &size) == 0) {
-      return endpoint_of(address);
-    }
-    size = sizeof address;
-    if (::getsockname(fd(), reinterpret_cast<sockaddr*>(&address), &size) != 0) return {};
-    return endpoint_of(address);
-  }
-
- private:
-  [[nodiscard]] int fd() const { return pollable_->fd(); }
-  static void take_fds(msghdr& message, std::vector<Descriptor>& fds) {
-    for (cmsghdr* header = CMSG_FIRSTHDR(&message); header != nullptr;
-         header = CMSG_NXTHDR(&message, header)) {
-      if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS) continue;
-      const std::size_t count = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-      for (std::size_t i = 0; i < count; ++i) {
-        int received = -1;
-        std::memcpy(&received, CMSG_DATA(header) + i * sizeof(int), sizeof received);
-        fds.emplace_back(received);
-      }
-    }
-  }
-
-  std::shared_ptr<Pollable> pollable_;
-};
-
-class SocketListener : public Listener {
- public:
-  SocketListener(asio::io_context& context, Loop& loop, Descriptor fd)
-      : context_(&context),
-        loop_(&loop),
-        pollable_(std::make_shared<Pollable>(context, loop, std::move(fd))) {}
-  ~SocketListener() override { pollable_->close(); }
-
-  Task<Result<std::unique_ptr<Stream>>> accept(Deadline deadline) override {
-    while (true) {
-      Descriptor accepted(
-          ::accept4(pollable_->fd(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
-      if (accepted.is_open()) {
-        const int on = 1;
-        ::setsockopt(accepted.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-        co_return std::make_unique<SocketStream>(*context_, *loop_, std::move(accepted));
-      }
-      if (errno == EINTR || errno == ECONNABORTED) continue;
-      if (errno != EAGAIN) co_return failure_from_errno(errno, "accepting a connection");
-      CO_TRY(co_await pollable_->wait(Direction::kRead, deadline));
-    }
-  }
-  [[nodiscard]] Endpoint local() const override {
-    sockaddr_storage address{};
-    socklen_t size = sizeof address;
-    if (::getsockname(pollable_->fd(), reinterpret_cast<sockaddr*>(&address), &size) != 0)
-      return {};
-    return endpoint_of(address);
-  }
-
- private:
-  asio::io_context* context_;
-  Loop* loop_;
-  std::shared_ptr<Pollable> pollable_;
-};
-
-class AsioLoop : public RealLoop {
+class AsioLoop : public Loop {
  public:
   Instant now() override { return Instant::now(); }
   WallTime wall() override { return WallTime::now(); }
@@ -368,68 +48,13 @@ class AsioLoop : public RealLoop {
   void post(std::function<void()> work) override { asio::post(context_, std::move(work)); }
 
   Task<Result<std::unique_ptr<Stream>>> connect(Endpoint to, Deadline deadline) override {
-    const Address address = CO_TRY(address_of(to));
-    Descriptor fd(
-        ::socket(address.storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
-    if (!fd.is_open()) co_return failure_from_errno(errno, "opening a socket");
-    const int on = 1;
-    ::setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    const int raw = fd.get();
-    if (::connect(raw, reinterpret_cast<const sockaddr*>(&address.storage), address.size) != 0) {
-      if (errno != EINPROGRESS) {
-        co_return Failure(unreachable(to, errno));
-      }
-      auto pollable = std::make_shared<Pollable>(context_, *this, std::move(fd));
-      const Result<void> ready = co_await WaitOnce{*pollable, deadline}.wait();
-      int error = 0;
-      socklen_t size = sizeof error;
-      ::getsockopt(raw, SOL_SOCKET, SO_ERROR, &error, &size);
-      if (!ready || error != 0) {
-        pollable->close();
-        co_return Failure(unreachable(to, ready ? error : ETIMEDOUT));
-      }
-      co_return std::make_unique<SocketStream>(context_, *this, std::move(pollable));
-    }
-    co_return std::make_unique<SocketStream>(context_, *this, std::move(fd));
+    return connect_socket(*this, std::move(to), deadline);
   }
-
   Result<std::unique_ptr<Listener>> listen(const Endpoint& at) override {
-    const Address address = TRY(address_of(at));
-    Descriptor fd(
-        ::socket(address.storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
-    if (!fd.is_open()) return failure_from_errno(errno, "opening a socket");
-    const int on = 1;
-    ::setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-    if (::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address.storage), address.size) != 0
-        || ::listen(fd.get(), 4096) != 0) {
-      return failure_from_errno(errno, "listening at " + at.text());
-    }
-    return std::make_unique<SocketListener>(context_, *this, std::move(fd));
+    return listen_socket(*this, at);
   }
-
-  Result<std::unique_ptr<Stream>> adopt_stream(Descriptor fd) override {
-    return std::unique_ptr<Stream>(TRY(adopt_local(std::move(fd))));
-  }
-  Result<std::unique_ptr<LocalStream>> adopt_local(Descriptor fd) override {
-    TRY(make_nonblocking(fd));
-    return std::make_unique<SocketStream>(context_, *this, std::move(fd));
-  }
-  Result<std::unique_ptr<Listener>> adopt_listener(Descriptor fd) override {
-    TRY(make_nonblocking(fd));
-    return std::make_unique<SocketListener>(context_, *this, std::move(fd));
-  }
-  Task<Result<void>> wait_readable(int fd, Deadline deadline) override {
-    Descriptor copy(::fcntl(fd, F_DUPFD_CLOEXEC, 3));
-    if (!copy.is_open()) co_return failure_from_errno(errno, "duplicating a descriptor");
-    Borrowed borrowed{std::make_shared<Pollable>(context_, *this, std::move(copy))};
-    co_return co_await borrowed.pollable->wait(Direction::kRead, deadline);
-  }
-  Result<std::pair<Descriptor, Descriptor>> make_pair() override {
-    std::array<int, 2> ends{};
-    if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()) != 0) {
-      return failure_from_errno(errno, "making a socket pair");
-    }
-    return std::pair(Descriptor(ends[0]), Descriptor(ends[1]));
+  std::shared_ptr<Pollable> watch(Descriptor fd) override {
+    return std::make_shared<AsioPollable>(context_, *this, std::move(fd));
   }
 
  protected:
@@ -451,49 +76,12 @@ class AsioLoop : public RealLoop {
   }
 
  private:
-  struct Borrowed {
-    std::shared_ptr<Pollable> pollable;
-    ~Borrowed() { pollable->close(); }
-  };
-  struct WaitOnce {
-    Pollable& pollable;
-    Deadline deadline;
-    Task<Result<void>> wait() { co_return co_await pollable.wait(Direction::kWrite, deadline); }
-  };
-  static Error unreachable(const Endpoint& to, int error) {
-    return {error == ETIMEDOUT ? Error::kTimeout : Error::kUnreachable,
-            "connecting to " + to.text() + ": " + std::strerror(error)};
-  }
-  static Result<void> make_nonblocking(const Descriptor& fd) {
-    const int flags = ::fcntl(fd.get(), F_GETFL);
-    if (flags < 0 || ::fcntl(fd.get(), F_SETFL, flags | O_NONBLOCK) != 0) {
-      return failure_from_errno(errno, "adopting a descriptor");
-    }
-    return {};
-  }
-
   asio::io_context context_{1};  // one thread: no locking
   bool stopping_ = false;
 };
 
 }  // namespace
 
-std::unique_ptr<LocalStream> as_local(std::unique_ptr<Stream> stream) {
-  auto* local = dynamic_cast<LocalStream*>(stream.get());
-  CHECK(local != nullptr);
-  static_cast<void>(stream.release());
-  return std::unique_ptr<LocalStream>(local);
-}
-
-Result<std::uint32_t> peer_uid(const Stream& stream) {
-  ucred credentials{};
-  socklen_t size = sizeof credentials;
-  if (::getsockopt(stream.native_handle(), SOL_SOCKET, SO_PEERCRED, &credentials, &size) != 0) {
-    return failure_from_errno(errno, "asking who is at the other end");
-  }
-  return credentials.uid;
-}
-
-std::unique_ptr<RealLoop> make_real_loop() { return std::make_unique<AsioLoop>(); }
+std::unique_ptr<Loop> make_real_loop() { return std::make_unique<AsioLoop>(); }
 
 }  // namespace gatehouse::net

@@ -48,7 +48,7 @@ struct Channel {
   }
 };
 
-Task<void> wait_for(RealLoop* loop, int fd, Deadline deadline, Event* event) {
+Task<void> wait_for(Loop* loop, int fd, Deadline deadline, Event* event) {
   (void)co_await loop->wait_readable(fd, deadline);
   event->set();
 }
@@ -57,15 +57,15 @@ Task<void> wait_for(RealLoop* loop, int fd, Deadline deadline, Event* event) {
 
 class Resolver::Impl {
  public:
-  explicit Impl(RealLoop& on) : loop(on) {}
-  RealLoop& loop;
+  explicit Impl(Loop& on) : loop(on) {}
+  Loop& loop;
   Channel base;  // what was read from the system's files; each look-up duplicates it
 };
 
 Resolver::Resolver(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Resolver::~Resolver() = default;
 
-Result<std::unique_ptr<Resolver>> Resolver::make(RealLoop& loop) {
+Result<std::unique_ptr<Resolver>> Resolver::make(Loop& loop) {
   static std::once_flag once;
   std::call_once(once, [] { ares_library_init(ARES_LIB_INIT_ALL); });
   auto impl = std::make_unique<Impl>(loop);

@@ -9,14 +9,14 @@
 #include <vector>
 
 #include "net/nursery.h"
-#include "net/real_loop.h"
+#include "net/stream.h"
 
 namespace gatehouse::net {
 
 class Resolver {
  public:
   // Reads resolv.conf and hosts now; later changes of those files are not seen. Errors: kInternal.
-  [[nodiscard]] static Result<std::unique_ptr<Resolver>> make(RealLoop& loop);
+  [[nodiscard]] static Result<std::unique_ptr<Resolver>> make(Loop& loop);
   ~Resolver();
 
   // At least one address, IPv4 first. An IP literal is answered as it is. Errors: kUnreachable (no

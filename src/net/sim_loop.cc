@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "net/sim_loop.h"
 
+#include <poll.h>
+
 #include <algorithm>
 #include <deque>
 #include <map>
@@ -8,6 +10,7 @@
 #include <string>
 
 #include "base/check.h"
+#include "net/socket.h"
 
 namespace gatehouse::net {
 namespace {
@@ -25,6 +28,7 @@ struct Pipe {
 };
 
 class MemoryStream;
+class PolledPollable;
 
 class SeededLoop : public SimLoop {
  public:
@@ -65,6 +69,8 @@ class SeededLoop : public SimLoop {
   Result<std::unique_ptr<Listener>> listen(const Endpoint& at) override;
   std::pair<std::unique_ptr<Stream>, std::unique_ptr<Stream>> make_pair() override;
   void break_stream(Stream& stream) override;
+  std::shared_ptr<Pollable> watch(Descriptor fd) override;
+  void add_armed(std::shared_ptr<PolledPollable> pollable);
 
   struct Backlog {
     explicit Backlog(Loop& loop) : arrived(loop) {}
@@ -89,6 +95,7 @@ class SeededLoop : public SimLoop {
       work.swap(posted_);
     }
     for (auto& item : work) item();
+    poll_armed();
     if (stopping_) return false;
     if (!work.empty() || has_ready() || until <= now_) return true;
     if (until > limit_) {
@@ -100,6 +107,8 @@ class SeededLoop : public SimLoop {
   }
 
  private:
+  void poll_armed();
+
   SeededRandom random_;
   std::uint64_t digest_;
   Instant now_{std::chrono::seconds(1)};
@@ -109,7 +118,59 @@ class SeededLoop : public SimLoop {
   bool stopping_ = false;
   std::mutex mutex_;
   std::vector<std::function<void()>> posted_;
+  // Descriptors that are waited for. All their other ends are in this process and this thread, so
+  // what is ready follows from the seed too.
+  std::vector<std::shared_ptr<PolledPollable>> armed_;
 };
+
+class PolledPollable : public Pollable {
+ public:
+  PolledPollable(SeededLoop& loop, Descriptor fd)
+      : Pollable(loop), loop_(&loop), fd_(std::move(fd)) {}
+  [[nodiscard]] int fd() override { return fd_.get(); }
+  void close() override { fd_.reset(); }
+  // What to ask poll(2) for; nothing when it is not armed any more.
+  [[nodiscard]] pollfd question() {
+    short events = 0;
+    if (is_armed(Direction::kRead)) events |= POLLIN;
+    if (is_armed(Direction::kWrite)) events |= POLLOUT;
+    return {fd_.get(), events, 0};
+  }
+  void answer(short events) {
+    constexpr int kBroken = POLLERR | POLLHUP | POLLNVAL;
+    if ((events & (POLLIN | kBroken)) != 0 && is_armed(Direction::kRead)) fired(Direction::kRead);
+    if ((events & (POLLOUT | kBroken)) != 0 && is_armed(Direction::kWrite))
+      fired(Direction::kWrite);
+  }
+
+ private:
+  void arm(Direction) override {
+    loop_->add_armed(std::static_pointer_cast<PolledPollable>(shared_from_this()));
+  }
+  SeededLoop* loop_;
+  Descriptor fd_;
+};
+
+void SeededLoop::add_armed(std::shared_ptr<PolledPollable> pollable) {
+  if (std::find(armed_.begin(), armed_.end(), pollable) == armed_.end()) {
+    armed_.push_back(std::move(pollable));
+  }
+}
+
+void SeededLoop::poll_armed() {
+  std::erase_if(armed_, [](const auto& pollable) {
+    const pollfd question = pollable->question();
+    return question.fd < 0 || question.events == 0;
+  });
+  std::vector<pollfd> questions;
+  for (const auto& pollable : armed_) questions.push_back(pollable->question());
+  if (::poll(questions.data(), questions.size(), 0) <= 0) return;
+  for (std::size_t i = 0; i < questions.size(); ++i) armed_[i]->answer(questions[i].revents);
+}
+
+std::shared_ptr<Pollable> SeededLoop::watch(Descriptor fd) {
+  return std::make_shared<PolledPollable>(*this, std::move(fd));
+}
 
 class MemoryStream : public Stream {
  public:
@@ -237,6 +298,7 @@ class MemoryListener : public Listener {
 };
 
 Task<Result<std::unique_ptr<Stream>>> SeededLoop::connect(Endpoint to, Deadline deadline) {
+  if (to.kind == Endpoint::Kind::kUnix) co_return co_await connect_socket(*this, to, deadline);
   co_await sleep_for(std::chrono::microseconds(10 + draw(200)));
   if (now() > deadline.at()) co_return failure(Error::kTimeout, "connecting to " + to.text());
   const auto found = listeners.find(to.text());
@@ -252,6 +314,7 @@ Task<Result<std::unique_ptr<Stream>>> SeededLoop::connect(Endpoint to, Deadline 
 }
 
 Result<std::unique_ptr<Listener>> SeededLoop::listen(const Endpoint& at) {
+  if (at.kind == Endpoint::Kind::kUnix) return listen_socket(*this, at);
   if (listeners.contains(at.text())) {
     return failure(Error::kConflict, "listening at " + at.text() + ": address already in use");
   }

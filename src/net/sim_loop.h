@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The simulated Loop: a virtual clock that jumps to the next timer, a seeded choice among what is
-// ready, memory streams (without TLS) that split and delay what is written. The same seed gives the
-// same run.
+// ready, memory streams (without TLS) in place of TCP that split and delay what is written. Unix
+// sockets and pairs of sockets are the kernel's own; their other ends must be in the same Loop. The
+// same seed gives the same run.
 #pragma once
 
 #include <cstdint>

@@ -10,6 +10,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "net/descriptor.h"
@@ -80,7 +81,7 @@ class Listener {
   [[nodiscard]] virtual Endpoint local() const = 0;
 };
 
-// A unix stream that carries descriptors beside bytes (SCM_RIGHTS, unix(7)). Real Loop only.
+// A unix stream that carries descriptors beside bytes (SCM_RIGHTS, unix(7)).
 class LocalStream : public Stream {
  public:
   // As `read`; descriptors that came with these bytes are appended to `fds`, at most 16 a call.
@@ -93,5 +94,13 @@ class LocalStream : public Stream {
   // Ends both directions now: waits on either side end.
   virtual void disconnect() = 0;
 };
+
+// A connected pair of local streams' descriptors (socketpair(2)).
+[[nodiscard]] Result<std::pair<Descriptor, Descriptor>> make_socket_pair();
+// What a listener of unix sockets accepted, as what it is.
+[[nodiscard]] std::unique_ptr<LocalStream> as_local(std::unique_ptr<Stream> stream);
+// Who is at the other end of a unix stream (SO_PEERCRED, unix(7)): the uid at the time of
+// connecting.
+[[nodiscard]] Result<std::uint32_t> peer_uid(const Stream& stream);
 
 }  // namespace gatehouse::net

@@ -55,7 +55,7 @@ struct Outcome {
   Result<std::string> server = failure(Error::kInternal, "did not run");
 };
 
-Task<void> serve(RealLoop* loop, TlsServer* tls, Listener* listener, Outcome* out) {
+Task<void> serve(Loop* loop, TlsServer* tls, Listener* listener, Outcome* out) {
   auto socket = co_await listener->accept(loop->in(5s));
   auto accepted = co_await tls->accept(*loop, std::move(*socket), loop->in(5s));
   if (!accepted) {
@@ -73,7 +73,7 @@ Task<void> serve(RealLoop* loop, TlsServer* tls, Listener* listener, Outcome* ou
   (void)co_await accepted->stream->finish(loop->in(5s));
 }
 
-Task<Result<std::string>> ask(RealLoop* loop, TlsClient* tls, Endpoint to, std::string name) {
+Task<Result<std::string>> ask(Loop* loop, TlsClient* tls, Endpoint to, std::string name) {
   auto socket = CO_TRY(co_await loop->connect(to, loop->in(5s)));
   auto stream = CO_TRY(co_await tls->connect(*loop, std::move(socket), name, loop->in(5s)));
   CO_TRY(co_await stream->write("ping", loop->in(5s)));
@@ -89,8 +89,8 @@ Outcome meet(TlsServer& server, TlsClient& client, const std::string& name) {
   Outcome outcome;
   Nursery nursery(*loop);
   nursery.spawn(serve(loop.get(), &server, listener->get(), &outcome));
-  nursery.spawn([](this auto, RealLoop* l, TlsClient* tls, Endpoint to, std::string host,
-                   Nursery* all, Outcome* out) -> Task<void> {
+  nursery.spawn([](this auto, Loop* l, TlsClient* tls, Endpoint to, std::string host, Nursery* all,
+                   Outcome* out) -> Task<void> {
     out->client = co_await ask(l, tls, to, host);
     co_await l->sleep_for(20ms);  // lets the server's side see its end
     l->stop();
@@ -147,7 +147,7 @@ TEST(Resolver, AnswersLiteralsAndTheHostsFile) {
   Nursery nursery(*loop);
   Result<std::vector<Endpoint>> literal = failure(Error::kInternal, "did not run");
   Result<std::vector<Endpoint>> local = failure(Error::kInternal, "did not run");
-  nursery.spawn([](this auto, RealLoop* l, Resolver* r, auto* a, auto* b) -> Task<void> {
+  nursery.spawn([](this auto, Loop* l, Resolver* r, auto* a, auto* b) -> Task<void> {
     *a = co_await r->resolve("192.0.2.7", 80, l->in(5s));
     *b = co_await r->resolve("localhost", 443, l->in(5s));
     l->stop();

@@ -10,7 +10,7 @@
 #include "audit/entry.h"
 #include "ipc/channel.h"
 #include "net/nursery.h"
-#include "net/real_loop.h"
+#include "net/stream.h"
 
 namespace gatehouse::supervisor {
 
@@ -18,7 +18,7 @@ class Scribe {
  public:
   static constexpr std::size_t kKeptMost = 10'000;  // Entries; more are counted and logged
 
-  explicit Scribe(net::RealLoop& loop) : loop_(loop), nursery_(loop) {}
+  explicit Scribe(net::Loop& loop) : loop_(loop), nursery_(loop) {}
 
   void write(audit::Entry entry);
   // A fresh line to the audit role; what was kept goes out on it.
@@ -28,7 +28,7 @@ class Scribe {
   void start_sending();
   net::Task<void> send();
 
-  net::RealLoop& loop_;
+  net::Loop& loop_;
   ipc::Permits nothing_;
   std::unique_ptr<ipc::Channel> audit_;
   std::deque<std::string> kept_;

@@ -52,7 +52,7 @@ struct Child {
 
 class Supervisor::Impl {
  public:
-  Impl(net::RealLoop& loop, Settings settings, std::unique_ptr<net::FileSystem> files,
+  Impl(net::Loop& loop, Settings settings, std::unique_ptr<net::FileSystem> files,
        std::unique_ptr<ipc::KillTableWriter> table)
       : loop_(loop),
         settings_(std::move(settings)),
@@ -305,7 +305,7 @@ class Supervisor::Impl {
   }
 
   Result<void> spawn(Child& child) {
-    auto [ours, theirs] = TRY(loop_.make_pair());
+    auto [ours, theirs] = TRY(net::make_socket_pair());
     std::vector<std::string> words = {child.spec.executable};
     words.insert(words.end(), child.spec.arguments.begin(), child.spec.arguments.end());
     std::vector<char*> argv;
@@ -442,7 +442,7 @@ class Supervisor::Impl {
   }
 
   void join(const std::string& a, const std::string& b) {
-    auto pair = loop_.make_pair();
+    auto pair = net::make_socket_pair();
     if (!pair) {
       log_error("two roles cannot be joined", {{"why", pair.error().message()}});
       return;
@@ -451,7 +451,7 @@ class Supervisor::Impl {
     attach(b, a, pair->second.get());
   }
   void join_audit() {
-    auto pair = loop_.make_pair();
+    auto pair = net::make_socket_pair();
     if (!pair) {
       log_error("no line to the audit role", {{"why", pair.error().message()}});
       return;
@@ -557,7 +557,7 @@ class Supervisor::Impl {
     }
   }
 
-  net::RealLoop& loop_;
+  net::Loop& loop_;
   Settings settings_;
   std::unique_ptr<net::FileSystem> files_;
   KillFile kill_file_;
@@ -579,7 +579,7 @@ class Supervisor::Impl {
 Supervisor::Supervisor(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Supervisor::~Supervisor() = default;
 
-Result<std::unique_ptr<Supervisor>> Supervisor::make(net::RealLoop& loop, Settings settings) {
+Result<std::unique_ptr<Supervisor>> Supervisor::make(net::Loop& loop, Settings settings) {
   auto files = TRY(net::open_file_system(settings.run_directory));
   auto table = TRY(ipc::KillTableWriter::make());
   auto impl = std::make_unique<Impl>(loop, std::move(settings), std::move(files), std::move(table));

@@ -14,7 +14,7 @@
 #include "ipc/kill_table.h"
 #include "ipc/sandbox.h"
 #include "ipc/supervisor.h"
-#include "net/real_loop.h"
+#include "net/stream.h"
 #include "supervisor/kill_file.h"
 
 namespace gatehouse::supervisor {
@@ -37,7 +37,7 @@ class Supervisor {
  public:
   // Reads the kill file and publishes the table. A kill file that cannot be read kills everything,
   // loudly.
-  [[nodiscard]] static Result<std::unique_ptr<Supervisor>> make(net::RealLoop& loop,
+  [[nodiscard]] static Result<std::unique_ptr<Supervisor>> make(net::Loop& loop,
                                                                 Settings settings);
   ~Supervisor();
 

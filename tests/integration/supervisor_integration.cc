@@ -16,6 +16,7 @@
 #include <thread>
 
 #include "net/nursery.h"
+#include "net/real_loop.h"
 #include "supervisor/supervisor.h"
 
 namespace gatehouse::supervisor {
@@ -77,7 +78,7 @@ class SupervisorProcess {
     Result<typename Request::Reply> answer = failure(Error::kInternal, "did not run");
     net::Nursery nursery(*loop);
     const ipc::Permits nothing;
-    nursery.spawn([](this auto, net::RealLoop* l, std::string path, const ipc::Permits* none,
+    nursery.spawn([](this auto, net::Loop* l, std::string path, const ipc::Permits* none,
                      Request asked, auto* out) -> net::Task<void> {
       Result<std::unique_ptr<net::Stream>> stream = failure(Error::kInternal, "");
       for (int tries = 0; tries < 200 && !stream; ++tries) {
