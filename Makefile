@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # The front door. `make` alone lists what there is; the work is in tools/ and tests/.
 .DEFAULT_GOAL := help
-.PHONY: help build demo test soak bench-gateway fuzz asan tsan tidy tidy-deep format clean
+.PHONY: help build install demo test soak bench-gateway fuzz asan tsan tidy tidy-deep format clean
 SHELL := /bin/bash
 
 help: ## this list
@@ -18,6 +18,12 @@ build: ## the dev build, in build/dev/bin
 	@tools/bootstrap
 	@cmake --preset dev -Wno-dev >/dev/null
 	@ninja -C build/dev
+
+install: ## the release build, below DESTDIR and PREFIX (/usr/local)
+	@tools/bootstrap
+	@cmake --preset release -Wno-dev >/dev/null
+	@ninja -C build/release
+	@cmake --install build/release --strip --prefix "$(or $(PREFIX),/usr/local)"
 
 asan: ## unit tests under AddressSanitizer and UndefinedBehaviorSanitizer
 	@tools/run-tests bootstrap asan

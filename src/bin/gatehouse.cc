@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // `gatehouse`, the one command that a person types.
-#include "bin/role_main.h"
 #include "bin/up.h"
 #include "cli/cli.h"
 #include "control/config.h"
@@ -13,7 +12,7 @@ Result<std::string> data_of(const std::string& config) {
 }
 
 Result<void> up(const std::string& data, const std::string& config) {
-  return run_house({data, config, TRY(own_directory())});
+  return run_house({data, config, TRY(roles_directory())});
 }
 
 }  // namespace

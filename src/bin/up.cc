@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <pwd.h>
 #include <sched.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -11,7 +12,9 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "base/encoding.h"
 #include "base/log.h"
+#include "bin/role_main.h"
 #include "ipc/supervisor.h"
 #include "net/descriptor.h"
 #include "net/real_loop.h"
@@ -90,6 +93,19 @@ Result<net::Descriptor> make_directory(const std::string& data, const char* name
   return at;
 }
 
+// A number of ours may have been given to a person before: then that person could read what is the
+// role's alone. Packages reserve the numbers under the roles' names.
+Result<void> check_uid(const Role& role) {
+  if (role.uid == 0) return {};
+  const passwd* known = getpwuid(role.uid);
+  if (known == nullptr || std::string_view(known->pw_name).starts_with("gatehouse-")) return {};
+  return failure(
+      Error::kConflict,
+      fmt::format("uid {} is meant for the role {}, and belongs to the user \"{}\": give "
+                  "that user another number (usermod --uid)",
+                  role.uid, role.name, printable(known->pw_name)));
+}
+
 // Held until the house ends, however it ends.
 Result<net::Descriptor> lock_house(const std::string& data, int run_directory) {
   const std::string path = data + "/run/lock";
@@ -104,6 +120,18 @@ Result<net::Descriptor> lock_house(const std::string& data, int run_directory) {
 }
 
 }  // namespace
+
+Result<std::string> roles_directory() {
+  const std::string own = TRY(own_directory());
+  for (const std::string& directory : {own, own + "/" GATEHOUSE_ROLES_FROM_BIN}) {
+    if (access((directory + "/gatehouse-audit").c_str(), X_OK) == 0) return directory;
+  }
+  return failure(
+      Error::kNotFound,
+      fmt::format("the roles' executables (gatehouse-audit and others) are neither in {} "
+                  "nor in {}/" GATEHOUSE_ROLES_FROM_BIN ": install gatehouse again",
+                  own, own));
+}
 
 Result<void> run_house(const House& house) {
   struct stat about{};
@@ -121,6 +149,7 @@ Result<void> run_house(const House& house) {
   settings.owner_uid = owner;
   for (const Role& role : roles()) {
     const std::uint32_t uid = root ? role.uid : 0;
+    if (root) TRY(check_uid(role));
     if (*role.directory != '\0') {
       TRY(make_directory(house.data, role.directory, 0700, root ? role.uid : geteuid()));
     }

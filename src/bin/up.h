@@ -15,6 +15,10 @@ struct House {
   std::string executables;  // where the roles' executables lie
 };
 
+// Where the roles' executables lie: beside the command in a build tree, else where the installation
+// puts them, seen from the command's directory. Errors: kNotFound.
+[[nodiscard]] Result<std::string> roles_directory();
+
 // Runs in the foreground until SIGINT or SIGTERM. Errors: kInvalid, kDenied with what to do.
 [[nodiscard]] Result<void> run_house(const House& house);
 

@@ -22,6 +22,7 @@
 #include "base/log.h"
 #include "ipc/role.h"
 #include "supervisor/brake.h"
+#include "supervisor/notify.h"
 #include "supervisor/posture.h"
 #include "supervisor/scribe.h"
 
@@ -63,6 +64,7 @@ class Supervisor::Impl {
         nursery_(loop) {}
 
   Result<void> prepare() {
+    notifier_ = TRY(Notifier::from_environment());
     const Result<KillState> state = kill_file_.load();
     if (state) {
       killed_ = *state;
@@ -97,6 +99,7 @@ class Supervisor::Impl {
     for (auto& [name, child] : children_) start(child);
     nursery_.spawn(wait_for_signal());
     loop_.run();
+    tell("STOPPING=1");
     end_children();
     return refused_;
   }
@@ -403,6 +406,7 @@ class Supervisor::Impl {
     child.was_ready = true;
     child.back_off = kBackOffFirst;
     log_info("a role is ready", {{"name", role}, {"pid", child.pid}});
+    self->tell_readiness();
     self->nursery_.spawn(self->furnish(role));
     co_return ipc::Done{};
   }
@@ -496,6 +500,7 @@ class Supervisor::Impl {
     child.furnished = false;
     child.channel.reset();
     child.pid = -1;
+    tell("STATUS=" + name + " is away");
     if (!child.was_ready && info.si_code == CLD_EXITED && info.si_status == kWrongConfiguration) {
       refused_ = failure(Error::kInvalid,
                          name + " cannot start with this configuration; its last message says why");
@@ -511,6 +516,18 @@ class Supervisor::Impl {
     child.back_off = std::min(child.back_off * 2, kBackOffMost);
     co_await loop_.sleep_for(pause);
     start(child);
+  }
+
+  // The house is ready when all its roles are, and stays it: what is away later is a status.
+  void tell_readiness() {
+    const bool all = std::all_of(children_.begin(), children_.end(),
+                                 [](const auto& child) { return child.second.ready; });
+    if (all) tell("READY=1\nSTATUS=all roles are ready");
+  }
+  void tell(const std::string& state) {
+    if (const Result<void> told = notifier_.tell(state); !told) {
+      log_warning("the service manager was not told", {{"why", told.error().message()}});
+    }
   }
 
   // --- sockets, signals, the end
@@ -573,6 +590,7 @@ class Supervisor::Impl {
   std::set<RunId> to_destroy_;  // killed so before their sandbox was registered, maybe
   Result<void> refused_;        // by a role that cannot start at all
   Scribe scribe_;
+  Notifier notifier_;
   net::Nursery nursery_;
 };
 
