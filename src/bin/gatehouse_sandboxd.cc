@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The sandboxd role: the cells. It has privilege to build sandboxes, and no network.
+#include <signal.h>
+
 #include <fstream>
 #include <sstream>
 
@@ -18,10 +20,6 @@ Task<Result<Reply>> create(sandbox::Keeper* keeper, ipc::CreateSandbox request) 
   co_return Reply(std::move(created.about), std::move(created.fds));
 }
 
-Task<Result<ipc::SandboxList>> list(const sandbox::Keeper* keeper) {
-  co_return ipc::SandboxList{keeper->runs()};
-}
-
 Task<Result<ipc::HostLimits>> host_limits() { co_return sandbox::Keeper::host_limits(); }
 
 std::string read_all(const char* path) {
@@ -32,6 +30,7 @@ std::string read_all(const char* path) {
 
 int run(int argc, char** argv) {
   const RoleFlags flags = begin_role("sandboxd", argc, argv);
+  signal(SIGCHLD, SIG_IGN);  // a warden's end is heard on its line; the kernel buries it
   settle_role(flags, "");
   const auto executables = own_directory();
   if (!executables) {
@@ -40,7 +39,8 @@ int run(int argc, char** argv) {
   }
   auto loop = net::make_real_loop();
   ipc::Role role(*loop);
-  sandbox::HostPaths host{flags.data + "/volumes", read_all("/etc/ssl/certs/ca-certificates.crt")};
+  sandbox::HostPaths host{flags.data + "/volumes", read_all("/etc/ssl/certs/ca-certificates.crt"),
+                          flags.data + "/run/" + std::string(ipc::kWardensSocket)};
   sandbox::Keeper keeper(role, std::move(host), *executables + "/gatehouse-warden",
                          *executables + "/gatehouse-init");
   net::Nursery tasks(*loop);
@@ -54,9 +54,19 @@ int run(int argc, char** argv) {
     return keeper.end(request.run);
   });
   control.on<ipc::ListSandboxes>(
-      [&keeper](ipc::ListSandboxes, std::vector<net::Descriptor>) { return list(&keeper); });
+      [&keeper](ipc::ListSandboxes, std::vector<net::Descriptor>) { return keeper.list(); });
   control.on<ipc::GetHostLimits>(
       [](ipc::GetHostLimits, std::vector<net::Descriptor>) { return host_limits(); });
+  role.on_descriptor("house-key", [&keeper](net::Descriptor memory) {
+    if (const auto taken = keeper.take_key(memory); !taken) {
+      log_error("no sandbox can be made", {{"why", taken.error().message()}});
+    }
+  });
+  role.on_descriptor("wardens", [&keeper](net::Descriptor listener) {
+    if (const auto taken = keeper.take_rendezvous(std::move(listener)); !taken) {
+      log_error("no warden can come back", {{"why", taken.error().message()}});
+    }
+  });
   role.serve("control", control);
   role.serve("gateway", nothing);
   role.serve("vault", nothing);

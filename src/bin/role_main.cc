@@ -40,9 +40,11 @@ LogForm log_form() {
 
 }  // namespace
 
+void begin_log(const char* name) { log_setup(name, LogLevel::kInfo, log_form()); }
+
 RoleFlags begin_role(const char* name, int argc, char** argv) {
   RoleFlags flags;
-  log_setup(name, LogLevel::kInfo, log_form());
+  begin_log(name);
   for (int i = 1; i + 1 < argc; i += 2) {
     const std::string_view flag = argv[i];
     const std::string_view value = argv[i + 1];

@@ -18,6 +18,8 @@ struct RoleFlags {
   std::uint32_t uid = 0;
 };
 
+// Sets up the log of this process under that name, in the form that the house has.
+void begin_log(const char* name);
 // Reads the flags and sets up the log under this name. Ends the process with 64 when they are
 // wrong.
 [[nodiscard]] RoleFlags begin_role(const char* name, int argc, char** argv);

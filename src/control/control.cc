@@ -266,13 +266,15 @@ Task<Result<void>> Control::tell_vault() {
   co_return Result<void>();
 }
 
-// A sandbox ends with its sandboxd: what the new one does not have is over.
+// A sandbox outlives its sandboxd by its warden, which the new one adopts: what it does not have is
+// over, and what is left of it is cleared away.
 Task<Result<void>> Control::end_lost_runs() {
   const WallTime arrived = loop_.wall();
   const ipc::SandboxList there = CO_TRY(co_await call("sandboxd", ipc::ListSandboxes{}));
   for (const Run& run : CO_TRY(store_.live_runs())) {
     if (run.started >= arrived) continue;  // it is being made
     if (std::find(there.runs.begin(), there.runs.end(), run.id) != there.runs.end()) continue;
+    static_cast<void>(co_await call("sandboxd", ipc::EndSandbox{run.id}));
     CO_TRY(co_await end_run(run, 128 + SIGKILL, "its sandbox ended with an earlier gatehouse"));
   }
   co_return Result<void>();

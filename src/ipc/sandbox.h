@@ -36,15 +36,14 @@ struct ReadOnlyPath {
 
 struct SandboxCreated {
   static constexpr MessageType kType = 0x0511;
-  std::int32_t pid = 0;  // of the warden, for people
   // Descriptors that travel with the reply: stdin (write end), stdout, stderr (read ends); or one
   // PTY master; then always last a status pipe on which the warden writes one 4-byte little-endian
-  // exit status (128+n: signal n) and closes.
+  // exit status (128+n: signal n) and closes, when everybody has been told.
   bool pty = false;
   std::vector<std::string> not_enforced;  // layers or limits that this host cannot give, in words
   template <class F>
   void fields(F& f) {
-    f(pid, pty, not_enforced);
+    f(pty, not_enforced);
   }
 };
 // Control -> sandboxd. Errors: kUnsupported names the layer that cannot be built and what to change
@@ -75,7 +74,8 @@ struct CreateSandbox {
   }
 };
 
-// Control -> sandboxd: kill every process, remove what was made (not the volume). Idempotent.
+// Control -> sandboxd: kill every process, remove what was made (not the volume), whoever made it.
+// Idempotent; a sandbox whose warden comes later is ended then.
 struct EndSandbox {
   static constexpr MessageType kType = 0x0502;
   using Reply = Done;
@@ -86,8 +86,8 @@ struct EndSandbox {
   }
 };
 
-// Control -> sandboxd: which sandboxes are there; those of other Runs ended with an earlier
-// sandboxd.
+// Control -> sandboxd: which sandboxes are there; those of other Runs are lost. Answered when the
+// wardens of an earlier sandboxd have had their time to come.
 struct SandboxList {
   static constexpr MessageType kType = 0x0517;
   std::vector<RunId> runs;
@@ -118,7 +118,8 @@ struct ListSandboxes {
   void fields(F&) {}
 };
 
-// Sandboxd -> gateway, before the sandbox's first instruction. Descriptors, in order: the explicit
+// Sandboxd -> gateway, before the sandbox's first instruction; and again by a new sandboxd, which
+// changes nothing for a Door that is open. Descriptors, in order: the explicit
 // proxy's listener (127.0.0.1:3128 inside), the capture listeners for IPv4 and IPv6, the UDP socket
 // that is port 53 inside.
 struct OpenDoor {
@@ -141,9 +142,10 @@ struct CloseDoor {
   }
 };
 
-// Sandboxd -> supervisor, with two descriptors: a file to which "1" freezes and "0" thaws
-// (cgroup.freeze), or on cgroup v1 "FROZEN"/"THAWED" (freezer.state); and one to which "1" kills
-// (cgroup.kill), or a pidfd of the sandbox's pid 1 where there is none.
+// Sandboxd -> supervisor, with three descriptors: a file to which "1" freezes and "0" thaws
+// (cgroup.freeze), or on cgroup v1 "FROZEN"/"THAWED" (freezer.state); one to which "1" kills
+// (cgroup.kill), or a pidfd of the sandbox's pid 1 where there is none; and a pidfd of the warden,
+// whose end is the sandbox's.
 struct RegisterSandbox {
   static constexpr MessageType kType = 0x0505;
   using Reply = Done;
@@ -157,7 +159,18 @@ struct RegisterSandbox {
     f(run, freezer_v1, kill_by_pidfd, trace, tenant);
   }
 };
-// Sandboxd -> supervisor and control: the sandbox is gone.
+// Sandboxd -> supervisor: a sandbox that its warden froze, because the house was gone, may go on.
+// It stays frozen if its Run is killed.
+struct ResumeSandbox {
+  static constexpr MessageType kType = 0x0509;
+  using Reply = Done;
+  RunId run = no_run();
+  template <class F>
+  void fields(F& f) {
+    f(run);
+  }
+};
+// Sandboxd -> control: the sandbox is gone.
 struct SandboxEnded {
   static constexpr MessageType kType = 0x0506;
   using Reply = Done;

@@ -18,6 +18,10 @@ namespace gatehouse::ipc {
   return name.substr(0, name.find('.'));
 }
 
+// In the run directory: where wardens that have lost their sandboxd knock. The supervisor listens
+// and sandboxd accepts, so that who knocks while there is no sandboxd waits for the next one.
+inline constexpr std::string_view kWardensSocket = "wardens.sock";
+
 // Supervisor -> role, with one descriptor: a fresh connection to another role. Replaces an earlier
 // one of that name.
 struct AttachPeer {

@@ -127,6 +127,23 @@ Cgroup::~Cgroup() {
   }
 }
 
+bool Cgroup::clear_left(const std::string& name) {
+  const std::string inside = "/gatehouse/" + name;
+  std::vector<std::string> directories;
+  if (const std::string root = v2_root(); !root.empty()) directories.push_back(root + inside);
+  for (const char* controller : {"memory", "pids", "freezer"}) {
+    directories.push_back(std::string(kV1) + "/" + controller + inside);
+  }
+  bool is_clear = true;
+  for (const std::string& directory : directories) {
+    if (::rmdir(directory.c_str()) == 0 || errno == ENOENT || errno == ENOTDIR) continue;
+    is_clear = false;
+    write_file(directory + "/cgroup.kill", "1");
+    write_file(directory + "/freezer.state", "THAWED");
+  }
+  return is_clear;
+}
+
 Result<void> Cgroup::add(int pid) {
   for (const std::string& directory : directories_) {
     if (!write_file(directory + "/cgroup.procs", std::to_string(pid))) {

@@ -24,6 +24,9 @@ class Cgroup {
                                                             const Limits& limits);
   // Removes the directories; what still runs in them is killed first.
   ~Cgroup();
+  // Kills what an owner that is gone has left under that name, and removes what is empty by now.
+  // Returns whether nothing is left.
+  [[nodiscard]] static bool clear_left(const std::string& name);
   Cgroup(const Cgroup&) = delete;
   Cgroup& operator=(const Cgroup&) = delete;
 

@@ -3,12 +3,9 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <poll.h>
 #include <signal.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -18,6 +15,7 @@
 
 #include "base/log.h"
 #include "ipc/codec.h"
+#include "sandbox/adoption.h"
 #include "sandbox/cgroup.h"
 #include "sandbox/warden.h"
 
@@ -28,25 +26,25 @@ using net::Task;
 
 constexpr Nanos kBuildMost = std::chrono::seconds(20);
 constexpr Nanos kTellMost = std::chrono::seconds(5);
+constexpr Nanos kAskerWaitsMost = std::chrono::seconds(2);  // for control to be told first
+constexpr Nanos kAdoptionWindow = std::chrono::seconds(3);  // wardens knock every 100 ms
+constexpr Nanos kAgain = 100ms;
 constexpr std::size_t kDoorSockets = 4;
-constexpr Nanos kAskerLook = 500ms;  // how often it is looked whether the asker is there
+constexpr std::size_t kCondemnedMost = 10'000;
+constexpr int kClearTries = 200;  // 10 ms apart: exits of many processes take a moment
 
-// The warden's line is a SOCK_SEQPACKET: each read is one message.
-struct Message {
-  std::string text;
-  std::vector<net::Descriptor> fds;
-};
-Task<Result<Message>> receive(net::LocalStream* line, Deadline deadline) {
-  Message message;
-  message.text.resize(8192);
-  const std::size_t got = CO_TRY(
-      co_await line->read_with({message.text.data(), message.text.size()}, message.fds, deadline));
-  if (got == 0) co_return failure(Error::kClosed, "the warden ended");
-  message.text.resize(got);
-  co_return message;
+net::Descriptor copy_of(const net::Descriptor& fd) {
+  return net::Descriptor(fcntl(fd.get(), F_DUPFD_CLOEXEC, 3));
 }
 
 }  // namespace
+
+// The warden's line is a SOCK_SEQPACKET: each read is one message.
+struct Keeper::Message {
+  char kind = 0;
+  std::string text;
+  std::vector<net::Descriptor> fds;
+};
 
 // A Door counted at its gateway, from the choice on.
 class Keeper::Share {
@@ -72,17 +70,33 @@ class Keeper::Share {
 };
 
 struct Keeper::Sandbox {
-  ipc::OpenDoor door;
-  Share share;                            // whose Door it is
-  std::vector<net::Descriptor> door_fds;  // copies, for a gateway that is started again
+  // Its warden's first words.
+  Result<void> learn(Message message) {
+    if (message.kind != 'L' || message.fds.size() < kStdioAt) {
+      return failure(Error::kInvalid, "a warden's report without its descriptors");
+    }
+    report = TRY(ipc::decode<Report>(message.text));
+    for (std::size_t i = 0; i < kDoorSockets; ++i) door.push_back(std::move(message.fds[i]));
+    freeze = std::move(message.fds[kFreezeAt]);
+    kill = std::move(message.fds[kKillAt]);
+    warden = std::move(message.fds[kWardenAt]);
+    message.fds.erase(message.fds.begin(), message.fds.begin() + kStdioAt);
+    stdio = std::move(message.fds);
+    return {};
+  }
+  // A word is one small message: it goes at once, or the warden takes nothing any more.
+  [[nodiscard]] bool say(std::string_view word) const {
+    return line->write_now(word) == word.size();
+  }
+
+  Report report;
+  Share share;                        // whose Door it is
+  std::vector<net::Descriptor> door;  // copies, for a gateway that is started again
   std::unique_ptr<net::LocalStream> line;
-  net::Descriptor status;  // write end of the status pipe
-  pid_t warden = -1;
-  net::Descriptor warden_pidfd;
+  net::Descriptor warden;  // its pidfd
   net::Descriptor kill;
-  bool kill_by_pidfd = false;
   net::Descriptor freeze;
-  bool freezer_v1 = false;
+  std::vector<net::Descriptor> stdio;  // until it is handed on
 };
 
 Keeper::Keeper(ipc::Role& role, HostPaths host, std::string warden, std::string init)
@@ -93,84 +107,112 @@ Keeper::Keeper(ipc::Role& role, HostPaths host, std::string warden, std::string 
       tasks_(role.loop()) {}
 Keeper::~Keeper() = default;
 
-Task<Result<Keeper::Created>> Keeper::create(ipc::CreateSandbox request) {
-  const RunId run = request.run.run;
-  if (sandboxes_.contains(run))
-    co_return failure(Error::kConflict, "this run has a sandbox already");
-  Plan plan = CO_TRY(make_plan(request, host_));
+Result<void> Keeper::take_key(const net::Descriptor& memory) {
+  std::array<char, kHouseKeySize> bytes{};
+  if (pread(memory.get(), bytes.data(), bytes.size(), 0) != ssize_t{kHouseKeySize}) {
+    return failure(Error::kInvalid, "the house's key is cut short");
+  }
+  house_key_ = Secret({bytes.data(), bytes.size()});
+  wipe(bytes);
+  return {};
+}
+
+Task<Result<Keeper::Message>> Keeper::receive(net::LocalStream* line, Deadline deadline) {
+  constexpr std::size_t kMessageMost = 64 * 1024;
+  Message message;
+  message.text.resize(kMessageMost);
+  const std::size_t got = CO_TRY(
+      co_await line->read_with({message.text.data(), message.text.size()}, message.fds, deadline));
+  if (got == 0) co_return failure(Error::kClosed, "the warden ended");
+  message.text.resize(got);
+  message.kind = message.text[0];
+  message.text.erase(0, 1);
+  co_return message;
+}
+
+// --- one begins
+
+Result<void> Keeper::start_warden(Sandbox& sandbox) {
   std::array<int, 2> ends{};
   if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends.data()) != 0) {
-    co_return failure_from_errno(errno, "a line to the warden");
+    return failure_from_errno(errno, "a line to the warden");
   }
   net::Descriptor ours(ends[0]);
   const net::Descriptor theirs(ends[1]);
   const int room = 2 * 1024 * 1024;
   setsockopt(ours.get(), SOL_SOCKET, SO_SNDBUF, &room, sizeof room);
-  auto sandbox = std::make_unique<Sandbox>();
-  sandbox->warden = fork();
-  if (sandbox->warden < 0) co_return failure_from_errno(errno, "starting a warden");
-  if (sandbox->warden == 0) {
+  const pid_t pid = fork();
+  if (pid < 0) return failure_from_errno(errno, "starting a warden");
+  if (pid == 0) {
+    setsid();  // it outlives this process
     dup2(theirs.get(), kWardenLine);
     close_range(kWardenLine + 1, ~0U, 0);
+    signal(SIGCHLD, SIG_DFL);
     execl(warden_.c_str(), warden_.c_str(), init_.c_str(), nullptr);
     _exit(71);
   }
-  sandbox->warden_pidfd =
-      net::Descriptor(static_cast<int>(syscall(SYS_pidfd_open, sandbox->warden, 0)));
-  sandbox->line = CO_TRY(role_.loop().adopt_local(std::move(ours)));
-  const std::string bytes = ipc::encode(plan);
-  CO_TRY(co_await sandbox->line->write(bytes, role_.loop().in(kBuildMost)));
+  sandbox.line = TRY(role_.loop().adopt_local(std::move(ours)));
+  return {};
+}
+
+Task<Result<Keeper::Created>> Keeper::create(ipc::CreateSandbox request) {
+  const RunId run = request.run.run;
+  if (sandboxes_.contains(run))
+    co_return failure(Error::kConflict, "this run has a sandbox already");
+  if (house_key_.empty()) co_return failure(Error::kUnavailable, "sandboxd begins; try again");
+  Charge charge{CO_TRY(make_plan(request, host_)), request.placeholders, host_.rendezvous,
+                house_key_.duplicate(Purpose::kTransport)};
+  auto sandbox = std::make_unique<Sandbox>();
+  CO_TRY(start_warden(*sandbox));
+  std::string bytes = ipc::encode(charge);
+  auto sent = co_await sandbox->line->write(bytes, role_.loop().in(kBuildMost));
+  wipe(bytes);
+  CO_TRY(std::move(sent));
   Message built = CO_TRY(co_await receive(sandbox->line.get(), role_.loop().in(kBuildMost)));
-  if (built.text[0] != 'L' || built.fds.size() < kStdioAt) {
-    waitpid(sandbox->warden, nullptr, 0);
+  if (built.kind == 'E') {
     const std::size_t space = std::min(built.text.find(' '), built.text.size() - 1);
     co_return failure(Error::kUnsupported, built.text.substr(space + 1));
   }
-  Created created;
-  created.about.pid = sandbox->warden;
-  created.about.pty = request.pty;
-  for (std::size_t at = built.text.find('\n'); at != std::string::npos;) {
-    const std::size_t next = built.text.find('\n', at + 1);
-    created.about.not_enforced.push_back(built.text.substr(at + 1, next - at - 1));
-    at = next;
-  }
-  for (std::size_t i = 0; i < kDoorSockets; ++i)
-    sandbox->door_fds.push_back(std::move(built.fds[i]));
-  for (std::size_t i = kStdioAt; i < built.fds.size(); ++i) {
-    created.fds.push_back(std::move(built.fds[i]));
-  }
-  std::array<int, 2> pipe_ends{};
-  if (pipe2(pipe_ends.data(), O_CLOEXEC) != 0) co_return failure_from_errno(errno, "a status pipe");
-  created.fds.emplace_back(pipe_ends[0]);
-  sandbox->status = net::Descriptor(pipe_ends[1]);
-  sandbox->kill_by_pidfd = built.text[2] == 'p';
-  sandbox->door = {request.run, request.placeholders};
+  CO_TRY(sandbox->learn(std::move(built)));
   // Whoever can stop it must be able to before it begins.
-  ipc::RegisterSandbox registration{run, built.text[1] == '1', sandbox->kill_by_pidfd,
-                                    request.run.trace, request.run.tenant};
-  const std::array<int, 2> stops = {built.fds[kFreezeAt].get(), built.fds[kFreezeAt + 1].get()};
-  CO_TRY(co_await role_.supervisor()->exchange(ipc::parcel_of(registration), stops,
-                                               role_.loop().in(kTellMost)));
+  CO_TRY(co_await register_brakes(*sandbox));
   sandbox->share = Share(*this, CO_TRY(least_busy_gateway()));
+  if (!sandbox->say("O" + sandbox->share.gateway())) {
+    co_return failure(Error::kUnavailable, "the warden ended");
+  }
   CO_TRY(co_await open_door(*sandbox));
-  sandbox->freeze = std::move(built.fds[kFreezeAt]);
-  sandbox->freezer_v1 = built.text[1] == '1';
-  sandbox->kill = std::move(built.fds[kFreezeAt + 1]);
-  CO_TRY(co_await sandbox->line->write("G", role_.loop().in(kTellMost)));
-  log_info("a sandbox runs",
-           {{"run", run.text()}, {"trace", request.run.trace.text()}, {"warden", sandbox->warden}});
+  if (!sandbox->say("G")) co_return failure(Error::kUnavailable, "the warden ended");
+  Created created;
+  created.about.pty = request.pty;
+  created.about.not_enforced = sandbox->report.not_enforced;
+  created.fds = std::move(sandbox->stdio);
+  log_info("a sandbox runs", {{"run", run.text()}, {"trace", request.run.trace.text()}});
+  keep(std::move(sandbox));
+  co_return created;
+}
+
+void Keeper::keep(std::unique_ptr<Sandbox> sandbox) {
+  const RunId run = sandbox->report.run.run;
   sandboxes_.insert_or_assign(run, std::move(sandbox));
   tasks_.spawn(watch(run));
-  tasks_.spawn(watch_asker(run));
-  co_return created;
+}
+
+Task<Result<void>> Keeper::register_brakes(const Sandbox& sandbox) {
+  const Report& report = sandbox.report;
+  ipc::RegisterSandbox registration{report.run.run, report.freezer_v1, report.kill_by_pidfd,
+                                    report.run.trace, report.run.tenant};
+  const std::array<int, 3> fds = {sandbox.freeze.get(), sandbox.kill.get(), sandbox.warden.get()};
+  CO_TRY(co_await role_.supervisor()->exchange(ipc::parcel_of(registration), fds,
+                                               role_.loop().in(kTellMost)));
+  co_return Result<void>();
 }
 
 Task<Result<void>> Keeper::open_door(const Sandbox& sandbox) {
   ipc::Channel* gateway = role_.peer(sandbox.share.gateway());
   if (gateway == nullptr) co_return failure(Error::kUnavailable, "the gateway is away; try again");
-  ipc::OpenDoor door = sandbox.door;
+  ipc::OpenDoor door{sandbox.report.run, sandbox.report.placeholders};
   std::vector<int> fds;
-  for (const net::Descriptor& fd : sandbox.door_fds) fds.push_back(fd.get());
+  for (const net::Descriptor& fd : sandbox.door) fds.push_back(fd.get());
   CO_TRY(co_await gateway->exchange(ipc::parcel_of(door), fds, role_.loop().in(kTellMost)));
   co_return Result<void>();
 }
@@ -193,8 +235,8 @@ Task<void> Keeper::offer_doors(std::string gateway) {
   }
   for (const RunId& run : runs) {
     const auto found = sandboxes_.find(run);
-    if (found == sandboxes_.end()) continue;
-    const TraceId trace = found->second->door.run.trace;
+    if (found == sandboxes_.end() || found->second->report.has_ended) continue;
+    const TraceId trace = found->second->report.run.trace;
     const Result<void> opened = co_await open_door(*found->second);
     if (!opened) {
       log_error("a Door stays shut",
@@ -203,14 +245,24 @@ Task<void> Keeper::offer_doors(std::string gateway) {
   }
 }
 
+// --- one ends
+
 Task<Result<ipc::Done>> Keeper::end(RunId run) {
   const auto found = sandboxes_.find(run);
-  if (found == sandboxes_.end()) co_return ipc::Done{};
+  if (found == sandboxes_.end()) {
+    condemned_.insert(run);
+    if (condemned_.size() > kCondemnedMost) condemned_.erase(condemned_.begin());
+    tasks_.spawn(clear_cgroups(run));
+    for (const std::string& gateway : role_.peers_of("gateway")) {
+      (void)co_await role_.call(gateway, ipc::CloseDoor{run}, role_.loop().in(kTellMost));
+    }
+    co_return ipc::Done{};
+  }
   const Sandbox& sandbox = *found->second;
-  if (sandbox.kill_by_pidfd) {
+  if (sandbox.report.kill_by_pidfd) {
     syscall(SYS_pidfd_send_signal, sandbox.kill.get(), SIGKILL, nullptr, 0);
     // On cgroup v1 what is frozen dies only when it is thawed.
-    const std::string_view word = sandbox.freezer_v1 ? "THAWED" : "0";
+    const std::string_view word = sandbox.report.freezer_v1 ? "THAWED" : "0";
     [[maybe_unused]] const ssize_t written =
         ::pwrite(sandbox.freeze.get(), word.data(), word.size(), 0);
   } else {
@@ -218,6 +270,168 @@ Task<Result<ipc::Done>> Keeper::end(RunId run) {
   }
   co_return ipc::Done{};
 }
+
+// Waits for the sandbox's end and tells everybody. Nobody else takes a sandbox out of the list.
+Task<void> Keeper::watch(RunId run) {
+  Sandbox& sandbox = *sandboxes_.at(run);
+  const Result<Message> last = co_await receive(sandbox.line.get(), Deadline::never());
+  std::int32_t status = 128 + SIGKILL;  // a warden that died took the sandbox with it
+  if (last && last->kind == 'X') {
+    std::from_chars(last->text.data(), last->text.data() + last->text.size(), status);
+  } else {
+    const net::Descriptor warden = copy_of(sandbox.warden);
+    if (!co_await role_.loop().wait_readable(warden.get(), role_.loop().in(kTellMost))) {
+      sandboxes_.erase(run);  // it lives: it has lost its line, and knocks
+      co_return;
+    }
+    co_await clear_cgroups(run);
+  }
+  sandbox.report.has_ended = true;
+  (void)co_await role_.call(sandbox.share.gateway(), ipc::CloseDoor{run},
+                            role_.loop().in(kTellMost));
+  const ipc::SandboxEnded ended{run, status};
+  const bool told = co_await tell_control(ended, role_.loop().in(kAskerWaitsMost));
+  // Whoever waits for it may take the run for over when the warden tells them.
+  (void)sandbox.say("D");
+  if (!told) (void)co_await tell_control(ended, Deadline::never());
+  log_info("a sandbox ended",
+           {{"run", run.text()}, {"trace", sandbox.report.run.trace.text()}, {"status", status}});
+  sandboxes_.erase(run);
+}
+
+// Until it has heard, or the deadline.
+Task<bool> Keeper::tell_control(ipc::SandboxEnded ended, Deadline deadline) {
+  while (true) {
+    const auto told = co_await role_.call("control", ended, role_.loop().in(kTellMost));
+    if (told || (told.error() != Error::kUnavailable && told.error() != Error::kTimeout)) {
+      co_return true;
+    }
+    if (role_.loop().now() >= deadline.at()) co_return false;
+    co_await role_.loop().sleep_for(kAgain);
+  }
+}
+
+Task<void> Keeper::clear_cgroups(RunId run) {
+  for (int tries = 0; tries < kClearTries && !Cgroup::clear_left(run.text()); ++tries) {
+    co_await role_.loop().sleep_for(10ms);
+  }
+}
+
+// --- those of an earlier sandboxd
+
+Result<void> Keeper::take_rendezvous(net::Descriptor listener) {
+  began_ = role_.loop().now();
+  tasks_.spawn(welcome(TRY(role_.loop().adopt_listener(std::move(listener)))));
+  return {};
+}
+
+Task<void> Keeper::welcome(std::unique_ptr<net::Listener> listener) {
+  while (true) {
+    auto stream = co_await listener->accept(Deadline::never());
+    if (!stream) {
+      co_await role_.loop().sleep_for(kAgain);
+      continue;
+    }
+    const Result<std::uint32_t> uid = net::peer_uid(**stream);
+    if (!uid || *uid != geteuid()) {
+      log_warning("a stranger at the socket for wardens is turned away",
+                  {{"uid", uid.value_or(0)}});
+      continue;
+    }
+    tasks_.spawn(adopt_or_say(net::as_local(std::move(*stream))));
+  }
+}
+
+Task<void> Keeper::adopt_or_say(std::unique_ptr<net::LocalStream> line) {
+  const Result<void> adopted = co_await adopt(std::move(line));
+  if (!adopted) {
+    log_warning("who knocked as a warden is not adopted", {{"why", adopted.error().message()}});
+  }
+}
+
+Task<Result<void>> Keeper::adopt(std::unique_ptr<net::LocalStream> line) {
+  CO_TRY(co_await prove(line.get()));
+  auto sandbox = std::make_unique<Sandbox>();
+  CO_TRY(sandbox->learn(CO_TRY(co_await receive(line.get(), role_.loop().in(kTellMost)))));
+  sandbox->line = std::move(line);
+  // Of one that has ended nothing is left to be stopped.
+  if (!sandbox->report.has_ended) CO_TRY(co_await register_brakes(*sandbox));
+  const Report report = sandbox->report;
+  const RunId run = report.run.run;
+  if (sandboxes_.contains(run)) {
+    co_return failure(Error::kConflict, "the sandbox of " + run.text() + " has a warden here");
+  }
+  if (!report.gateway.empty()) sandbox->share = Share(*this, report.gateway);
+  log_info("a sandbox is adopted", {{"run", run.text()},
+                                    {"trace", report.run.trace.text()},
+                                    {"state", report.has_ended    ? "ended"
+                                              : report.is_stopped ? "frozen"
+                                                                  : "running"}});
+  keep(std::move(sandbox));
+  if (report.has_ended) co_return Result<void>();
+  tasks_.spawn(reopen(run));
+  if (condemned_.erase(run) != 0) (void)co_await end(run);
+  co_return Result<void>();
+}
+
+// That each side has the house's key.
+Task<Result<void>> Keeper::prove(net::LocalStream* line) {
+  const auto soon = [this] { return role_.loop().in(kTellMost); };
+  Meeting meeting{fresh_number(), ""};
+  CO_TRY(co_await line->write("N" + meeting.of_sandboxd, soon()));
+  const Message answer = CO_TRY(co_await receive(line, soon()));
+  if (answer.kind != 'W' || answer.text.size() != kNumberSize + kProofSize) {
+    co_return failure(Error::kDenied, "it does not speak as one");
+  }
+  meeting.of_warden = answer.text.substr(0, kNumberSize);
+  if (!is_proof(answer.text.substr(kNumberSize), "warden", house_key_, meeting)) {
+    co_return failure(Error::kDenied, "it is not of this house");
+  }
+  CO_TRY(co_await line->write("S" + proof_of("sandboxd", house_key_, meeting), soon()));
+  co_return Result<void>();
+}
+
+// Its Door is where it was; a house that was started anew may have fewer gateways. When the Door is
+// open, what was frozen because the house was gone may go on.
+Task<void> Keeper::reopen(RunId run) {
+  const Deadline window = role_.loop().in(kAdoptionWindow);
+  while (true) {
+    const auto found = sandboxes_.find(run);
+    if (found == sandboxes_.end() || found->second->report.has_ended) co_return;
+    Sandbox& sandbox = *found->second;
+    const std::string before = sandbox.share.gateway();
+    const bool is_lost = sandbox.report.is_stopped && role_.loop().now() >= window.at();
+    if (role_.peer(before) == nullptr && (before.empty() || is_lost)) {
+      if (const auto chosen = least_busy_gateway()) sandbox.share = Share(*this, *chosen);
+    }
+    if (role_.peer(sandbox.share.gateway()) != nullptr && sandbox.say("O" + sandbox.share.gateway())
+        && co_await open_door(sandbox)) {
+      break;
+    }
+    co_await role_.loop().sleep_for(kAgain);
+  }
+  const auto found = sandboxes_.find(run);
+  if (found == sandboxes_.end() || !found->second->report.is_stopped) co_return;
+  const auto resumed =
+      co_await role_.call("supervisor", ipc::ResumeSandbox{run}, role_.loop().in(kTellMost));
+  if (!resumed) {
+    log_error("an adopted sandbox stays frozen",
+              {{"run", run.text()}, {"why", resumed.error().message()}});
+  }
+  const auto after = sandboxes_.find(run);
+  if (!resumed || after == sandboxes_.end()) co_return;
+  after->second->report.is_stopped = false;
+  (void)after->second->say("G");
+}
+
+Task<Result<ipc::SandboxList>> Keeper::list() {
+  co_await role_.loop().sleep_until(began_ + kAdoptionWindow);
+  ipc::SandboxList list;
+  for (const auto& [run, sandbox] : sandboxes_) list.runs.push_back(run);
+  co_return list;
+}
+
+// --- the host
 
 Result<ipc::HostLimits> Keeper::host_limits() {
   ipc::HostLimits limits;
@@ -233,59 +447,6 @@ Result<ipc::HostLimits> Keeper::host_limits() {
     }
   }
   return limits;
-}
-
-std::vector<RunId> Keeper::runs() const {
-  std::vector<RunId> list;
-  for (const auto& [run, sandbox] : sandboxes_) list.push_back(run);
-  return list;
-}
-
-// Whoever started the run and waits for its end holds the other end of the status pipe: when they
-// are gone, so is what it was for.
-Task<void> Keeper::watch_asker(RunId run) {
-  const auto begun = sandboxes_.find(run);
-  if (begun == sandboxes_.end()) co_return;
-  const net::Descriptor pipe(fcntl(begun->second->status.get(), F_DUPFD_CLOEXEC, 3));
-  if (!pipe.is_open()) co_return;
-  while (sandboxes_.contains(run)) {
-    pollfd about{pipe.get(), 0, 0};
-    if (poll(&about, 1, 0) == 1 && (about.revents & POLLERR) != 0) break;
-    co_await role_.loop().sleep_for(kAskerLook);
-  }
-  const auto found = sandboxes_.find(run);
-  if (found == sandboxes_.end()) co_return;
-  log_info("a run ends, because who started it has gone",
-           {{"run", run.text()}, {"trace", found->second->door.run.trace.text()}});
-  (void)co_await end(run);
-}
-
-// Waits for the sandbox's end and tells everybody.
-Task<void> Keeper::watch(RunId run) {
-  net::LocalStream* line = sandboxes_.at(run)->line.get();
-  const Result<Message> last = co_await receive(line, Deadline::never());
-  std::int32_t status = 128 + SIGKILL;  // a warden that died took the sandbox with it
-  if (last && last->text[0] == 'X') {
-    std::from_chars(last->text.data() + 1, last->text.data() + last->text.size(), status);
-  }
-  const std::unique_ptr<Sandbox> sandbox = std::move(sandboxes_.at(run));
-  sandboxes_.erase(run);
-  (void)co_await role_.loop().wait_readable(sandbox->warden_pidfd.get(),
-                                            role_.loop().in(kTellMost));
-  waitpid(sandbox->warden, nullptr, WNOHANG);
-  ipc::CloseDoor close;
-  close.run = run;
-  (void)co_await role_.call(sandbox->share.gateway(), close, role_.loop().in(kTellMost));
-  ipc::SandboxEnded ended{run, status};
-  (void)co_await role_.call("supervisor", ended, role_.loop().in(kTellMost));
-  (void)co_await role_.call("control", ended, role_.loop().in(kTellMost));
-  // Last: whoever waits for it may take the run for over.
-  const std::array<char, 4> bytes = {static_cast<char>(status), static_cast<char>(status >> 8), 0,
-                                     0};
-  [[maybe_unused]] const ssize_t written =
-      ::write(sandbox->status.get(), bytes.data(), bytes.size());
-  log_info("a sandbox ended",
-           {{"run", run.text()}, {"trace", sandbox->door.run.trace.text()}, {"status", status}});
 }
 
 }  // namespace gatehouse::sandbox

@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 // Keeper: sandboxd's core. For each sandbox a warden; for the gateway a Door and for the supervisor
-// the descriptors that stop it, both before the sandbox's first instruction.
+// the descriptors that stop it, both before the sandbox's first instruction. Wardens of an earlier
+// sandboxd of this house are adopted.
 #pragma once
 
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
+#include "base/secret.h"
 #include "ipc/role.h"
 #include "ipc/sandbox.h"
 #include "sandbox/plan.h"
@@ -20,13 +23,20 @@ class Keeper {
   Keeper(ipc::Role& role, HostPaths host, std::string warden, std::string init);
   ~Keeper();
 
+  // What the supervisor gives, before anybody can ask for a sandbox: what its wardens know the
+  // house by, in sealed memory, and the listener that they knock at when they have lost their
+  // sandboxd.
+  [[nodiscard]] Result<void> take_key(const net::Descriptor& memory);
+  [[nodiscard]] Result<void> take_rendezvous(net::Descriptor listener);
+
   struct Created {
     ipc::SandboxCreated about;
     std::vector<net::Descriptor> fds;  // as ipc::SandboxCreated says
   };
   [[nodiscard]] net::Task<Result<Created>> create(ipc::CreateSandbox request);
   [[nodiscard]] net::Task<Result<ipc::Done>> end(RunId run);
-  [[nodiscard]] std::vector<RunId> runs() const;
+  // Waits until the wardens of an earlier sandboxd have had their time to come.
+  [[nodiscard]] net::Task<Result<ipc::SandboxList>> list();
   // What this host cannot give a sandbox, tried with a cgroup of no one's.
   [[nodiscard]] static Result<ipc::HostLimits> host_limits();
   // A gateway that has come (again) gets its Doors.
@@ -35,18 +45,33 @@ class Keeper {
  private:
   struct Sandbox;
   class Share;
-  net::Task<void> watch(RunId run);
-  net::Task<void> watch_asker(RunId run);
+  struct Message;
+  net::Task<Result<Message>> receive(net::LocalStream* line, Deadline deadline);
+  [[nodiscard]] Result<void> start_warden(Sandbox& sandbox);
+  net::Task<Result<void>> register_brakes(const Sandbox& sandbox);
   net::Task<Result<void>> open_door(const Sandbox& sandbox);
+  void keep(std::unique_ptr<Sandbox> sandbox);
+  net::Task<void> watch(RunId run);
+  net::Task<bool> tell_control(ipc::SandboxEnded ended, Deadline deadline);
+  net::Task<void> clear_cgroups(RunId run);
   // The gateway that has the fewest Doors. Errors: kUnavailable.
   [[nodiscard]] Result<std::string> least_busy_gateway() const;
+
+  net::Task<void> welcome(std::unique_ptr<net::Listener> listener);
+  net::Task<void> adopt_or_say(std::unique_ptr<net::LocalStream> line);
+  net::Task<Result<void>> adopt(std::unique_ptr<net::LocalStream> line);
+  net::Task<Result<void>> prove(net::LocalStream* line);
+  net::Task<void> reopen(RunId run);
 
   ipc::Role& role_;
   HostPaths host_;
   std::string warden_;
   std::string init_;
+  Secret house_key_;
+  Instant began_;
   std::map<std::string, std::size_t> doors_;  // by gateway
   std::map<RunId, std::unique_ptr<Sandbox>> sandboxes_;
+  std::set<RunId> condemned_;  // told to end while their warden was not here
   net::Nursery tasks_;
 };
 

@@ -46,6 +46,7 @@ struct Plan {
 struct HostPaths {
   std::string volumes;        // the root of all volumes
   std::string ca_bundle_pem;  // the host's own trust anchors
+  std::string rendezvous{};   // the house's socket for wardens that have lost their sandboxd
 };
 
 // Errors: kInvalid, with what is wrong in the request.

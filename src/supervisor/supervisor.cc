@@ -7,9 +7,6 @@
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/syscall.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -21,10 +18,13 @@
 
 #include "base/log.h"
 #include "ipc/role.h"
-#include "supervisor/brake.h"
+#include "supervisor/house_key.h"
+#include "supervisor/listen.h"
 #include "supervisor/notify.h"
 #include "supervisor/posture.h"
+#include "supervisor/sandboxes.h"
 #include "supervisor/scribe.h"
+#include "supervisor/spawn.h"
 
 namespace gatehouse::supervisor {
 namespace {
@@ -36,6 +36,8 @@ constexpr Nanos kBackOffFirst = 100ms;
 constexpr Nanos kBackOffMost = 10s;
 constexpr Nanos kTryMost = 10s;     // for a role to try what it can do
 constexpr Nanos kAnswerMost = 10s;  // for a role to take what it is given
+constexpr Nanos kLookAgain = 1s;
+constexpr Nanos kStopMost = 5s;  // for sandboxes to end when the house stops
 
 struct Child {
   RoleSpec spec;
@@ -60,6 +62,7 @@ class Supervisor::Impl {
         files_(std::move(files)),
         kill_file_(*files_),
         table_(std::move(table)),
+        sandboxes_(loop),
         scribe_(loop),
         nursery_(loop) {}
 
@@ -77,10 +80,12 @@ class Supervisor::Impl {
     }
     table_->publish(killed_.all, killed_.ids());
     fill_permits();
+    house_key_ = TRY(house_key(*files_));
+    // Wardens whose sandboxd has ended become children of this, so that no dead one is left.
+    prctl(PR_SET_CHILD_SUBREAPER, 1);
     sigset_t wanted;
     sigemptyset(&wanted);
-    sigaddset(&wanted, SIGINT);
-    sigaddset(&wanted, SIGTERM);
+    for (const int signal : {SIGINT, SIGTERM, SIGCHLD}) sigaddset(&wanted, signal);
     sigprocmask(SIG_BLOCK, &wanted, nullptr);
     signals_ = net::Descriptor(signalfd(-1, &wanted, SFD_CLOEXEC | SFD_NONBLOCK));
     signal(SIGPIPE, SIG_IGN);
@@ -88,18 +93,16 @@ class Supervisor::Impl {
   }
 
   Result<void> run() {
-    TRY(listen("supervisor.sock", [this](net::Descriptor fd) {
-      auto listener = loop_.adopt_listener(std::move(fd));
-      if (listener) nursery_.spawn(serve_people(std::move(*listener)));
-    }));
+    auto listener = TRY(loop_.adopt_listener(TRY(listen_at(path_of("supervisor.sock")))));
+    nursery_.spawn(serve_people(std::move(listener)));
+    wardens_ = TRY(listen_at(path_of(ipc::kWardensSocket), {SOCK_SEQPACKET, 0600}));
     for (const RoleSpec& spec : settings_.roles) {
       Child& child = children_[spec.name];
       child.spec = spec;
     }
     for (auto& [name, child] : children_) start(child);
-    nursery_.spawn(wait_for_signal());
+    nursery_.spawn(wait_for_signals());
     loop_.run();
-    tell("STOPPING=1");
     end_children();
     return refused_;
   }
@@ -167,7 +170,7 @@ class Supervisor::Impl {
     if (request.all) self->to_destroy_.clear();
     self->to_destroy_.erase(request.run);
     ipc::KillDone done{self->table_->publish(next.all, next.ids()), 0};
-    for (const auto& [run, sandbox] : self->sandboxes_) {
+    for (const auto& [run, sandbox] : self->sandboxes_.all()) {
       const bool still = next.all || next.runs.contains(run);
       if (!still && (request.all || run == request.run) && sandbox.thaw()) ++done.sandboxes;
     }
@@ -187,9 +190,9 @@ class Supervisor::Impl {
     if (const auto known = killed_.runs.find(request.run); known != killed_.runs.end()) {
       killed = known->second;
     }
-    if (const auto found = sandboxes_.find(request.run); found != sandboxes_.end()) {
-      killed.trace = found->second.trace;
-      killed.tenant = found->second.tenant;
+    if (const Brake* sandbox = sandboxes_.find(request.run); sandbox != nullptr) {
+      killed.trace = sandbox->trace;
+      killed.tenant = sandbox->tenant;
     }
     killed.at_unix_ms = loop_.wall().unix_millis();
     killed.reason = request.reason.substr(0, 1024);
@@ -204,14 +207,14 @@ class Supervisor::Impl {
   void put_on_record(audit::Entry entry, const RunId& run, bool all, const KillState& known) {
     entry.add("scope", all ? "all" : "run");
     if (all) scribe_.write(entry);
-    for (const auto& [id, sandbox] : sandboxes_) {
+    for (const auto& [id, sandbox] : sandboxes_.all()) {
       if (!all && id != run) continue;
       entry.run = id;
       entry.trace = sandbox.trace;
       entry.tenant = sandbox.tenant;
       scribe_.write(entry);
     }
-    if (all || sandboxes_.contains(run)) return;
+    if (all || sandboxes_.find(run) != nullptr) return;
     entry.run = run;
     if (const auto found = known.runs.find(run); found != known.runs.end()) {
       entry.trace = found->second.trace.value_or(TraceId{});
@@ -261,7 +264,7 @@ class Supervisor::Impl {
 
   std::uint32_t stop_sandboxes(const ipc::Kill& request) {
     std::uint32_t stopped = 0;
-    for (const auto& [run, sandbox] : sandboxes_) {
+    for (const auto& [run, sandbox] : sandboxes_.all()) {
       if (!request.all && run != request.run) continue;
       if (request.destroy ? sandbox.destroy() : sandbox.freeze()) ++stopped;
     }
@@ -308,52 +311,18 @@ class Supervisor::Impl {
   }
 
   Result<void> spawn(Child& child) {
-    auto [ours, theirs] = TRY(net::make_socket_pair());
     std::vector<std::string> words = {child.spec.executable};
     words.insert(words.end(), child.spec.arguments.begin(), child.spec.arguments.end());
-    std::vector<char*> argv;
-    for (std::string& word : words) argv.push_back(word.data());
-    argv.push_back(nullptr);
-    std::vector<std::string> environment = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8"};
-    for (const char* name : {"GATEHOUSE_TESTING", "GATEHOUSE_LOG", "ASAN_OPTIONS"}) {
-      if (const char* value = ::getenv(name); value != nullptr) {
-        environment.push_back(fmt::format("{}={}", name, value));
-      }
-    }
-    std::vector<char*> envp;
-    for (std::string& item : environment) envp.push_back(item.data());
-    envp.push_back(nullptr);
-    const pid_t parent = getpid();
-    const pid_t pid = fork();
-    if (pid < 0) return failure_from_errno(errno, "starting " + child.spec.name);
-    if (pid == 0) {
-      prctl(PR_SET_PDEATHSIG, SIGKILL);
-      if (getppid() != parent) _exit(70);
-      if (theirs.get() == ipc::kSupervisorDescriptor) {
-        fcntl(theirs.get(), F_SETFD, 0);
-      } else {
-        dup2(theirs.get(), ipc::kSupervisorDescriptor);
-      }
-      close_range(ipc::kSupervisorDescriptor + 1, ~0U, 0);
-      // No role has a terminal: neither to read from nor to type into.
-      setsid();
-      const int nothing = ::open("/dev/null", O_RDONLY);
-      if (nothing < 0 || dup2(nothing, STDIN_FILENO) < 0) _exit(70);
-      close(nothing);
-      sigset_t none;
-      sigemptyset(&none);
-      sigprocmask(SIG_SETMASK, &none, nullptr);
-      execve(argv[0], argv.data(), envp.data());
-      const std::string why = fmt::format("{}: {}\n", child.spec.executable, std::strerror(errno));
-      [[maybe_unused]] const ssize_t written = ::write(2, why.data(), why.size());
-      _exit(71);
-    }
-    child.pid = pid;
-    child.pidfd = net::Descriptor(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
+    Spawned spawned = TRY(spawn_role(std::move(words)));
+    child.pid = spawned.pid;
+    child.pidfd = std::move(spawned.pidfd);
     child.ready = false;
-    auto stream = TRY(loop_.adopt_local(std::move(ours)));
-    child.channel = std::make_unique<ipc::Channel>(loop_, std::move(stream), child.spec.name,
-                                                   permits_of(child.spec.name));
+    // Without a channel the role ends: its line does.
+    auto stream = loop_.adopt_local(std::move(spawned.line));
+    if (stream) {
+      child.channel = std::make_unique<ipc::Channel>(loop_, std::move(*stream), child.spec.name,
+                                                     permits_of(child.spec.name));
+    }
     return {};
   }
 
@@ -370,9 +339,9 @@ class Supervisor::Impl {
           [this](ipc::RegisterSandbox request, std::vector<net::Descriptor> fds) {
             return register_sandbox(this, std::move(request), std::move(fds));
           });
-      permits.on<ipc::SandboxEnded>(
-          [this](ipc::SandboxEnded request, std::vector<net::Descriptor>) {
-            return forget_sandbox(this, std::move(request));
+      permits.on<ipc::ResumeSandbox>(
+          [this](ipc::ResumeSandbox request, std::vector<net::Descriptor>) {
+            return resume_sandbox(this, request.run);
           });
     }
     return permits;
@@ -380,24 +349,32 @@ class Supervisor::Impl {
 
   static Task<Result<ipc::Done>> register_sandbox(Impl* self, ipc::RegisterSandbox request,
                                                   std::vector<net::Descriptor> fds) {
-    if (fds.size() != 2) co_return failure(Error::kInvalid, "a sandbox comes with two descriptors");
+    if (fds.size() != 3) {
+      co_return failure(Error::kInvalid, "a sandbox comes with three descriptors");
+    }
+    if (self->is_stopping_) co_return failure(Error::kUnavailable, "the house is stopping");
     Brake sandbox{std::move(fds[0]),     std::move(fds[1]), request.freezer_v1,
                   request.kill_by_pidfd, request.trace,     request.tenant};
     bool is_stopped = true;
     if (self->to_destroy_.contains(request.run)) {
       is_stopped = sandbox.destroy();
-    } else if (self->killed_.all || self->killed_.runs.contains(request.run)) {
+    } else if (self->is_killed(request.run)) {
       is_stopped = sandbox.freeze();
     }
     if (!is_stopped) {
       co_return failure(Error::kKilled, "the run is killed, and its sandbox cannot be stopped");
     }
-    self->sandboxes_[request.run] = std::move(sandbox);
+    self->sandboxes_.put(request.run, std::move(sandbox), std::move(fds[2]));
     co_return ipc::Done{};
   }
-  static Task<Result<ipc::Done>> forget_sandbox(Impl* self, ipc::SandboxEnded request) {
-    self->sandboxes_.erase(request.run);
+  static Task<Result<ipc::Done>> resume_sandbox(Impl* self, RunId run) {
+    const Brake* sandbox = self->sandboxes_.find(run);
+    if (sandbox == nullptr || self->is_killed(run)) co_return ipc::Done{};
+    if (!sandbox->thaw()) co_return failure(Error::kInternal, "the kernel does not thaw it");
     co_return ipc::Done{};
+  }
+  [[nodiscard]] bool is_killed(const RunId& run) const {
+    return killed_.all || killed_.runs.contains(run);
   }
 
   static Task<Result<ipc::Done>> role_ready(Impl* self, std::string role) {
@@ -427,10 +404,13 @@ class Supervisor::Impl {
       }
     }
     if (role == "control") {
-      const Result<void> listening = listen("control.sock", [this, role](net::Descriptor fd) {
-        give(role, "control.sock", fd.get());
-      });
+      const auto listening = listen_at(path_of("control.sock"));
+      if (listening) give(role, "control.sock", listening->get());
       if (!listening) log_error("control's socket", {{"why", listening.error().message()}});
+    }
+    if (role == "sandboxd") {
+      give(role, "house-key", house_key_.get());
+      give(role, "wardens", wardens_.get());
     }
     if (role == "audit") join_audit();
     children_.at(role).furnished = true;
@@ -489,17 +469,20 @@ class Supervisor::Impl {
 
   Task<void> tend(std::string name) {
     Child& child = children_.at(name);
-    (void)co_await loop_.wait_readable(child.pidfd.get(), Deadline::never());
+    while (!co_await loop_.wait_readable(child.pidfd.get(), Deadline::never())) {
+      co_await loop_.sleep_for(kLookAgain);  // no descriptor to wait with
+    }
     siginfo_t info{};
     waitid(P_PID, static_cast<id_t>(child.pid), &info, WEXITED);
+    const pid_t pid = std::exchange(child.pid, -1);
+    bury_orphans();
     log_error("a role ended; it is started again",
               {{"name", name},
-               {"pid", child.pid},
+               {"pid", pid},
                {info.si_code == CLD_EXITED ? "status" : "signal", info.si_status}});
     child.ready = false;
     child.furnished = false;
     child.channel.reset();
-    child.pid = -1;
     tell("STATUS=" + name + " is away");
     if (!child.was_ready && info.si_code == CLD_EXITED && info.si_status == kWrongConfiguration) {
       refused_ = failure(Error::kInvalid,
@@ -532,31 +515,42 @@ class Supervisor::Impl {
 
   // --- sockets, signals, the end
 
-  template <class Give>
-  Result<void> listen(const std::string& name, Give give_to) {
-    const std::string path = settings_.run_directory + "/" + name;
-    ::unlink(path.c_str());
-    net::Descriptor fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-    sockaddr_un address{};
-    address.sun_family = AF_UNIX;
-    if (path.size() >= sizeof address.sun_path) {
-      return failure(Error::kInvalid, "the path of a socket is too long: " + path
-                                          + "; choose a shorter data directory");
-    }
-    std::memcpy(address.sun_path, path.data(), path.size());
-    if (::bind(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0
-        || ::chmod(path.c_str(), 0666) != 0 ||  // who may speak is decided by SO_PEERCRED
-        ::listen(fd.get(), 64) != 0) {
-      return failure_from_errno(errno, "listening at " + path);
-    }
-    give_to(std::move(fd));
-    return {};
+  [[nodiscard]] std::string path_of(std::string_view name) const {
+    return fmt::format("{}/{}", settings_.run_directory, name);
   }
 
-  Task<void> wait_for_signal() {
-    (void)co_await loop_.wait_readable(signals_.get(), Deadline::never());
-    log_info("told to stop");
+  Task<void> wait_for_signals() {
+    while (true) {
+      while (!co_await loop_.wait_readable(signals_.get(), Deadline::never())) {
+        co_await loop_.sleep_for(kLookAgain);  // no descriptor to wait with
+      }
+      signalfd_siginfo signal{};
+      if (::read(signals_.get(), &signal, sizeof signal) != ssize_t{sizeof signal}) continue;
+      bury_orphans();
+      if (signal.ssi_signo == SIGCHLD) continue;
+      if (is_stopping_) loop_.stop();  // told twice: at once
+      if (!is_stopping_) nursery_.spawn(stop());
+      is_stopping_ = true;
+    }
+  }
+  // What the sandboxes' ends have to say is told while there are roles to hear it.
+  Task<void> stop() {
+    log_info("told to stop", {{"sandboxes", sandboxes_.all().size()}});
+    tell("STOPPING=1");
+    const auto ended = co_await sandboxes_.end_all(loop_.in(kStopMost));
+    if (!ended) log_warning("not every sandbox has ended; their wardens end them");
     loop_.stop();
+  }
+
+  // Children that are no roles of ours: wardens and what they leave, whose parents have ended.
+  void bury_orphans() {
+    siginfo_t info{};
+    while (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid != 0) {
+      const auto is_role = [&](const auto& item) { return item.second.pid == info.si_pid; };
+      if (std::any_of(children_.begin(), children_.end(), is_role)) return;  // `tend` comes for it
+      waitpid(info.si_pid, nullptr, WNOHANG);
+      info = {};
+    }
   }
 
   void end_children() {
@@ -586,7 +580,10 @@ class Supervisor::Impl {
   ipc::Permits control_;
   std::map<std::string, ipc::Permits> role_permits_;
   std::map<std::string, Child> children_;
-  std::map<RunId, Brake> sandboxes_;
+  Sandboxes sandboxes_;
+  net::Descriptor house_key_;
+  net::Descriptor wardens_;  // the listener that they knock at
+  bool is_stopping_ = false;
   std::set<RunId> to_destroy_;  // killed so before their sandbox was registered, maybe
   Result<void> refused_;        // by a role that cannot start at all
   Scribe scribe_;

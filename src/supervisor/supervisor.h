@@ -37,8 +37,7 @@ class Supervisor {
  public:
   // Reads the kill file and publishes the table. A kill file that cannot be read kills everything,
   // loudly.
-  [[nodiscard]] static Result<std::unique_ptr<Supervisor>> make(net::Loop& loop,
-                                                                Settings settings);
+  [[nodiscard]] static Result<std::unique_ptr<Supervisor>> make(net::Loop& loop, Settings settings);
   ~Supervisor();
 
   // Starts everything and runs until SIGINT or SIGTERM, then ends the roles. Errors: a socket that

@@ -46,12 +46,13 @@ class House:
         self.config = self.folder / "gatehouse.yaml"
         self.data = self.folder / "gatehouse-data"
         self.log = self.folder / "log"
+        self.executable = GATEHOUSE  # what `up` runs; its roles lie beside it
         self.process = None
 
     def up(self):
         with open(self.log, "ab") as log:
-            self.process = subprocess.Popen([GATEHOUSE, "up", "--config", str(self.config)],
-                                            stdout=log, stderr=log)
+            self.process = subprocess.Popen([self.executable, "up", "--config",
+                                             str(self.config)], stdout=log, stderr=log)
         self.wait_until_ready()
 
     def wait_until_ready(self):

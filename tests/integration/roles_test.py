@@ -180,16 +180,8 @@ class Roles(unittest.TestCase):
             HOUSE.ask("revive", name)
             run.stderr.close()
 
-    def test_zz_sandboxd_takes_its_sandboxes_along(self):
-        run = HOUSE.start("/bin/sleep", "100", stdin=subprocess.DEVNULL, stderr=subprocess.PIPE,
-                          text=True)
-        name = run.stderr.readline().split()[2]
-        self.kill("sandboxd")
-        self.assertNotEqual(run.wait(10), 0, "its asker is told")
-        run.stderr.close()
-        self.has_ended(name, "SIGKILL")
-        self.next_run_works("sandboxd")
-        self.house_is_well()
+    def test_sandboxd(self):
+        self.dies_during_a_run("sandboxd")
 
 
 if __name__ == "__main__":
