@@ -15,19 +15,21 @@ FIXTURE_ASK = ROOT / "build/dev/bin/fixture_ask"
 MODEL = "gatehouse-demo"
 CALENDAR = "https://calendar.gatehouse"
 NPM_INSIDE = "/opt/agents/node_modules"
+COMPILED = ".compile-cache"
 INSTRUCTIONS = [".openclaw/openclaw.json", ".openclaw/workspace/SOUL.md",
                 ".openclaw/workspace/AGENTS.md"]
 
 RUN_MOST_S = 240
 READ_MOST_S = 5
 
+AGENTS = ("openclaw", "forgetful", "astray")
 AGENT = """
   - name: {name}
     skeleton: {skeleton}
     toolbox: ["{npm}:{npm_inside}"]
     read_only: [{read_only}]
     environment:
-      PATH: {npm_inside}/.bin:/usr/bin:/bin
+      {environment}
       OPENAI_BASE_URL: http://model.gatehouse/v1
       OPENAI_API_KEY: "{{{{placeholder:openai}}}}"
       CALENDAR_TOKEN: "{{{{placeholder:calendar}}}}"
@@ -81,15 +83,13 @@ class House:
 
     def write_config(self, world: World, model_url, model=None):
         skeleton = self.work / "skeleton"
-        (skeleton / ".openclaw").mkdir(parents=True)
-        settings = (ROOT / "demo/openclaw/openclaw.json").read_text(encoding="utf-8")
-        (skeleton / ".openclaw/openclaw.json").write_text(
-            settings.replace(MODEL, model or MODEL), encoding="utf-8")
-        shutil.copytree(ROOT / "demo/openclaw/workspace", skeleton / ".openclaw/workspace")
+        write_home(skeleton, model or MODEL)
+        environment = "\n      ".join(
+            f'{name}: "{value}"' for name, value in agent_environment(NPM_INSIDE).items())
         agents = "".join(
             AGENT.format(name=name, skeleton=skeleton, npm=NPM.resolve(), npm_inside=NPM_INSIDE,
-                         read_only=", ".join(INSTRUCTIONS))
-            for name in ("openclaw", "forgetful"))
+                         read_only=", ".join(INSTRUCTIONS), environment=environment)
+            for name in AGENTS)
         calendar = world.facts["calendar"]
         self.config.write_text(CONFIG.format(
             data=self.data, model_url=model_url,
@@ -167,6 +167,26 @@ class House:
         except subprocess.TimeoutExpired:
             self.process.kill()
         self.process = None
+
+
+def write_home(home, model):
+    """What OpenClaw finds in a home that is new: its settings and the instructions of its owner."""
+    (home / ".openclaw").mkdir(parents=True)
+    settings = (ROOT / "demo/openclaw/openclaw.json").read_text(encoding="utf-8")
+    (home / ".openclaw/openclaw.json").write_text(settings.replace(MODEL, model), encoding="utf-8")
+    shutil.copytree(ROOT / "demo/openclaw/workspace", home / ".openclaw/workspace")
+
+
+def agent_environment(packages):
+    """What OpenClaw's own documents advise for a small machine: Node finds its modules compiled
+    (demo/warm-cache did it, once; in a sandbox they are read-only) and starts a second time only
+    where it must. "Portable" is by the way from the cache to the module, the same on both sides."""
+    return {
+        "PATH": f"{packages}/.bin:/usr/bin:/bin",
+        "NODE_COMPILE_CACHE": f"{packages}/{COMPILED}",
+        "NODE_COMPILE_CACHE_PORTABLE": "1",
+        "OPENCLAW_NO_RESPAWN": "1",
+    }
 
 
 def agent_command(packages, session, task):
