@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # The front door. `make` alone lists what there is; the work is in tools/ and tests/.
 .DEFAULT_GOAL := help
-.PHONY: help build install demo test soak bench-gateway fuzz asan tsan tidy tidy-deep format clean
+.PHONY: help build install deb demo test soak bench-gateway fuzz asan tsan tidy tidy-deep
+.PHONY: format clean
 SHELL := /bin/bash
 
 help: ## this list
@@ -24,6 +25,12 @@ install: ## the release build, below DESTDIR and PREFIX (/usr/local)
 	@cmake --preset release -Wno-dev >/dev/null
 	@ninja -C build/release
 	@cmake --install build/release --strip --prefix "$(or $(PREFIX),/usr/local)"
+
+deb: ## the Debian package, in build/release/packages
+	@tools/bootstrap
+	@cmake --preset release -Wno-dev >/dev/null
+	@ninja -C build/release
+	@cd build/release && cpack
 
 asan: ## unit tests under AddressSanitizer and UndefinedBehaviorSanitizer
 	@tools/run-tests bootstrap asan

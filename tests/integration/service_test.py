@@ -105,6 +105,22 @@ class Files(unittest.TestCase):
         self.assertIn("install gatehouse again", done.stderr)
 
 
+class Users(unittest.TestCase):
+    def test_a_number_that_is_somebody_elses_is_not_taken(self):
+        passwd = installed.root / "passwd"
+        passwd.write_text("root:x:0:0::/root:/bin/sh\nmallory:x:58101:58101::/:/bin/sh\n")
+        data = installed.root / "other"
+        data.mkdir()
+        done = subprocess.run(
+            ["unshare", "--mount", "--propagation", "private", "sh", "-c",
+             'mount --bind "$1" /etc/passwd && exec "$2" up --config "$3" --data "$4"', "sh",
+             str(passwd), str(installed.command), str(installed.config), str(data)],
+            capture_output=True, text=True, timeout=30, check=False)
+        self.assertNotEqual(done.returncode, 0)
+        self.assertIn('uid 58101 is meant for the role vault, and belongs to the user "mallory"',
+                      done.stderr)
+
+
 class BehindTheWall(unittest.TestCase):
     """The house with no more than the unit gives it, told of by sd_notify(3)."""
 
