@@ -12,9 +12,10 @@ namespace {
 constexpr std::uint8_t kVersion = 1;
 constexpr std::size_t kListMost = 256;
 
-constexpr std::array<std::string_view, 12> kNames = {
-    "note",  "run_started", "run_ended", "intent",  "settled",        "refused",
-    "alarm", "vault_use",   "killed",    "revived", "config_changed", "gap"};
+constexpr std::array<std::string_view, 14> kNames = {
+    "note",           "run_started", "run_ended",    "intent",         "settled",
+    "refused",        "alarm",       "vault_use",    "killed",         "revived",
+    "config_changed", "gap",         "administered", "transcript_read"};
 
 class Writer {
  public:

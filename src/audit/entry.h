@@ -31,9 +31,15 @@ enum class Kind : std::uint8_t {
   kKilled = 8,
   kRevived = 9,
   kConfigChanged = 10,
-  kGap = 11,  // Entries were lost between here and there; how many is said
+  kGap = 11,           // Entries were lost between here and there; how many is said
+  kAdministered = 12,  // a person's or program's act on the house: who, what, before, after
+  kTranscriptRead = 13,
 };
 [[nodiscard]] std::string_view name_of(Kind kind);
+// Whether it belongs to the record of what people did, whatever Run it is about.
+[[nodiscard]] constexpr bool is_act(Kind kind) {
+  return kind == Kind::kAdministered || kind == Kind::kTranscriptRead;
+}
 
 using ObjectId = std::array<std::uint8_t, 16>;
 using Digest = std::array<std::uint8_t, 32>;

@@ -247,6 +247,7 @@ class Log::Impl {
   std::unordered_map<ObjectId, std::vector<Place>, ObjectHash> bodies_;
   std::unordered_set<ObjectId, ObjectHash> finished_;  // bodies of which nothing more is taken
   std::map<RunId, std::vector<std::uint64_t>> runs_;
+  std::vector<std::uint64_t> acts_;
   std::map<TraceId, std::vector<RunId>> own_traces_;
   std::map<TraceId, std::vector<RunId>> linked_traces_;
   struct GroupFrame {
@@ -295,7 +296,9 @@ class Log::Impl {
   void note_entry(const Place& place, std::uint64_t sequence, std::string_view bytes) {
     entries_.push_back(place);
     const Result<Entry> entry = decode(bytes);
-    if (entry && entry->run) index_run(*entry, sequence);
+    if (!entry) return;
+    if (entry->run) index_run(*entry, sequence);
+    if (is_act(entry->kind)) acts_.push_back(sequence);
   }
   void index_run(const Entry& entry, std::uint64_t sequence) {
     runs_[*entry.run].push_back(sequence);
@@ -449,6 +452,8 @@ std::vector<RunId> Log::with_trace(const TraceId& trace) const {
   }
   return runs;
 }
+
+const std::vector<std::uint64_t>& Log::acts() const { return impl_->acts_; }
 
 const std::vector<std::uint64_t>& Log::of_run(const RunId& run) const {
   static const std::vector<std::uint64_t> kNone;

@@ -48,6 +48,8 @@ class Log {
   [[nodiscard]] Result<std::string> read_body(const ObjectId& object, std::uint64_t offset,
                                               std::size_t most);
   [[nodiscard]] Result<std::uint64_t> body_size(const ObjectId& object) const;
+  // Sequences of the acts (is_act), in order.
+  [[nodiscard]] const std::vector<std::uint64_t>& acts() const;
   // Sequences of a Run's Entries, in order.
   [[nodiscard]] const std::vector<std::uint64_t>& of_run(const RunId& run) const;
   // The Runs whose trace this is, then those whose agent sent a traceparent with it, in the order

@@ -33,6 +33,8 @@ bool may_write(std::string_view role, Kind kind) {
     case Kind::kRunStarted:
     case Kind::kRunEnded:
     case Kind::kConfigChanged:
+    case Kind::kAdministered:
+    case Kind::kTranscriptRead:
       return role == "control";
   }
   return false;

@@ -56,7 +56,8 @@ TEST(Service, ARoleWritesWhatIsItsOwnUnderItsOwnName) {
 TEST(Service, AGatewayCannotPutWordsIntoAnothersMouth) {
   Book book;
   for (const Kind kind : {Kind::kVaultUse, Kind::kKilled, Kind::kRevived, Kind::kRunStarted,
-                          Kind::kRunEnded, Kind::kConfigChanged}) {
+                          Kind::kRunEnded, Kind::kConfigChanged, Kind::kAdministered,
+                          Kind::kTranscriptRead}) {
     for (const char* role : {"gateway", "vault", "supervisor", "control"}) {
       book.put(ipc::RecordType::kEntry, entry_of(kind, role));
     }

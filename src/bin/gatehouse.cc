@@ -3,6 +3,7 @@
 #include "bin/up.h"
 #include "cli/cli.h"
 #include "control/config.h"
+#include "control/present.h"
 
 namespace gatehouse::bin {
 namespace {
@@ -20,5 +21,6 @@ Result<void> up(const std::string& data, const std::string& config) {
 
 int main(int argc, char** argv) {
   using namespace gatehouse;
-  return cli::run_cli(argc, argv, {bin::data_of, control::example_config, bin::up});
+  return cli::run_cli(argc, argv,
+                      {bin::data_of, control::example_config, control::json_of_yaml, bin::up});
 }

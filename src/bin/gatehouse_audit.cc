@@ -85,12 +85,15 @@ Task<Result<ipc::Appended>> append(net::Loop* loop, audit::Service* service, Bel
   co_return ipc::Appended{sequence};
 }
 
-Task<Result<ipc::EntryPage>> read_run(audit::Service* service, ipc::ReadRun request) {
+// Of the Entries with those sequences.
+Task<Result<ipc::EntryPage>> read_page(audit::Service* service,
+                                       const std::vector<std::uint64_t>* sequences,
+                                       std::uint64_t from) {
   constexpr std::size_t kPageMost = 40 * 1024;
   ipc::EntryPage page;
   std::size_t bytes = 0;
-  for (const std::uint64_t sequence : service->log().of_run(request.run)) {
-    if (sequence < request.from_sequence) continue;
+  for (const std::uint64_t sequence : *sequences) {
+    if (sequence < from) continue;
     if (bytes > kPageMost) {
       page.next_sequence = sequence;
       break;
@@ -181,7 +184,10 @@ int run(int argc, char** argv) {
   }
   ipc::Permits& control = appenders["control"];
   control.on<ipc::ReadRun>([&service](ipc::ReadRun request, std::vector<net::Descriptor>) {
-    return read_run(&service, request);
+    return read_page(&service, &service.log().of_run(request.run), request.from_sequence);
+  });
+  control.on<ipc::ReadActs>([&service](ipc::ReadActs request, std::vector<net::Descriptor>) {
+    return read_page(&service, &service.log().acts(), request.from_sequence);
   });
   control.on<ipc::ReadBody>([&service](ipc::ReadBody request, std::vector<net::Descriptor>) {
     return read_body(&service, std::move(request));

@@ -6,7 +6,9 @@
 
 #include "base/log.h"
 #include "bin/role_main.h"
+#include "control/admin.h"
 #include "control/front.h"
+#include "control/http.h"
 #include "control/role_ports.h"
 #include "control/vfs.h"
 #include "net/file.h"
@@ -72,6 +74,15 @@ int run(int argc, char** argv) {
   role.on_descriptor("control.sock", [&front](net::Descriptor fd) {
     if (const Result<void> opened = front.open(std::move(fd)); !opened) {
       log_error("control's socket", {{"why", opened.error().message()}});
+    }
+  });
+  control::Admin admin(*loop, **store, control);
+  control::HttpFront http(
+      *loop, [&admin](control::ApiRequest request) { return admin.answer(std::move(request)); },
+      owner);
+  role.on_descriptor("admin.sock", [&http](net::Descriptor fd) {
+    if (const Result<void> opened = http.open_local(std::move(fd)); !opened) {
+      log_error("the admin API's socket", {{"why", opened.error().message()}});
     }
   });
   ipc::Confinement plan;

@@ -85,6 +85,61 @@ void add_looking(CLI::App& app, Options& options, Verb& chosen) {
   verb(*config, options, "check", "say what is wrong with the config", check_config, chosen);
 }
 
+struct Noun {
+  const char* name;
+  const char* what;
+};
+constexpr Noun kNouns[] = {
+    {"tenant", "organisations; nothing crosses them"},
+    {"user", "people"},
+    {"group", "people together"},
+    {"account", "programs that sign in with a token of an issuer's"},
+    {"issuer", "whom a tenant trusts to say who somebody is"},
+    {"binding", "who has which role"},
+    {"service", "what agents may be let through to"},
+    {"agent", "programs that act"},
+    {"rule", "what an agent may do"},
+};
+
+// `user create alice --set login.subject=ada`, and so for each noun.
+void add_objects(CLI::App& app, Options& options, Verb& chosen) {
+  for (const Noun& noun : kNouns) {
+    CLI::App* of = app.add_subcommand(noun.name, noun.what);
+    of->require_subcommand(1);
+    const std::string kind = noun.name;
+    of->parse_complete_callback([&options, kind] { options.kind = kind; });
+    const auto add = [&](const char* name, const char* what, Verb call) {
+      CLI::App* sub = verb(*of, options, name, what, call, chosen);
+      if (kind != "tenant") sub->add_option("--tenant", options.tenant, "of which tenant");
+      if (kind == "rule") sub->add_option("--agent,-a", options.agent, "of which agent");
+      return sub;
+    };
+    const auto take_spec = [&](CLI::App* sub) {
+      sub->add_option("--from-file,-f", options.from_file, "the spec, YAML or JSON; - reads it");
+      sub->add_option("--set", options.settings, "KEY=VALUE of the spec, more than once if need be")
+          ->allow_extra_args(false);
+    };
+    CLI::App* create = add("create", "make one", create_object);
+    if (kind == "binding") {
+      create->add_option("--role", options.role, "owner, security, approver, auditor, developer");
+      create->add_option("--user,-u", options.user, "for this user");
+      create->add_option("--group", options.group, "for this group");
+      create->add_option("--account", options.account, "for this service account");
+    } else {
+      create->add_option("NAME", options.name, "how it is called")->required();
+      take_spec(create);
+    }
+    add("list", "list them", list_kind);
+    add("show", "show one", show_kind)->add_option("NAME", options.name, "which")->required();
+    if (kind != "binding") {
+      CLI::App* set = add("set", "change one", set_object);
+      set->add_option("NAME", options.name, "which")->required();
+      take_spec(set);
+    }
+    add("rm", "remove one", remove_object)->add_option("NAME", options.name, "which")->required();
+  }
+}
+
 // `gatehouse help audit verify`: of the verb that the words name; of all, without words.
 Result<int> show_help(CLI::App& app, const std::vector<std::string>& words) {
   CLI::App* of = &app;
@@ -114,6 +169,7 @@ int run_cli(int argc, char** argv, const Wiring& wiring) {
   app.set_version_flag("--version", "gatehouse " GATEHOUSE_VERSION);
   add_running(app, options, chosen);
   add_looking(app, options, chosen);
+  add_objects(app, options, chosen);
   std::vector<std::string> help_for;
   CLI::App* help_verb = app.add_subcommand("help", "this text, or that of a verb");
   help_verb->add_option("VERB", help_for, "which");

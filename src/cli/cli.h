@@ -16,6 +16,8 @@ struct Wiring {
   std::function<Result<std::string>(const std::string& config)> data_of;
   // The commented config that `init` writes.
   std::function<std::string(std::string_view data)> example_config;
+  // A YAML text as JSON. Errors: kInvalid.
+  std::function<Result<std::string>(std::string_view yaml)> json_of_yaml;
   // Runs the house in the foreground. Both absolute.
   std::function<Result<void>(const std::string& data, const std::string& config)> up;
 };

@@ -33,6 +33,11 @@ struct Options {
   bool destroy = false;
   std::string reason;
   std::string kind;
+  std::string name;                   // of an object
+  std::vector<std::string> settings;  // KEY=VALUE of its spec
+  std::string role;                   // of a binding, and to whom
+  std::string group;
+  std::string account;
   std::uint32_t most = 100;
   bool full = false;
   std::string directory;
@@ -55,6 +60,12 @@ struct Options {
 [[nodiscard]] Result<int> list_connections(const Options& options, const Wiring& wiring);
 [[nodiscard]] Result<int> list_runs(const Options& options, const Wiring& wiring);
 [[nodiscard]] Result<int> list_objects(const Options& options, const Wiring& wiring);
+// Of the objects of `kind`, by the admin API.
+[[nodiscard]] Result<int> create_object(const Options& options, const Wiring& wiring);
+[[nodiscard]] Result<int> list_kind(const Options& options, const Wiring& wiring);
+[[nodiscard]] Result<int> show_kind(const Options& options, const Wiring& wiring);
+[[nodiscard]] Result<int> set_object(const Options& options, const Wiring& wiring);
+[[nodiscard]] Result<int> remove_object(const Options& options, const Wiring& wiring);
 [[nodiscard]] Result<int> transcript(const Options& options, const Wiring& wiring);
 [[nodiscard]] Result<int> verify_audit(const Options& options, const Wiring& wiring);
 

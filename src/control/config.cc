@@ -7,477 +7,13 @@
 #include <algorithm>
 #include <cerrno>
 #include <fstream>
-#include <map>
 #include <tuple>
 
-#include "base/encoding.h"
-#include "wire/path.h"
-#include "wire/url.h"
+#include "base/check.h"
+#include "control/decoding.h"
 
 namespace gatehouse::control {
 namespace {
-
-constexpr std::size_t kNameMost = 63;
-constexpr std::size_t kListMost = 4096;  // objects of one kind
-constexpr std::uint64_t kPidsMost = 1'000'000;
-constexpr std::uint64_t kLeasesPerSecondMost = 1'000'000;
-constexpr std::uint64_t kMemoryLeast = 16ULL << 20;
-constexpr std::string_view kTokenMarks = "!#$%&'*+-.^_`|~";  // RFC 9110 section 5.6.2
-
-bool is_alnum(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-}
-bool is_name(std::string_view text) {
-  if (text.empty() || text.size() > kNameMost || !is_alnum(text.front())) return false;
-  return std::all_of(text.begin(), text.end(), [](char c) {
-    return (is_alnum(c) && !(c >= 'A' && c <= 'Z')) || c == '-' || c == '_' || c == '.';
-  });
-}
-bool is_token(std::string_view text) {
-  return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) {
-    return is_alnum(c) || kTokenMarks.contains(c);
-  });
-}
-bool is_variable(std::string_view text) {
-  if (text.empty() || (text.front() >= '0' && text.front() <= '9')) return false;
-  return std::all_of(text.begin(), text.end(), [](char c) { return is_alnum(c) || c == '_'; });
-}
-bool is_plain(std::string_view text) {
-  return std::all_of(text.begin(), text.end(), [](char c) { return c >= ' ' && c < 0x7f; });
-}
-// Whether a path has no segment that is empty, "." or "..".
-bool is_clean_path(std::string_view path) {
-  if (path.starts_with('/')) path.remove_prefix(1);
-  if (path.empty()) return false;
-  while (true) {
-    const std::size_t slash = path.find('/');
-    const std::string_view segment = path.substr(0, slash);
-    if (segment.empty() || segment == "." || segment == "..") return false;
-    if (slash == std::string_view::npos) return true;
-    path.remove_prefix(slash + 1);
-  }
-}
-
-// One pass over the document; problems gather and the rest is read on.
-class Decoding {
- public:
-  Decoding(const ReadNamed& read, Problems& problems) : read_(read), problems_(problems) {}
-
-  Config decode(const Yaml& document) {
-    Section file(document, "the file", problems_);
-    if (const auto version = file.string("version", Need::kRequired); version && *version != "1") {
-      file.problem("version", fmt::format("version must be 1, and this is \"{}\"",
-                                          printable(version->substr(0, kNameMost))));
-    }
-    config_.data = file.string_or("data", "/var/lib/gatehouse");
-    if (!config_.data.starts_with('/') || !is_clean_path(config_.data)) {
-      file.problem("data", "data must be an absolute path without . and ..");
-    }
-    decode_tenants(file);
-    for (const Yaml& node : items(file, "users")) decode_user(node);
-    for (const Yaml& node : items(file, "services")) decode_service(node);
-    for (const Yaml& node : items(file, "agents")) decode_agent(node);
-    file.finish();
-    return std::move(config_);
-  }
-
- private:
-  const std::vector<Yaml>& items(Section& section, std::string_view key) {
-    const std::vector<Yaml>& list = section.list(key);
-    if (list.size() > kListMost) {
-      section.problem(key, fmt::format("{} may have at most {} items", key, kListMost));
-    }
-    return list;
-  }
-
-  std::string name(Section& section, std::string_view key, std::string_view what) {
-    const std::string name = section.string(key, Need::kRequired).value_or("");
-    if (section.value(key) != nullptr && !name.empty() && !is_name(name)) {
-      section.problem(key, fmt::format("{} of {} is lower-case letters, digits, \"-\", \"_\" and "
-                                       "\".\", at most {}, and begins with a letter or digit",
-                                       key, what, kNameMost));
-    }
-    return name;
-  }
-
-  // Reports a name that was there before, with its line.
-  void once(Section& section, std::string_view key, const Yaml& node, const std::string& identity,
-            std::string_view what) {
-    const auto [before, added] = seen_.emplace(identity, node.line);
-    if (!added) {
-      section.problem(key, fmt::format("{} is there already, at line {}", what, before->second));
-    }
-  }
-
-  void decode_tenants(Section& file) {
-    const Yaml* given = file.value("tenants");
-    if (given == nullptr) {
-      config_.tenants.push_back({std::string(kDefaultTenant)});
-      return;
-    }
-    for (const Yaml& node : items(file, "tenants")) {
-      Section section(node, "a tenant", problems_);
-      Tenant tenant{name(section, "name", "a tenant")};
-      once(section, "name", node, "tenant " + tenant.name, "tenant " + tenant.name);
-      section.finish();
-      config_.tenants.push_back(std::move(tenant));
-    }
-    if (config_.tenants.empty() && given->type == Yaml::Type::kList) {
-      file.problem("tenants", "tenants must name one at least, or be left out");
-    }
-  }
-
-  std::string tenant(Section& section, std::string_view what) {
-    const auto named = section.string("tenant", Need::kOptional);
-    if (named) {
-      const bool known = std::any_of(config_.tenants.begin(), config_.tenants.end(),
-                                     [&](const Tenant& t) { return t.name == *named; });
-      if (!known) {
-        std::vector<std::string> names;
-        for (const Tenant& t : config_.tenants) names.push_back(t.name);
-        section.problem("tenant", unknown("tenant", *named, names));
-      }
-      return *named;
-    }
-    if (config_.tenants.size() == 1) return config_.tenants.front().name;
-    section.problem("tenant", fmt::format("{} must say its tenant, because there are {}", what,
-                                          config_.tenants.size()));
-    return "";
-  }
-
-  static std::string unknown(std::string_view kind, std::string_view name,
-                             const std::vector<std::string>& known) {
-    const auto meant = nearest(name, known);
-    return fmt::format("there is no {} \"{}\"{}", kind, printable(name.substr(0, kNameMost)),
-                       meant ? fmt::format(", did you mean \"{}\"?", *meant) : "");
-  }
-
-  void decode_user(const Yaml& node) {
-    Section section(node, "a user", problems_);
-    User user;
-    user.name = name(section, "name", "a user");
-    user.tenant = tenant(section, "a user");
-    once(section, "name", node, fmt::format("user {}\n{}", user.tenant, user.name),
-         "user " + user.name);
-    section.finish();
-    config_.users.push_back(std::move(user));
-  }
-
-  // --- services
-
-  void decode_service(const Yaml& node) {
-    Section section(node, "a service", problems_);
-    Service service;
-    service.name = name(section, "name", "a service");
-    service.tenant = tenant(section, "a service");
-    once(section, "name", node, fmt::format("service {}\n{}", service.tenant, service.name),
-         "service " + service.name);
-    service.kind = static_cast<ipc::ServiceKind>(
-        section.word("kind", {"http", "openai", "mcp"}, Need::kRequired));
-    decode_place(section, node, service);
-    service.upstream_ca_pem = certificate(section, "upstream_ca");
-    service.allow_private = section.boolean_or("allow_private", false);
-    if (const Yaml* credential = section.value("credential")) {
-      service.credential = decode_credential(*credential, service.allow_private);
-    }
-    service.shared = section.word("scope", {"user", "tenant"}, Need::kOptional) == 1;
-    service.intent = patterns(section, "intent");
-    section.finish();
-    config_.services.push_back(std::move(service));
-  }
-
-  void decode_place(Section& section, const Yaml& node, Service& service) {
-    if (const auto url = section.string("url", Need::kRequired)) {
-      if (const auto parsed = wire::Url::parse(*url); !parsed) {
-        section.problem("url", "url: " + parsed.error().message());
-      } else if (parsed->path_and_query != "/") {
-        section.problem("url",
-                        "url names a host as the agent does: scheme://host[:port], "
-                        "without a path");
-      } else {
-        service.url = parsed->origin();
-        once(section, "url", node,
-             fmt::format("place {}\n{}\n{}", service.tenant, parsed->host.text(), parsed->port),
-             fmt::format("a service at {}:{}", parsed->host.text(), parsed->port));
-      }
-    }
-    if (const auto upstream = section.string("upstream", Need::kRequired)) {
-      const auto parsed = wire::Url::parse(*upstream);
-      if (!parsed) {
-        section.problem("upstream", "upstream: " + parsed.error().message());
-        return;
-      }
-      std::string path = parsed->path_and_query;
-      while (path.ends_with('/')) path.pop_back();
-      const auto canonical = wire::canonical_path(path.empty() ? "/" : path);
-      if (path.contains('?') || !canonical) {
-        section.problem("upstream",
-                        "upstream is scheme://host[:port] and a plain path, without "
-                        "a query");
-        return;
-      }
-      service.upstream = parsed->origin() + path;
-    }
-  }
-
-  std::string certificate(Section& section, std::string_view key) {
-    const auto file = section.string(key, Need::kOptional);
-    if (!file) return "";
-    const auto pem = read_(*file);
-    if (!pem) {
-      section.problem(key, fmt::format("{}: {}", key, pem.error().message()));
-    } else if (!pem->contains("-----BEGIN CERTIFICATE-----")) {
-      section.problem(key, fmt::format("{}: {} has no PEM certificate", key, *file));
-    } else {
-      return *pem;
-    }
-    return "";
-  }
-
-  Credential decode_credential(const Yaml& node, bool allow_private) {
-    Section section(node, "a credential", problems_);
-    Credential credential;
-    const bool oauth = section.word("kind", {"static", "oauth"}, Need::kRequired) == 1;
-    credential.kind = oauth ? "oauth" : "static";
-    credential.header = section.string_or("header", "authorization");
-    std::transform(credential.header.begin(), credential.header.end(), credential.header.begin(),
-                   [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
-    if (!is_token(credential.header)) {
-      section.problem("header", "header must be the name of an HTTP header");
-    }
-    const bool bearer = credential.header == "authorization";
-    credential.prefix = section.string_or("prefix", bearer ? "Bearer " : "");
-    if (!is_plain(credential.prefix)) {
-      section.problem("prefix", "prefix must be printable ASCII");
-    }
-    const Need need = oauth ? Need::kRequired : Need::kOptional;
-    credential.authorization_endpoint =
-        endpoint(section, "authorization_endpoint", need, allow_private);
-    credential.token_endpoint = endpoint(section, "token_endpoint", need, allow_private);
-    credential.revocation_endpoint =
-        endpoint(section, "revocation_endpoint", Need::kOptional, allow_private);
-    credential.issuer = section.string_or("issuer", "");
-    credential.client_id = section.string("client_id", need).value_or("");
-    credential.scopes = section.strings("scopes");
-    if (!oauth) refuse_oauth_keys(section);
-    if (!is_plain(credential.client_id) || !is_plain(credential.issuer)) {
-      section.problem("client_id", "client_id and issuer must be printable ASCII");
-    }
-    for (const std::string& scope : credential.scopes) {
-      if (scope.empty() || !is_plain(scope) || scope.contains(' ')) {
-        section.problem("scopes", "a scope is one word; scopes is a list of them");
-      }
-    }
-    section.finish();
-    return credential;
-  }
-
-  static void refuse_oauth_keys(Section& section) {
-    for (const std::string_view key : {"authorization_endpoint", "token_endpoint",
-                                       "revocation_endpoint", "issuer", "client_id", "scopes"}) {
-      if (section.value(key) != nullptr) {
-        section.problem(key, fmt::format("{} belongs to a credential of kind oauth, and this one "
-                                         "is static",
-                                         key));
-      }
-    }
-  }
-
-  static std::string endpoint(Section& section, std::string_view key, Need need,
-                              bool allow_private) {
-    const auto given = section.string(key, need);
-    if (!given) return "";
-    const auto parsed = wire::Url::parse(*given);
-    if (!parsed) {
-      section.problem(key, fmt::format("{}: {}", key, parsed.error().message()));
-    } else if (parsed->scheme == wire::Scheme::kHttp && !allow_private) {
-      section.problem(key, fmt::format("{} must be https: tokens go there (http is for loopback "
-                                       "tests, with allow_private: true)",
-                                       key));
-    }
-    return *given;
-  }
-
-  std::vector<std::string> patterns(Section& section, std::string_view key) {
-    std::vector<std::string> list = section.strings(key);
-    for (const std::string& pattern : list) {
-      if (!pattern.starts_with('/') || !is_plain(pattern) || pattern.contains('?')) {
-        section.problem(key, fmt::format("\"{}\" is not a path pattern: it begins with \"/\" and "
-                                         "has no query; * stands for part of a segment, a last "
-                                         "** for any rest",
-                                         printable(pattern.substr(0, kNameMost))));
-      }
-    }
-    return list;
-  }
-
-  // --- agents
-
-  void decode_agent(const Yaml& node) {
-    Section section(node, "an agent", problems_);
-    Agent agent;
-    agent.name = name(section, "name", "an agent");
-    agent.tenant = tenant(section, "an agent");
-    once(section, "name", node, fmt::format("agent {}\n{}", agent.tenant, agent.name),
-         "agent " + agent.name);
-    agent.command = section.strings("command");
-    agent.volume = section.string_or("volume", "home");
-    if (!is_name(agent.volume)) section.problem("volume", "volume must be a plain name");
-    agent.skeleton = section.string_or("skeleton", "");
-    if (!agent.skeleton.empty()
-        && !(agent.skeleton.starts_with('/') && is_clean_path(agent.skeleton))) {
-      section.problem("skeleton",
-                      "skeleton must be an absolute path on the host, without . and ..");
-    }
-    agent.toolbox = decode_toolbox(section);
-    decode_environment(section, agent);
-    agent.read_only = section.strings("read_only");
-    for (const std::string& file : agent.read_only) {
-      if (file.starts_with('/') || !is_clean_path(file)) {
-        section.problem("read_only", fmt::format("\"{}\" must be a path inside the home volume, "
-                                                 "without . and ..",
-                                                 printable(file.substr(0, kNameMost))));
-      }
-    }
-    agent.memory_most_bytes = section.bytes_or("memory", 0);
-    if (agent.memory_most_bytes != 0 && agent.memory_most_bytes < kMemoryLeast) {
-      section.problem("memory", "memory must be 16MiB at least: less does not start a program");
-    }
-    agent.pids_most = static_cast<std::uint32_t>(section.number_or("pids", 0, kPidsMost));
-    agent.leases_per_second =
-        static_cast<std::uint32_t>(section.number_or("leases_per_second", 0, kLeasesPerSecondMost));
-    for (const Yaml& rule : items(section, "rules")) decode_rule(rule, agent);
-    section.finish();
-    config_.agents.push_back(std::move(agent));
-  }
-
-  static std::vector<Toolbox> decode_toolbox(Section& section) {
-    std::vector<Toolbox> out;
-    for (const std::string& text : section.strings("toolbox")) {
-      const std::size_t colon = text.find(':');
-      Toolbox box{text.substr(0, colon),
-                  colon == std::string::npos ? text : text.substr(colon + 1)};
-      for (const std::string& path : {box.source, box.target}) {
-        if (path.starts_with('/') && is_clean_path(path)) continue;
-        section.problem("toolbox", fmt::format("\"{}\" must be an absolute path on the host, or "
-                                               "HOST:INSIDE, without . and ..",
-                                               printable(text)));
-        break;
-      }
-      out.push_back(std::move(box));
-    }
-    return out;
-  }
-
-  void decode_environment(Section& section, Agent& agent) {
-    for (const auto& [key, value] : section.map("environment")) {
-      const auto wrong = [&](const Yaml& where, std::string what) {
-        problems_.push_back({where.line, where.column, std::move(what)});
-      };
-      if (key.type != Yaml::Type::kScalar || !is_variable(key.text)) {
-        wrong(key, "the name of an environment variable is letters, digits and \"_\"");
-        continue;
-      }
-      if (value.type != Yaml::Type::kScalar || value.text.contains('\0')) {
-        wrong(value, fmt::format("the value of {} must be a string", key.text));
-        continue;
-      }
-      if (!agent.environment.emplace(key.text, value.text).second) {
-        wrong(key, fmt::format("\"{}\" is given twice", key.text));
-      }
-      const auto named = placeholders_in(value.text);
-      if (!named) {
-        wrong(value, named.error().message());
-        continue;
-      }
-      for (const std::string& service : *named) {
-        const Service* found = service_named(agent.tenant, service);
-        if (found == nullptr) {
-          wrong(value, unknown("service", service, service_names(agent.tenant)));
-        } else if (!found->credential) {
-          wrong(value,
-                fmt::format("service \"{}\" has no credential, so it has no placeholder", service));
-        }
-      }
-    }
-  }
-
-  const Service* service_named(std::string_view tenant, std::string_view name) const {
-    for (const Service& service : config_.services) {
-      if (service.tenant == tenant && service.name == name) return &service;
-    }
-    return nullptr;
-  }
-  std::vector<std::string> service_names(std::string_view tenant) const {
-    std::vector<std::string> names;
-    for (const Service& service : config_.services) {
-      if (service.tenant == tenant) names.push_back(service.name);
-    }
-    return names;
-  }
-
-  void decode_rule(const Yaml& node, const Agent& agent) {
-    Section section(node, "a rule", problems_);
-    Rule rule;
-    rule.tenant = agent.tenant;
-    rule.agent = agent.name;
-    rule.id = name(section, "id", "a rule");
-    once(section, "id", node, fmt::format("rule {}\n{}\n{}", agent.tenant, agent.name, rule.id),
-         "rule " + rule.id);
-    rule.service = section.string_or("service", "");
-    rule.hosts = section.strings("hosts");
-    rule.methods = section.strings("methods");
-    rule.paths = patterns(section, "paths");
-    rule.tools = section.strings("tools");
-    check_target(section, rule);
-    for (const std::string& method : rule.methods) {
-      const bool upper =
-          std::none_of(method.begin(), method.end(), [](char c) { return c >= 'a' && c <= 'z'; });
-      if (!is_token(method) || !upper) {
-        section.problem("methods", fmt::format("\"{}\" is not a method; methods are written in "
-                                               "capitals",
-                                               printable(method.substr(0, kNameMost))));
-      }
-    }
-    section.finish();
-    config_.rules.push_back(std::move(rule));
-  }
-
-  void check_target(Section& section, const Rule& rule) {
-    const bool has_service = section.value("service") != nullptr;
-    const bool has_hosts = section.value("hosts") != nullptr;
-    if (has_service == has_hosts) {
-      section.problem("service", "a rule needs either service or hosts");
-    }
-    if (has_hosts && rule.hosts.empty()) {
-      section.problem("hosts", "hosts must name one host at least");
-    }
-    for (const std::string& host : rule.hosts) {
-      const wire::HostPattern parts = wire::parts_of(host);
-      const bool below = parts.host.starts_with("*.");
-      const std::string_view name = parts.host.substr(below ? 2 : 0);
-      const auto parsed = wire::Host::parse(name);
-      if (!parsed || parsed->text() != name || (below && parsed->is_ip_literal())
-          || parts.port == 0) {
-        section.problem("hosts", fmt::format("\"{}\" must be a host in lower case, or \"*.\" and "
-                                             "a domain, with a port (:8443) if not 80 and 443",
-                                             printable(host.substr(0, kNameMost))));
-      }
-    }
-    const Service* service = service_named(rule.tenant, rule.service);
-    if (has_service && service == nullptr) {
-      section.problem("service", unknown("service", rule.service, service_names(rule.tenant)));
-    }
-    if (!rule.tools.empty() && (service == nullptr || service->kind != ipc::ServiceKind::kMcp)) {
-      section.problem("tools", "tools are those of a service of kind mcp");
-    }
-  }
-
-  const ReadNamed& read_;
-  Problems& problems_;
-  Config config_;
-  std::map<std::string, int> seen_;  // identity -> line
-};
 
 Result<std::string> read_whole(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
@@ -492,16 +28,43 @@ Result<std::string> read_whole(const std::string& path) {
   return text;
 }
 
+std::vector<Tenant>& list_of(Config& c, const Tenant&) { return c.tenants; }
+std::vector<User>& list_of(Config& c, const User&) { return c.users; }
+std::vector<Service>& list_of(Config& c, const Service&) { return c.services; }
+std::vector<Agent>& list_of(Config& c, const Agent&) { return c.agents; }
+std::vector<Rule>& list_of(Config& c, const Rule&) { return c.rules; }
+std::vector<Group>& list_of(Config& c, const Group&) { return c.groups; }
+std::vector<Account>& list_of(Config& c, const Account&) { return c.accounts; }
+std::vector<Issuer>& list_of(Config& c, const Issuer&) { return c.issuers; }
+std::vector<Binding>& list_of(Config& c, const Binding&) { return c.bindings; }
+
 }  // namespace
 
 std::vector<Object> Config::objects() const {
   std::vector<Object> all;
   all.insert(all.end(), tenants.begin(), tenants.end());
+  all.insert(all.end(), issuers.begin(), issuers.end());
   all.insert(all.end(), users.begin(), users.end());
+  all.insert(all.end(), groups.begin(), groups.end());
+  all.insert(all.end(), accounts.begin(), accounts.end());
+  all.insert(all.end(), bindings.begin(), bindings.end());
   all.insert(all.end(), services.begin(), services.end());
   all.insert(all.end(), agents.begin(), agents.end());
   all.insert(all.end(), rules.begin(), rules.end());
   return all;
+}
+
+void Config::add(const Object& object) {
+  std::visit([this](const auto& o) { list_of(*this, o).push_back(o); }, object);
+}
+
+Object Config::last(Kind kind) const {
+  std::optional<Object> found;
+  for (Object& object : objects()) {
+    if (kind_of(object) == kind) found = std::move(object);
+  }
+  CHECK(found);
+  return *std::move(found);
 }
 
 std::expected<Config, Problems> decode_config(std::string_view yaml, const ReadNamed& read) {
@@ -512,7 +75,7 @@ std::expected<Config, Problems> decode_config(std::string_view yaml, const ReadN
   const auto document = parse_yaml(yaml);
   if (!document) return std::unexpected(Problems{document.error()});
   Problems problems;
-  Config config = Decoding(read, problems).decode(*document);
+  Config config = decode_document(*document, read, problems);
   if (problems.empty()) return config;
   std::sort(problems.begin(), problems.end(), [](const Problem& a, const Problem& b) {
     return std::tie(a.line, a.column, a.what) < std::tie(b.line, b.column, b.what);

@@ -26,9 +26,16 @@ struct Config {
   std::vector<Service> services;
   std::vector<Agent> agents;
   std::vector<Rule> rules;  // in the order of the file
+  std::vector<Issuer> issuers;
+  std::vector<Group> groups;
+  std::vector<Account> accounts;
+  std::vector<Binding> bindings;
 
   // Everything in an order in which each object follows what it names.
   [[nodiscard]] std::vector<Object> objects() const;
+  void add(const Object& object);
+  // The one of that kind that was added last; there must be one.
+  [[nodiscard]] Object last(Kind kind) const;
 };
 
 // Reads a file that the config names (a CA certificate), relative to the config's directory.

@@ -193,14 +193,8 @@ void Control::forward(const std::string& role) {
   });
 }
 
-template <class Request>
-Task<Result<typename Request::Reply>> Control::call(std::string role, Request request) {
-  const ipc::Parcel reply =
-      CO_TRY(co_await ports_.ask(role, ipc::parcel_of(request), loop_.in(kAnswerMost)));
-  if (reply.type != Request::Reply::kType) {
-    co_return failure(Error::kUnavailable, role + " answered with a message of another type");
-  }
-  co_return ipc::decode<typename Request::Reply>(reply.payload);
+Task<Result<ipc::Parcel>> Control::ask(std::string role, ipc::Parcel request) {
+  return ports_.ask(std::move(role), std::move(request), loop_.in(kAnswerMost));
 }
 
 Result<Applied> Control::begin(const Config& config) {
@@ -224,6 +218,12 @@ Result<Applied> Control::begin(const Config& config) {
 }
 
 void Control::arrived(const std::string& role) { nursery_.spawn(tell(role)); }
+
+Task<void> Control::publish() {
+  for (const char* role : {"vault", "courier", "gateway"}) {
+    for (const std::string& there : ports_.present(role)) co_await tell(there);
+  }
+}
 
 Task<void> Control::tell(std::string role) {
   Result<void> told;
@@ -319,6 +319,15 @@ Task<Result<void>> Control::record(audit::Entry entry) {
   ipc::Append append{CO_TRY(audit::encode(entry))};
   CO_TRY(co_await call("audit", std::move(append)));
   co_return Result<void>();
+}
+
+Task<Result<void>> Control::record_reading(std::string who, Run run) {
+  audit::Entry entry = entry_of(audit::Kind::kTranscriptRead, run);
+  entry.run.reset();
+  entry.trace = {};
+  entry.add("who", who);
+  entry.add("of", run.id.text());
+  co_return co_await record(std::move(entry));
 }
 
 audit::Entry Control::entry_of(audit::Kind kind, const Run& run) {
@@ -471,10 +480,11 @@ Task<Result<ipc::RunList>> Control::list_runs(ipc::ListRuns request) {
 Task<Result<ipc::ObjectList>> Control::list_objects(ipc::ListObjects request) {
   const auto kind = kind_named(request.kind);
   if (!request.kind.empty() && !kind) {
-    co_return failure(Error::kInvalid,
-                      fmt::format("there are no objects of kind \"{}\"; there are tenant, user, "
-                                  "service, agent and rule",
-                                  request.kind));
+    co_return failure(
+        Error::kInvalid,
+        fmt::format("there are no objects of kind \"{}\"; there are tenant, user, group, "
+                    "account, issuer, binding, service, agent and rule",
+                    request.kind));
   }
   ipc::ObjectList list;
   for (const Stored& stored : CO_TRY(store_.state()).objects) {

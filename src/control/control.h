@@ -43,6 +43,16 @@ class Control {
   // A role has come (again): it is told what it must know.
   void arrived(const std::string& role);
 
+  // Tells the roles what is in force now, and returns when those that are there have it.
+  [[nodiscard]] net::Task<void> publish();
+  // Puts an Entry on record. Errors: kAuditUnavailable, and what the audit role refused with.
+  [[nodiscard]] net::Task<Result<void>> record(audit::Entry entry);
+  // That somebody reads what was said in a Run. It is no part of its story.
+  [[nodiscard]] net::Task<Result<void>> record_reading(std::string who, Run run);
+  // Asks a role or the supervisor. Errors: as Ports::ask.
+  template <class Request>
+  [[nodiscard]] net::Task<Result<typename Request::Reply>> call(std::string role, Request request);
+
   // What people may ask (the asker's uid was checked), and what sandboxd may tell.
   [[nodiscard]] const ipc::Permits& for_people() const { return for_people_; }
   [[nodiscard]] const ipc::Permits& for_sandboxd() const { return for_sandboxd_; }
@@ -55,8 +65,7 @@ class Control {
   template <class Request>
   void forward(const std::string& role);
 
-  template <class Request>
-  net::Task<Result<typename Request::Reply>> call(std::string role, Request request);
+  net::Task<Result<ipc::Parcel>> ask(std::string role, ipc::Parcel request);
   net::Task<Result<Started>> start_run(ipc::StartRun request);
   net::Task<void> start(std::shared_ptr<Starting> starting, ipc::StartRun request);
   net::Task<Result<Started>> start_checked(Run run, Agent agent, ipc::StartRun request);
@@ -70,7 +79,6 @@ class Control {
   net::Task<Result<ipc::AuthorizationStarted>> authorize(ipc::StartAuthorization request);
   net::Task<Result<ipc::ConnectionList>> connections(ipc::ListConnections request);
   net::Task<Result<ipc::Done>> disconnect(ipc::RemoveConnection request);
-  net::Task<Result<void>> record(audit::Entry entry);
   net::Task<void> tell(std::string role);
   net::Task<Result<void>> tell_vault();
   net::Task<Result<void>> end_lost_runs();
@@ -91,5 +99,14 @@ class Control {
   ipc::Permits for_sandboxd_;
   net::Nursery nursery_;
 };
+
+template <class Request>
+net::Task<Result<typename Request::Reply>> Control::call(std::string role, Request request) {
+  const ipc::Parcel reply = CO_TRY(co_await ask(role, ipc::parcel_of(request)));
+  if (reply.type != Request::Reply::kType) {
+    co_return failure(Error::kUnavailable, role + " answered with a message of another type");
+  }
+  co_return ipc::decode<typename Request::Reply>(reply.payload);
+}
 
 }  // namespace gatehouse::control

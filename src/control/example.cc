@@ -20,6 +20,11 @@ data: {}
 users:
   - name: alice
 
+# Who administers the house beside root and the owner of the data directory; docs/people.md has the
+# roles. Groups, service accounts and issuers are described there too.
+bindings:
+  - {{role: owner, user: alice}}
+
 # What agents may be let through to.
 services:
   - name: openai

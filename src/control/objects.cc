@@ -3,17 +3,20 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <boost/json.hpp>
 #include <limits>
+
+#include "wire/url.h"
 
 namespace gatehouse::control {
 namespace {
 
 namespace json = boost::json;
 
-constexpr std::array<std::string_view, kKinds> kKindNames = {"tenant", "user", "service", "agent",
-                                                             "rule"};
+constexpr std::array<std::string_view, kKinds> kKindNames = {
+    "tenant", "user", "service", "agent", "rule", "group", "account", "issuer", "binding"};
 constexpr std::array<std::string_view, 3> kServiceKinds = {"http", "openai", "mcp"};
 constexpr std::string_view kOpen = "{{placeholder:";
 constexpr std::string_view kClose = "}}";
@@ -41,6 +44,7 @@ class Writer {
   static json::value plain(bool value) { return value; }
   static json::value plain(std::uint64_t value) { return value; }
   static json::value plain(std::uint32_t value) { return value; }
+  static json::value plain(Kind kind) { return json::string(text(kind)); }
   static json::value plain(ipc::ServiceKind kind) {
     return json::string(kServiceKinds.at(static_cast<std::size_t>(kind)));
   }
@@ -92,6 +96,11 @@ class Reader {
   static void plain(const json::value& from, std::uint32_t& value) {
     value = from.to_number<std::uint32_t>();
   }
+  static void plain(const json::value& from, Kind& kind) {
+    const auto named = kind_named(std::string_view(from.as_string()));
+    if (!named) throw std::invalid_argument("a kind of object");
+    kind = *named;
+  }
   static void plain(const json::value& from, ipc::ServiceKind& kind) {
     const std::string_view name = from.as_string();
     const auto* const found = std::find(kServiceKinds.begin(), kServiceKinds.end(), name);
@@ -114,30 +123,36 @@ class Reader {
   const json::object& from_;
 };
 
+template <class T>
+Object blank_of(std::string tenant, std::string name) {
+  T object;
+  if constexpr (requires { object.tenant; }) object.tenant = std::move(tenant);
+  if constexpr (requires { object.name; }) object.name = std::move(name);
+  return object;  // what a rule's or a binding's name is made of is in the definition
+}
+
 Object blank(Kind kind, std::string tenant, std::string name) {
   switch (kind) {
     case Kind::kTenant:
-      return Tenant{std::move(name)};
+      return blank_of<Tenant>(std::move(tenant), std::move(name));
     case Kind::kUser:
-      return User{std::move(tenant), std::move(name)};
-    case Kind::kService: {
-      Service service;
-      service.tenant = std::move(tenant);
-      service.name = std::move(name);
-      return service;
-    }
-    case Kind::kAgent: {
-      Agent agent;
-      agent.tenant = std::move(tenant);
-      agent.name = std::move(name);
-      return agent;
-    }
+      return blank_of<User>(std::move(tenant), std::move(name));
+    case Kind::kService:
+      return blank_of<Service>(std::move(tenant), std::move(name));
+    case Kind::kAgent:
+      return blank_of<Agent>(std::move(tenant), std::move(name));
     case Kind::kRule:
+      return blank_of<Rule>(std::move(tenant), std::move(name));
+    case Kind::kGroup:
+      return blank_of<Group>(std::move(tenant), std::move(name));
+    case Kind::kAccount:
+      return blank_of<Account>(std::move(tenant), std::move(name));
+    case Kind::kIssuer:
+      return blank_of<Issuer>(std::move(tenant), std::move(name));
+    case Kind::kBinding:
       break;
   }
-  Rule rule;
-  rule.tenant = std::move(tenant);
-  return rule;  // agent and id are in the definition
+  return blank_of<Binding>(std::move(tenant), std::move(name));
 }
 
 }  // namespace
@@ -168,12 +183,77 @@ const std::string& tenant_of(const Object& object) {
 
 std::string name_of(const Object& object) {
   if (const auto* rule = std::get_if<Rule>(&object)) return rule->agent + "/" + rule->id;
+  if (const auto* b = std::get_if<Binding>(&object)) {
+    return fmt::format("{}.{}.{}", b->role, text(b->subject_kind), b->subject);
+  }
   return std::visit(
       [](const auto& o) -> std::string {
         if constexpr (requires { o.name; }) return o.name;
         std::unreachable();
       },
       object);
+}
+
+namespace {
+
+std::vector<Reference> named_by(const Tenant&) { return {}; }
+std::vector<Reference> named_by(const Service&) { return {}; }
+std::vector<Reference> named_by(const Issuer&) { return {}; }
+std::vector<Reference> named_by(const User& user) {
+  if (!user.login) return {};
+  return {{Kind::kIssuer, user.login->issuer}};
+}
+std::vector<Reference> named_by(const Agent& agent) {
+  std::vector<Reference> out;
+  for (const auto& [name, value] : agent.environment) {
+    // What cannot be read names nothing; it was refused on its way in.
+    for (std::string& service : placeholders_in(value).value_or(std::vector<std::string>())) {
+      out.push_back({Kind::kService, std::move(service)});
+    }
+  }
+  return out;
+}
+std::vector<Reference> named_by(const Rule& rule) {
+  std::vector<Reference> out = {{Kind::kAgent, rule.agent}};
+  if (!rule.service.empty()) out.push_back({Kind::kService, rule.service});
+  return out;
+}
+std::vector<Reference> named_by(const Group& group) {
+  std::vector<Reference> out;
+  for (const std::string& member : group.members) out.push_back({Kind::kUser, member});
+  if (!group.issuer.empty()) out.push_back({Kind::kIssuer, group.issuer});
+  return out;
+}
+std::vector<Reference> named_by(const Account& account) {
+  return {{Kind::kIssuer, account.issuer}};
+}
+std::vector<Reference> named_by(const Binding& binding) {
+  return {{binding.subject_kind, binding.subject}};
+}
+
+}  // namespace
+
+std::vector<Reference> references_of(const Object& object) {
+  std::vector<Reference> out = std::visit([](const auto& o) { return named_by(o); }, object);
+  if (kind_of(object) != Kind::kTenant) out.push_back({Kind::kTenant, tenant_of(object)});
+  std::sort(out.begin(), out.end());
+  out.erase(std::unique(out.begin(), out.end()), out.end());
+  return out;
+}
+
+std::string identity_of(const Object& object) {
+  if (const auto* service = std::get_if<Service>(&object)) {
+    const auto url = wire::Url::parse(service->url);
+    return url ? fmt::format("place {} {}", url->host.text(), url->port) : "";
+  }
+  if (const auto* user = std::get_if<User>(&object)) {
+    return user->login ? fmt::format("login {} {}", user->login->issuer, user->login->subject) : "";
+  }
+  if (const auto* account = std::get_if<Account>(&object)) {
+    return fmt::format("account {} {} {}", account->issuer, account->audience, account->subject);
+  }
+  if (const auto* issuer = std::get_if<Issuer>(&object)) return "issuer " + issuer->url;
+  return "";
 }
 
 std::string definition_of(const Object& object) {

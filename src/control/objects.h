@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// What an operator describes: tenants, users, services, agents and their rules. Plain values; the
-// config file and the state store hold the same ones. None can hold a secret.
+// What an operator describes: tenants; their people, groups, service accounts, the issuers that
+// know them and the roles they have; services, agents and their rules. Plain values; the config
+// file and the state store hold the same ones. None can hold a secret.
 #pragma once
 
 #include <cstdint>
@@ -23,26 +24,119 @@ inline constexpr std::string_view kDefaultTenant = "default";
 enum class Source : std::uint8_t { kFile, kApi };
 [[nodiscard]] std::string_view text(Source source);
 
-enum class Kind : std::uint8_t { kTenant, kUser, kService, kAgent, kRule };
-inline constexpr std::size_t kKinds = 5;
+enum class Kind : std::uint8_t {
+  kTenant,
+  kUser,
+  kService,
+  kAgent,
+  kRule,
+  kGroup,
+  kAccount,
+  kIssuer,
+  kBinding,
+};
+inline constexpr std::size_t kKinds = 9;
 [[nodiscard]] std::string_view text(Kind kind);
 [[nodiscard]] std::optional<Kind> kind_named(std::string_view name);
 
 struct Tenant {
   static constexpr Kind kKind = Kind::kTenant;
   std::string name;
+  std::string title;  // for people, "" for none
   template <class F>
-  void fields(F&) {}
+  void fields(F& f) {
+    f("title", title);
+  }
   friend bool operator==(const Tenant&, const Tenant&) = default;
+};
+
+// Whom an issuer of the tenant's means by a subject (`sub` of OpenID Connect Core 1.0 section 2).
+struct Login {
+  std::string issuer;  // the issuer object's name
+  std::string subject;
+  template <class F>
+  void fields(F& f) {
+    f("issuer", issuer), f("subject", subject);
+  }
+  friend bool operator==(const Login&, const Login&) = default;
 };
 
 struct User {
   static constexpr Kind kKind = Kind::kUser;
   std::string tenant;
   std::string name;
+  std::optional<Login> login;  // none: agents run for them, but they do not sign in
   template <class F>
-  void fields(F&) {}
+  void fields(F& f) {
+    f("login", login);
+  }
   friend bool operator==(const User&, const User&) = default;
+};
+
+// Its members are those that are named, and who signs in with that value in the issuer's groups
+// claim.
+struct Group {
+  static constexpr Kind kKind = Kind::kGroup;
+  std::string tenant;
+  std::string name;
+  std::vector<std::string> members;  // users
+  std::string issuer;                // of the claim; both or neither
+  std::string claim;
+  template <class F>
+  void fields(F& f) {
+    f("members", members), f("issuer", issuer), f("claim", claim);
+  }
+  friend bool operator==(const Group&, const Group&) = default;
+};
+
+// A service account: a program that shows a token of an issuer's, for this audience and with this
+// subject (workload identity federation).
+struct Account {
+  static constexpr Kind kKind = Kind::kAccount;
+  std::string tenant;
+  std::string name;
+  std::string issuer;
+  std::string audience;
+  std::string subject;
+  template <class F>
+  void fields(F& f) {
+    f("issuer", issuer), f("audience", audience), f("subject", subject);
+  }
+  friend bool operator==(const Account&, const Account&) = default;
+};
+
+// An OpenID Connect issuer that the tenant trusts to say who somebody is.
+struct Issuer {
+  static constexpr Kind kKind = Kind::kIssuer;
+  std::string tenant;
+  std::string name;
+  std::string url;                  // exactly the `iss` of its tokens
+  std::string client_id;            // for people's logins; "": for service accounts only
+  std::vector<std::string> scopes;  // asked for beside openid
+  std::string groups_claim;         // "" for none
+  std::string ca_pem;               // additional trust anchors, "" for none
+  bool allow_private = false;       // loopback and private addresses, and plain http on loopback
+  template <class F>
+  void fields(F& f) {
+    f("url", url), f("client_id", client_id), f("scopes", scopes);
+    f("groups_claim", groups_claim), f("ca", ca_pem), f("allow_private", allow_private);
+  }
+  friend bool operator==(const Issuer&, const Issuer&) = default;
+};
+
+// That a user, a group or a service account has a role in its tenant. Its name is all that it says:
+// `ROLE.user.NAME`.
+struct Binding {
+  static constexpr Kind kKind = Kind::kBinding;
+  std::string tenant;
+  std::string role;
+  Kind subject_kind = Kind::kUser;  // a user, a group or an account
+  std::string subject;
+  template <class F>
+  void fields(F& f) {
+    f("role", role), f("subject_kind", subject_kind), f("subject", subject);
+  }
+  friend bool operator==(const Binding&, const Binding&) = default;
 };
 
 // How a service wants to be shown its credential, and where it comes from. The value itself is the
@@ -143,10 +237,21 @@ struct Rule {
   friend bool operator==(const Rule&, const Rule&) = default;
 };
 
-using Object = std::variant<Tenant, User, Service, Agent, Rule>;
+using Object = std::variant<Tenant, User, Service, Agent, Rule, Group, Account, Issuer, Binding>;
 [[nodiscard]] Kind kind_of(const Object& object);
 [[nodiscard]] const std::string& tenant_of(const Object& object);  // a tenant's own name
 [[nodiscard]] std::string name_of(const Object& object);
+
+// What an object names and cannot be without, in its own tenant.
+struct Reference {
+  Kind kind;
+  std::string name;
+  friend auto operator<=>(const Reference&, const Reference&) = default;
+};
+[[nodiscard]] std::vector<Reference> references_of(const Object& object);
+// What no two objects of a tenant may have in common, beside kind and name: the place of a service,
+// the person behind a login, the program behind an account. "" for none.
+[[nodiscard]] std::string identity_of(const Object& object);
 
 // Objects as JSON, without tenant and name, which are their keys.
 [[nodiscard]] std::string definition_of(const Object& object);

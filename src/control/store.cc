@@ -5,59 +5,66 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <array>
 #include <map>
 #include <tuple>
 
+#include "base/encoding.h"
 #include "control/sqlite.h"
 
 namespace gatehouse::control {
 namespace {
 
-constexpr std::int64_t kSchemaVersion = 1;
+constexpr std::int64_t kSchemaVersion = 2;
+constexpr std::int64_t kRememberedMost = 10'000;  // the oldest go
+constexpr std::int64_t kSessionsMost = 10'000;
 
-// A definition is the object without its keys, as JSON. What a rule names stands in columns beside
-// it, so that SQLite itself keeps the references whole.
-constexpr const char* kSchema = R"sql(
-CREATE TABLE schema_version (version INTEGER NOT NULL) STRICT;
-CREATE TABLE tenant (
-  tenant TEXT NOT NULL, name TEXT NOT NULL CHECK (name = tenant),
+// A definition is the object without its keys, as JSON. What it names stands in `reference`, so
+// that SQLite itself keeps the references whole; `identity` is what may not be there twice.
+constexpr const char* kObjects = R"sql(
+CREATE TABLE revision (last INTEGER NOT NULL) STRICT;
+INSERT INTO revision VALUES (0);
+CREATE TABLE object (
+  kind TEXT NOT NULL, tenant TEXT NOT NULL, name TEXT NOT NULL,
   source TEXT NOT NULL CHECK (source IN ('file', 'api')), position INTEGER NOT NULL,
-  definition TEXT NOT NULL,
-  PRIMARY KEY (tenant, name), UNIQUE (tenant)) STRICT;
-CREATE TABLE user (
-  tenant TEXT NOT NULL REFERENCES tenant (tenant) DEFERRABLE INITIALLY DEFERRED,
-  name TEXT NOT NULL,
-  source TEXT NOT NULL CHECK (source IN ('file', 'api')), position INTEGER NOT NULL,
-  definition TEXT NOT NULL,
-  PRIMARY KEY (tenant, name)) STRICT;
-CREATE TABLE service (
-  tenant TEXT NOT NULL REFERENCES tenant (tenant) DEFERRABLE INITIALLY DEFERRED,
-  name TEXT NOT NULL,
-  source TEXT NOT NULL CHECK (source IN ('file', 'api')), position INTEGER NOT NULL,
-  definition TEXT NOT NULL,
-  PRIMARY KEY (tenant, name)) STRICT;
-CREATE TABLE agent (
-  tenant TEXT NOT NULL REFERENCES tenant (tenant) DEFERRABLE INITIALLY DEFERRED,
-  name TEXT NOT NULL,
-  source TEXT NOT NULL CHECK (source IN ('file', 'api')), position INTEGER NOT NULL,
-  definition TEXT NOT NULL,
-  PRIMARY KEY (tenant, name)) STRICT;
-CREATE TABLE rule (
-  tenant TEXT NOT NULL REFERENCES tenant (tenant) DEFERRABLE INITIALLY DEFERRED,
-  name TEXT NOT NULL,
-  source TEXT NOT NULL CHECK (source IN ('file', 'api')), position INTEGER NOT NULL,
-  definition TEXT NOT NULL,
-  agent TEXT, service TEXT,
-  PRIMARY KEY (tenant, name),
-  FOREIGN KEY (tenant, agent) REFERENCES agent (tenant, name) DEFERRABLE INITIALLY DEFERRED,
-  FOREIGN KEY (tenant, service) REFERENCES service (tenant, name) DEFERRABLE INITIALLY DEFERRED
+  version INTEGER NOT NULL, identity TEXT NOT NULL, definition TEXT NOT NULL,
+  PRIMARY KEY (kind, tenant, name), CHECK (kind <> 'tenant' OR name = tenant)) STRICT;
+CREATE INDEX object_identity ON object (tenant, identity) WHERE identity <> '';
+CREATE TABLE reference (
+  kind TEXT NOT NULL, tenant TEXT NOT NULL, name TEXT NOT NULL,
+  to_kind TEXT NOT NULL, to_name TEXT NOT NULL,
+  PRIMARY KEY (kind, tenant, name, to_kind, to_name),
+  FOREIGN KEY (kind, tenant, name) REFERENCES object (kind, tenant, name) ON DELETE CASCADE,
+  FOREIGN KEY (to_kind, tenant, to_name) REFERENCES object (kind, tenant, name)
+    DEFERRABLE INITIALLY DEFERRED) STRICT;
+CREATE INDEX reference_to ON reference (to_kind, tenant, to_name);
+CREATE TABLE remembered (
+  who TEXT NOT NULL, key TEXT NOT NULL, fingerprint TEXT NOT NULL, status INTEGER NOT NULL,
+  etag TEXT NOT NULL, body TEXT NOT NULL, at_ns INTEGER NOT NULL,
+  PRIMARY KEY (who, key)) STRICT;
+CREATE INDEX remembered_at ON remembered (at_ns);
+CREATE TABLE session (
+  digest TEXT NOT NULL PRIMARY KEY, kind TEXT NOT NULL CHECK (kind IN ('user', 'account')),
+  tenant TEXT NOT NULL, name TEXT NOT NULL, issuer TEXT NOT NULL, claims TEXT NOT NULL,
+  began_ns INTEGER NOT NULL, ends_ns INTEGER NOT NULL,
+  FOREIGN KEY (kind, tenant, name) REFERENCES object (kind, tenant, name) ON DELETE CASCADE
 ) STRICT;
+CREATE INDEX session_of ON session (kind, tenant, name);
+CREATE INDEX session_ends ON session (ends_ns);
+)sql";
+
+constexpr const char* kRuns = R"sql(
+CREATE TABLE schema_version (version INTEGER NOT NULL) STRICT;
 CREATE TABLE run (
   id TEXT NOT NULL PRIMARY KEY, trace TEXT NOT NULL, tenant TEXT NOT NULL, user TEXT NOT NULL,
   agent TEXT NOT NULL, started_ns INTEGER NOT NULL, ended_ns INTEGER NOT NULL,
   exit_status INTEGER NOT NULL, boot TEXT NOT NULL) STRICT;
 CREATE INDEX run_live ON run (ended_ns) WHERE ended_ns = 0;
 )sql";
+
+// Version 1 had a table a kind. The order is that of its objects' references.
+constexpr std::array<const char*, 5> kTablesOfVersion1 = {"tenant", "user", "service", "agent",
+                                                          "rule"};
 
 constexpr std::string_view kRunColumns =
     "id, trace, tenant, user, agent, started_ns, ended_ns, exit_status, boot";
@@ -66,12 +73,29 @@ std::string what_is(Kind kind, std::string_view name) {
   return fmt::format("{} {}", text(kind), name);
 }
 
+// A line each; no claim that is kept holds one.
+std::string claims_text(const std::vector<std::string>& claims) {
+  return fmt::format("{}", fmt::join(claims, "\n"));
+}
+std::vector<std::string> claims_in(std::string_view text) {
+  std::vector<std::string> out;
+  while (!text.empty()) {
+    const std::string_view line = text.substr(0, text.find('\n'));
+    out.emplace_back(line);
+    text.remove_prefix(std::min(text.size(), line.size() + 1));
+  }
+  return out;
+}
+
 using Key = std::tuple<Kind, std::string, std::string>;
 struct Row {
   Source source = Source::kFile;
   std::int64_t position = 0;
   std::string definition;
+  std::int64_t version = 0;
 };
+
+Source source_named(std::string_view name) { return name == "file" ? Source::kFile : Source::kApi; }
 
 class SqliteStore final : public StateStore {
  public:
@@ -79,27 +103,23 @@ class SqliteStore final : public StateStore {
 
   Result<void> prepare_schema() {
     Transaction transaction = TRY(Transaction::begin(database_));
-    bool fresh = false;
-    {
-      Statement tables = TRY(
-          database_.prepare("SELECT count(*) FROM sqlite_schema WHERE name = 'schema_version'"));
-      TRY(tables.step());
-      fresh = tables.number(0) == 0;
-    }
-    if (fresh) {
-      TRY(database_.run(kSchema));
+    std::int64_t found = TRY(version_found());
+    if (found == 0) {
+      TRY(database_.run(kRuns));
+      TRY(database_.run(kObjects));
       Statement insert = TRY(database_.prepare("INSERT INTO schema_version VALUES (?)"));
       TRY(insert.bind(kSchemaVersion).run());
-    } else {
-      Statement version = TRY(database_.prepare("SELECT version FROM schema_version"));
-      const bool has_row = TRY(version.step());
-      const std::int64_t found = has_row ? version.number(0) : 0;
-      if (found != kSchemaVersion) {
-        return failure(Error::kUnsupported,
-                       fmt::format("the state store has version {}, and this gatehouse reads {}; "
-                                   "use the one that wrote it",
-                                   found, kSchemaVersion));
-      }
+      found = kSchemaVersion;
+    }
+    if (found == 1) {
+      TRY(migrate_from_1());
+      found = 2;
+    }
+    if (found != kSchemaVersion) {
+      return failure(Error::kUnsupported,
+                     fmt::format("the state store has version {}, and this gatehouse reads 1 to "
+                                 "{}; use the one that wrote it",
+                                 found, kSchemaVersion));
     }
     return transaction.commit();
   }
@@ -115,18 +135,20 @@ class SqliteStore final : public StateStore {
       const std::string what = what_is(std::get<0>(key), std::get<2>(key));
       const Row row{Source::kFile, position++, definition_of(object)};
       const auto found = before.find(key);
+      const bool found_changes = found == before.end() || found->second.position != row.position
+                                 || found->second.definition != row.definition;
       if (found == before.end()) {
         applied.added.push_back(what);
       } else if (found->second.source == Source::kApi) {
         conflicts.push_back(what);
       } else if (found->second.definition != row.definition) {
+        TRY(end_sessions(key));
         applied.changed.push_back(what);
       } else {
         ++applied.unchanged;
       }
       if (found != before.end()) before.erase(found);
-      TRY(write(key, row));
-      TRY(refer(object));
+      if (found_changes) TRY(write(key, row, object));
     }
     if (!conflicts.empty()) {
       return failure(Error::kConflict,
@@ -139,31 +161,34 @@ class SqliteStore final : public StateStore {
       applied.removed.push_back(what_is(std::get<0>(key), std::get<2>(key)));
       TRY(erase(key));
     }
+    TRY(refuse_twins());
     TRY(commit(transaction,
                "an object made by the API needs one that gatehouse.yaml no longer "
                "has; remove that object first"));
     return applied;
   }
 
-  Result<void> put(const Object& object) override {
+  Result<Stored> put(const Object& object, const Remember& remember) override {
     Transaction transaction = TRY(Transaction::begin(database_));
-    const Key key{kind_of(object), tenant_of(object), name_of(object)};
-    const auto before = TRY(row(key));
-    if (before) TRY(refuse_of_file(key, *before));
-    const std::int64_t position = before ? before->position : TRY(next_position());
-    TRY(write(key, {Source::kApi, position, definition_of(object)}));
-    TRY(refer(object));
-    return commit(transaction, "it names something that is not there");
+    Stored stored = TRY(put_open(object));
+    if (remember) TRY(keep(remember(stored)));
+    TRY(commit(transaction, "it names something that is not there"));
+    return stored;
+  }
+  Result<void> try_put(const Object& object) override {
+    const Transaction rolled_back = TRY(Transaction::begin(database_));
+    TRY(put_open(object));
+    return {};
   }
 
   Result<void> remove(Kind kind, const std::string& tenant, const std::string& name) override {
     Transaction transaction = TRY(Transaction::begin(database_));
-    const Key key{kind, tenant, name};
-    const auto before = TRY(row(key));
-    if (!before) return failure(Error::kNotFound, "there is no " + what_is(kind, name));
-    TRY(refuse_of_file(key, *before));
-    TRY(erase(key));
+    TRY(remove_open({kind, tenant, name}));
     return commit(transaction, what_is(kind, name) + " is still needed by another object");
+  }
+  Result<void> try_remove(Kind kind, const std::string& tenant, const std::string& name) override {
+    const Transaction rolled_back = TRY(Transaction::begin(database_));
+    return remove_open({kind, tenant, name});
   }
 
   Result<State> state() override {
@@ -171,7 +196,7 @@ class SqliteStore final : public StateStore {
     State state;
     for (const auto& [key, row] : TRY(rows())) {
       const auto& [kind, tenant, name] = key;
-      Stored stored{TRY(object_from(kind, tenant, name, row.definition)), row.source};
+      Stored stored{TRY(object_from(kind, tenant, name, row.definition)), row.source, row.version};
       if (kind == Kind::kRule) {
         rules.emplace_back(row.position, std::move(stored));
       } else {
@@ -205,25 +230,111 @@ class SqliteStore final : public StateStore {
     Statement select = TRY(database_.prepare(
         fmt::format("SELECT {} FROM run ORDER BY started_ns DESC, id DESC LIMIT ?", kRunColumns)));
     select.bind(std::int64_t{most});
-    return runs_of(select);
+    return runs_in(select);
+  }
+
+  Result<std::vector<Run>> runs_of(const std::string& tenant, std::uint32_t most) override {
+    Statement select = TRY(database_.prepare(
+        fmt::format("SELECT {} FROM run WHERE tenant = ? ORDER BY started_ns DESC, id DESC LIMIT ?",
+                    kRunColumns)));
+    select.bind(tenant).bind(std::int64_t{most});
+    return runs_in(select);
   }
 
   Result<std::vector<Run>> live_runs() override {
     Statement select = TRY(database_.prepare(
         fmt::format("SELECT {} FROM run WHERE ended_ns = 0 ORDER BY started_ns, id", kRunColumns)));
-    return runs_of(select);
+    return runs_in(select);
   }
 
   Result<Run> run(RunId id) override {
     Statement select =
         TRY(database_.prepare(fmt::format("SELECT {} FROM run WHERE id = ?", kRunColumns)));
     select.bind(id.text());
-    std::vector<Run> found = TRY(runs_of(select));
+    std::vector<Run> found = TRY(runs_in(select));
     if (found.empty()) return failure(Error::kNotFound, "there is no run " + id.text());
     return std::move(found.front());
   }
 
+  Result<std::optional<Remembered>> remembered(const std::string& who,
+                                               const std::string& key) override {
+    Statement select = TRY(database_.prepare(
+        "SELECT fingerprint, status, etag, body, at_ns FROM remembered WHERE who = ? AND key = ?"));
+    select.bind(who).bind(key);
+    if (!TRY(select.step())) return std::nullopt;
+    return Remembered{who,
+                      key,
+                      select.text(0),
+                      static_cast<int>(select.number(1)),
+                      select.text(2),
+                      select.text(3),
+                      WallTime(select.number(4))};
+  }
+  Result<void> remember(const Remembered& answer) override { return keep(answer); }
+  Result<void> forget_before(WallTime at) override {
+    Statement erase_old = TRY(database_.prepare("DELETE FROM remembered WHERE at_ns < ?"));
+    return erase_old.bind(at.unix_nanos()).run();
+  }
+
+  Result<void> begin_session(const Session& session) override {
+    Statement insert = TRY(database_.prepare(
+        "INSERT INTO session (digest, kind, tenant, name, issuer, claims, began_ns, ends_ns)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)"));
+    insert.bind(session.digest).bind(text(session.kind)).bind(session.tenant).bind(session.name);
+    insert.bind(session.issuer).bind(claims_text(session.claims));
+    TRY(insert.bind(session.began.unix_nanos()).bind(session.ends.unix_nanos()).run());
+    Statement old = TRY(database_.prepare("DELETE FROM session WHERE ends_ns < ?"));
+    TRY(old.bind(session.began.unix_nanos()).run());
+    Statement trim =
+        TRY(database_.prepare("DELETE FROM session WHERE digest IN (SELECT digest FROM session"
+                              " ORDER BY began_ns DESC LIMIT -1 OFFSET ?)"));
+    return trim.bind(kSessionsMost).run();
+  }
+  Result<Session> session(const std::string& digest) override {
+    Statement select = TRY(database_.prepare(
+        "SELECT kind, tenant, name, issuer, claims, began_ns, ends_ns FROM session"
+        " WHERE digest = ?"));
+    select.bind(digest);
+    if (!TRY(select.step())) return failure(Error::kNotFound, "there is no such session");
+    return Session{digest,
+                   kind_named(select.text(0)).value_or(Kind::kUser),
+                   select.text(1),
+                   select.text(2),
+                   select.text(3),
+                   claims_in(select.text(4)),
+                   WallTime(select.number(5)),
+                   WallTime(select.number(6))};
+  }
+  Result<void> end_session(const std::string& digest) override {
+    Statement erase_one = TRY(database_.prepare("DELETE FROM session WHERE digest = ?"));
+    return erase_one.bind(digest).run();
+  }
+
  private:
+  // Within a transaction of the caller's.
+  Result<Stored> put_open(const Object& object) {
+    const Key key{kind_of(object), tenant_of(object), name_of(object)};
+    const auto before = TRY(row(key));
+    if (before) TRY(refuse_of_file(key, *before));
+    const std::int64_t position = before ? before->position : TRY(next_position());
+    TRY(write(key, {Source::kApi, position, definition_of(object)}, object));
+    if (before) TRY(end_sessions(key));
+    TRY(refuse_twins());
+    return Stored{object, Source::kApi, TRY(last_revision())};
+  }
+  Result<void> remove_open(const Key& key) {
+    const auto& [kind, tenant, name] = key;
+    const auto before = TRY(row(key));
+    if (!before) return failure(Error::kNotFound, "there is no " + what_is(kind, name));
+    TRY(refuse_of_file(key, *before));
+    const std::string needed_by = TRY(first_that_names(key));
+    if (!needed_by.empty()) {
+      return failure(Error::kConflict, fmt::format("{} is still needed by {}; remove that first",
+                                                   what_is(kind, name), needed_by));
+    }
+    return erase(key);
+  }
+
   static Result<void> refuse_of_file(const Key& key, const Row& row) {
     if (row.source != Source::kFile) return {};
     return failure(Error::kConflict, fmt::format("{} is from the file: change it in gatehouse.yaml",
@@ -238,63 +349,163 @@ class SqliteStore final : public StateStore {
     return done;
   }
 
-  Result<void> write(const Key& key, const Row& row) {
+  // With its references, as a new version.
+  Result<void> write(const Key& key, const Row& row, const Object& object) {
     const auto& [kind, tenant, name] = key;
-    Statement statement = TRY(database_.prepare(fmt::format(
-        "INSERT INTO {} (tenant, name, source, position, definition) VALUES (?, ?, ?, ?, ?)"
-        " ON CONFLICT (tenant, name) DO UPDATE SET source = excluded.source,"
-        " position = excluded.position, definition = excluded.definition",
-        text(kind))));
-    statement.bind(tenant).bind(name).bind(text(row.source)).bind(row.position);
-    return statement.bind(row.definition).run();
-  }
-
-  // What a rule names, for the references; other objects name nothing.
-  Result<void> refer(const Object& object) {
-    const auto* rule = std::get_if<Rule>(&object);
-    if (rule == nullptr) return {};
+    TRY(database_.run("UPDATE revision SET last = last + 1"));
     Statement statement = TRY(database_.prepare(
-        "UPDATE rule SET agent = ?, service = nullif(?, '') WHERE tenant = ? AND name = ?"));
-    statement.bind(rule->agent).bind(rule->service).bind(rule->tenant);
-    return statement.bind(name_of(Object(*rule))).run();
+        "INSERT INTO object (kind, tenant, name, source, position, identity, definition, version)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, (SELECT last FROM revision))"
+        " ON CONFLICT (kind, tenant, name) DO UPDATE SET source = excluded.source,"
+        " position = excluded.position, identity = excluded.identity,"
+        " definition = excluded.definition, version = excluded.version"));
+    statement.bind(text(kind)).bind(tenant).bind(name).bind(text(row.source)).bind(row.position);
+    TRY(statement.bind(identity_of(object)).bind(row.definition).run());
+    Statement forget =
+        TRY(database_.prepare("DELETE FROM reference WHERE kind = ? AND tenant = ? AND name = ?"));
+    TRY(forget.bind(text(kind)).bind(tenant).bind(name).run());
+    for (const Reference& to : references_of(object)) {
+      Statement refer =
+          TRY(database_.prepare("INSERT INTO reference (kind, tenant, name, to_kind, to_name)"
+                                " VALUES (?, ?, ?, ?, ?)"));
+      refer.bind(text(kind)).bind(tenant).bind(name).bind(text(to.kind));
+      TRY(refer.bind(to.name).run());
+    }
+    return {};
   }
 
   Result<void> erase(const Key& key) {
     const auto& [kind, tenant, name] = key;
-    Statement statement = TRY(
-        database_.prepare(fmt::format("DELETE FROM {} WHERE tenant = ? AND name = ?", text(kind))));
-    return statement.bind(tenant).bind(name).run();
+    Statement statement =
+        TRY(database_.prepare("DELETE FROM object WHERE kind = ? AND tenant = ? AND name = ?"));
+    return statement.bind(text(kind)).bind(tenant).bind(name).run();
+  }
+
+  // Two that nobody could tell apart. Errors: kConflict.
+  Result<void> refuse_twins() {
+    Statement select = TRY(database_.prepare(
+        "SELECT a.kind, a.name, b.name, a.identity FROM object a JOIN object b ON a.tenant ="
+        " b.tenant AND a.identity = b.identity AND a.name < b.name WHERE a.identity <> ''"));
+    if (!TRY(select.step())) return {};
+    return failure(Error::kConflict,
+                   fmt::format("{} {} and {} would both be \"{}\"", select.text(0), select.text(1),
+                               select.text(2), select.text(3)));
+  }
+
+  // "rule claw/read", or "".
+  Result<std::string> first_that_names(const Key& key) {
+    const auto& [kind, tenant, name] = key;
+    Statement select = TRY(database_.prepare(
+        "SELECT kind, name FROM reference WHERE to_kind = ? AND tenant = ? AND to_name = ?"
+        " ORDER BY kind, name LIMIT 1"));
+    select.bind(text(kind)).bind(tenant).bind(name);
+    if (!TRY(select.step())) return "";
+    return fmt::format("{} {}", select.text(0), select.text(1));
   }
 
   Result<std::map<Key, Row>> rows() {
     std::map<Key, Row> all;
-    for (std::size_t i = 0; i < kKinds; ++i) {
-      const auto kind = static_cast<Kind>(i);
-      Statement select = TRY(database_.prepare(
-          fmt::format("SELECT tenant, name, source, position, definition FROM {}", text(kind))));
-      while (TRY(select.step())) {
-        all[Key{kind, select.text(0), select.text(1)}] = {
-            select.text(2) == "file" ? Source::kFile : Source::kApi, select.number(3),
-            select.text(4)};
+    Statement select = TRY(database_.prepare(
+        "SELECT kind, tenant, name, source, position, definition, version FROM object"));
+    while (TRY(select.step())) {
+      const auto kind = kind_named(select.text(0));
+      if (!kind) {
+        return failure(Error::kCorrupt, "the state store has a " + printable(select.text(0)));
       }
+      all[Key{*kind, select.text(1), select.text(2)}] = {
+          source_named(select.text(3)), select.number(4), select.text(5), select.number(6)};
     }
     return all;
   }
 
   Result<std::optional<Row>> row(const Key& key) {
-    std::map<Key, Row> all = TRY(rows());
-    const auto found = all.find(key);
-    if (found == all.end()) return std::nullopt;
-    return std::move(found->second);
+    const auto& [kind, tenant, name] = key;
+    Statement select =
+        TRY(database_.prepare("SELECT source, position, definition, version FROM object"
+                              " WHERE kind = ? AND tenant = ? AND name = ?"));
+    select.bind(text(kind)).bind(tenant).bind(name);
+    if (!TRY(select.step())) return std::nullopt;
+    return Row{source_named(select.text(0)), select.number(1), select.text(2), select.number(3)};
   }
 
   Result<std::int64_t> next_position() {
-    std::int64_t most = -1;
-    for (const auto& [key, row] : TRY(rows())) most = std::max(most, row.position);
-    return most + 1;
+    Statement most = TRY(database_.prepare("SELECT coalesce(max(position), -1) + 1 FROM object"));
+    TRY(most.step());
+    return most.number(0);
   }
 
-  static Result<std::vector<Run>> runs_of(Statement& select) {
+  Result<std::int64_t> last_revision() {
+    Statement last = TRY(database_.prepare("SELECT last FROM revision"));
+    TRY(last.step());
+    return last.number(0);
+  }
+
+  // --- what was answered, and who is signed in
+
+  Result<void> keep(const std::optional<Remembered>& answer) {
+    if (!answer) return {};
+    Statement insert = TRY(database_.prepare(
+        "INSERT INTO remembered (who, key, fingerprint, status, etag, body, at_ns)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?)"));
+    insert.bind(answer->who).bind(answer->key).bind(answer->fingerprint);
+    insert.bind(std::int64_t{answer->status}).bind(answer->etag).bind(answer->body);
+    TRY(insert.bind(answer->at.unix_nanos()).run());
+    Statement trim =
+        TRY(database_.prepare("DELETE FROM remembered WHERE rowid IN (SELECT rowid FROM remembered"
+                              " ORDER BY at_ns DESC LIMIT -1 OFFSET ?)"));
+    return trim.bind(kRememberedMost).run();
+  }
+
+  // Who somebody is was changed: they sign in again.
+  Result<void> end_sessions(const Key& key) {
+    const auto& [kind, tenant, name] = key;
+    Statement erase_of =
+        TRY(database_.prepare("DELETE FROM session WHERE kind = ? AND tenant = ? AND name = ?"));
+    return erase_of.bind(text(kind)).bind(tenant).bind(name).run();
+  }
+
+  // --- the schema
+
+  // 0 for a fresh file.
+  Result<std::int64_t> version_found() {
+    {
+      Statement tables = TRY(
+          database_.prepare("SELECT count(*) FROM sqlite_schema WHERE name = 'schema_version'"));
+      TRY(tables.step());
+      if (tables.number(0) == 0) return 0;
+    }
+    Statement version = TRY(database_.prepare("SELECT version FROM schema_version"));
+    if (!TRY(version.step()) || version.number(0) <= 0) {
+      return failure(Error::kCorrupt, "the state store does not say its version");
+    }
+    return version.number(0);
+  }
+
+  // One table for all kinds, each object with its version and what it names.
+  Result<void> migrate_from_1() {
+    TRY(database_.run(kObjects));
+    for (const char* table : kTablesOfVersion1) {
+      std::vector<std::pair<Key, Row>> moved;
+      {
+        Statement select = TRY(database_.prepare(fmt::format(
+            "SELECT tenant, name, source, position, definition FROM {} ORDER BY position", table)));
+        while (TRY(select.step())) {
+          moved.emplace_back(Key{*kind_named(table), select.text(0), select.text(1)},
+                             Row{source_named(select.text(2)), select.number(3), select.text(4)});
+        }
+      }
+      for (const auto& [key, row] : moved) {
+        const auto& [kind, tenant, name] = key;
+        TRY(write(key, row, TRY(object_from(kind, tenant, name, row.definition))));
+      }
+    }
+    for (std::size_t i = kTablesOfVersion1.size(); i > 0; --i) {
+      TRY(database_.run(fmt::format("DROP TABLE {}", kTablesOfVersion1.at(i - 1))));
+    }
+    return database_.run("UPDATE schema_version SET version = 2");
+  }
+
+  static Result<std::vector<Run>> runs_in(Statement& select) {
     std::vector<Run> out;
     while (TRY(select.step())) {
       Run run;
@@ -316,6 +527,14 @@ class SqliteStore final : public StateStore {
 };
 
 }  // namespace
+
+const Stored* State::stored(Kind kind, std::string_view tenant, std::string_view name) const {
+  const auto found = std::find_if(objects.begin(), objects.end(), [&](const Stored& stored) {
+    return kind_of(stored.object) == kind && tenant_of(stored.object) == tenant
+           && name_of(stored.object) == name;
+  });
+  return found == objects.end() ? nullptr : &*found;
+}
 
 Result<std::unique_ptr<StateStore>> open_sqlite_store(const std::string& path,
                                                       const std::string& vfs) {

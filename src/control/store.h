@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// The state store: what tenants, users, services, agents and rules there are, who may change each,
-// and the Runs. The one source of what is in force; the file is applied to it. Belongs to control's
-// thread. It holds no secret.
+// The state store: what objects there are and who may change each, the Runs, who is signed in and
+// what was answered to requests that may come again. The one source of what is in force; the file
+// is applied to it. Belongs to control's thread. It holds no secret: of a session, a digest.
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -21,6 +23,7 @@ namespace gatehouse::control {
 struct Stored {
   Object object;
   Source source = Source::kFile;
+  std::int64_t version = 0;  // another one after each change, also of an object of the same name
 };
 
 // Everything that is in force, in a fixed order: by kind, tenant, then name; rules as they were
@@ -29,6 +32,9 @@ struct State {
   std::vector<Stored> objects;
   template <class T>
   [[nodiscard]] std::vector<const T*> all() const;
+  // Null when there is none.
+  [[nodiscard]] const Stored* stored(Kind kind, std::string_view tenant,
+                                     std::string_view name) const;
   // Null when there is none.
   template <class T>
   [[nodiscard]] const T* find(std::string_view tenant, std::string_view name) const;
@@ -55,6 +61,31 @@ struct Run {
   [[nodiscard]] bool is_live() const { return ended == WallTime(); }
 };
 
+// What was answered to a request with an Idempotency-Key.
+struct Remembered {
+  std::string who;
+  std::string key;
+  std::string fingerprint;  // of the request
+  int status = 0;
+  std::string etag;
+  std::string body;
+  WallTime at;
+};
+// Makes the answer out of what was stored; it is kept in the same transaction.
+using Remember = std::function<std::optional<Remembered>(const Stored&)>;
+
+// Who is signed in. The token itself is nowhere.
+struct Session {
+  std::string digest;       // SHA-256 of the token, in hexadecimal
+  Kind kind = Kind::kUser;  // or kAccount
+  std::string tenant;
+  std::string name;
+  std::string issuer;               // the issuer object that vouched for them
+  std::vector<std::string> claims;  // of groups, at the time
+  WallTime began;
+  WallTime ends;
+};
+
 class StateStore {
  public:
   virtual ~StateStore() = default;
@@ -63,18 +94,38 @@ class StateStore {
   // an object of the same name was made by the API, or something made by it needs what the file no
   // longer has.
   [[nodiscard]] virtual Result<Applied> apply_file(const Config& config) = 0;
-  // Inserts or replaces an object of the API's. Errors: kConflict for one of the file's.
-  [[nodiscard]] virtual Result<void> put(const Object& object) = 0;
+  // Inserts or replaces an object of the API's. Errors: kConflict for one of the file's, for one
+  // that names something that is not there, and for the twin of another.
+  [[nodiscard]] virtual Result<Stored> put(const Object& object, const Remember& remember = {}) = 0;
+  // What `put` and `remove` would say, without doing it; a name that is not there shows at the real
+  // one only.
+  [[nodiscard]] virtual Result<void> try_put(const Object& object) = 0;
+  [[nodiscard]] virtual Result<void> try_remove(Kind kind, const std::string& tenant,
+                                                const std::string& name) = 0;
   // Errors: kNotFound; kConflict for one of the file's, or one that others need.
   [[nodiscard]] virtual Result<void> remove(Kind kind, const std::string& tenant,
                                             const std::string& name) = 0;
   [[nodiscard]] virtual Result<State> state() = 0;
+
+  [[nodiscard]] virtual Result<std::optional<Remembered>> remembered(const std::string& who,
+                                                                     const std::string& key) = 0;
+  [[nodiscard]] virtual Result<void> remember(const Remembered& answer) = 0;
+  [[nodiscard]] virtual Result<void> forget_before(WallTime at) = 0;
+
+  // A session ends with its user or account, and when that is changed. Errors: kConflict when there
+  // is no such user or account.
+  [[nodiscard]] virtual Result<void> begin_session(const Session& session) = 0;
+  // Also one whose time is over. Errors: kNotFound.
+  [[nodiscard]] virtual Result<Session> session(const std::string& digest) = 0;
+  [[nodiscard]] virtual Result<void> end_session(const std::string& digest) = 0;
 
   [[nodiscard]] virtual Result<void> start_run(const Run& run) = 0;
   // Idempotent: the first end holds. Errors: kNotFound.
   [[nodiscard]] virtual Result<void> end_run(RunId run, WallTime at, std::int32_t exit_status) = 0;
   // The newest first.
   [[nodiscard]] virtual Result<std::vector<Run>> runs(std::uint32_t most) = 0;
+  [[nodiscard]] virtual Result<std::vector<Run>> runs_of(const std::string& tenant,
+                                                         std::uint32_t most) = 0;
   [[nodiscard]] virtual Result<std::vector<Run>> live_runs() = 0;
   // Errors: kNotFound.
   [[nodiscard]] virtual Result<Run> run(RunId run) = 0;

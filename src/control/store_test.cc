@@ -5,6 +5,7 @@
 
 #include <cstdio>
 
+#include "control/sqlite.h"
 #include "control/vfs.h"
 #include "net/sim_file.h"
 
@@ -73,9 +74,9 @@ TEST_F(StoreTest, TheFileIsAppliedWhole) {
 
 TEST_F(StoreTest, WhatIsFromTheFileIsChangedOnlyInTheFile) {
   ASSERT_TRUE(store->apply_file(config_of(kFirst)));
-  EXPECT_EQ(store->put(User{"default", "alice"}).error(), Error::kConflict);
+  EXPECT_EQ(store->put(User{"default", "alice", {}}).error(), Error::kConflict);
   EXPECT_EQ(store->remove(Kind::kUser, "default", "alice").error(), Error::kConflict);
-  ASSERT_TRUE(store->put(User{"default", "carol"}));
+  ASSERT_TRUE(store->put(User{"default", "carol", {}}));
   ASSERT_TRUE(store->apply_file(config_of(kSecond)));
   EXPECT_NE(store->state()->find<User>("default", "carol"), nullptr);
 }
@@ -89,6 +90,178 @@ TEST_F(StoreTest, AReferenceThatWouldBreakIsRefusedAndNothingChanges) {
   rule.service = "nothing";
   EXPECT_EQ(store->put(rule).error(), Error::kConflict);
   EXPECT_EQ(store->state()->all<Rule>().size(), 1U);
+}
+
+TEST_F(StoreTest, EachChangeIsAnotherVersionAlsoOfAnObjectThatWasThereBefore) {
+  ASSERT_TRUE(store->apply_file(config_of(kFirst)));
+  const auto version = [&] {
+    return store->state()->stored(Kind::kUser, "default", "carol")->version;
+  };
+  ASSERT_TRUE(store->put(User{"default", "carol", {}}));
+  const std::int64_t first = version();
+  ASSERT_TRUE(store->remove(Kind::kUser, "default", "carol"));
+  ASSERT_TRUE(store->put(User{"default", "carol", {}}));
+  EXPECT_GT(version(), first);
+  const std::int64_t before = store->state()->stored(Kind::kUser, "default", "alice")->version;
+  ASSERT_TRUE(store->apply_file(config_of(kFirst)));
+  EXPECT_EQ(store->state()->stored(Kind::kUser, "default", "alice")->version, before);
+}
+
+TEST_F(StoreTest, WhatIsTriedIsNotDone) {
+  ASSERT_TRUE(store->apply_file(config_of(kFirst)));
+  EXPECT_TRUE(store->try_put(User{"default", "carol", {}}));
+  EXPECT_EQ(store->state()->find<User>("default", "carol"), nullptr);
+  ASSERT_TRUE(store->put(User{"default", "carol", {}}));
+  EXPECT_TRUE(store->try_remove(Kind::kUser, "default", "carol"));
+  EXPECT_NE(store->state()->find<User>("default", "carol"), nullptr);
+  EXPECT_EQ(store->try_remove(Kind::kUser, "default", "alice").error(), Error::kConflict);
+}
+
+TEST_F(StoreTest, NoTwoObjectsAreTheSameOneToAnybody) {
+  ASSERT_TRUE(store->apply_file(config_of(kFirst)));
+  Service twin;
+  twin.tenant = "default";
+  twin.name = "twin";
+  twin.url = twin.upstream = "https://web.example";
+  EXPECT_EQ(store->put(twin).error(), Error::kConflict);
+  Issuer corp;
+  corp.tenant = "default";
+  corp.name = "corp";
+  corp.url = "https://login.example";
+  ASSERT_TRUE(store->put(corp));
+  ASSERT_TRUE(store->put(User{"default", "carol", Login{"corp", "1"}}));
+  EXPECT_EQ(store->put(User{"default", "dora", Login{"corp", "1"}}).error(), Error::kConflict);
+  EXPECT_TRUE(store->put(User{"default", "dora", Login{"corp", "2"}}));
+}
+
+TEST_F(StoreTest, WhatIsNeededStaysUntilWhatNeedsItIsGone) {
+  ASSERT_TRUE(store->apply_file(config_of(kFirst)));
+  ASSERT_TRUE(store->put(User{"default", "carol", {}}));
+  ASSERT_TRUE(store->put(Binding{"default", "auditor", Kind::kUser, "carol"}));
+  const auto refused = store->remove(Kind::kUser, "default", "carol");
+  ASSERT_FALSE(refused);
+  EXPECT_TRUE(refused.error().message().contains("binding auditor.user.carol"));
+  ASSERT_TRUE(store->put(Binding{"default", "owner", Kind::kUser, "bob"}));
+  EXPECT_EQ(store->apply_file(config_of(kSecond)).error(), Error::kConflict) << "bob is needed";
+  EXPECT_NE(store->state()->find<User>("default", "bob"), nullptr);
+  ASSERT_TRUE(store->remove(Kind::kBinding, "default", "auditor.user.carol"));
+  EXPECT_TRUE(store->remove(Kind::kUser, "default", "carol"));
+}
+
+TEST_F(StoreTest, ASessionEndsWithWhoeverItIsOf) {
+  ASSERT_TRUE(store->apply_file(config_of(kFirst)));
+  Session session;
+  session.digest = "d1";
+  session.tenant = "default";
+  session.name = "carol";
+  session.claims = {"a", "b c"};
+  session.ends = WallTime(100);
+  EXPECT_EQ(store->begin_session(session).error(), Error::kConflict) << "there is no carol";
+  for (const bool by_change : {false, true}) {
+    ASSERT_TRUE(store->put(User{"default", "carol", {}}));
+    ASSERT_TRUE(store->begin_session(session));
+    EXPECT_EQ(store->session("d1")->claims, session.claims);
+    if (by_change) {
+      ASSERT_TRUE(store->put(User{"default", "carol", {}}));
+    } else {
+      ASSERT_TRUE(store->remove(Kind::kUser, "default", "carol"));
+    }
+    EXPECT_EQ(store->session("d1").error(), Error::kNotFound);
+  }
+}
+
+// Version 1, as the first release wrote it.
+constexpr const char* kVersion1 = R"sql(
+CREATE TABLE schema_version (version INTEGER NOT NULL) STRICT;
+CREATE TABLE tenant (
+  tenant TEXT NOT NULL, name TEXT NOT NULL CHECK (name = tenant),
+  source TEXT NOT NULL CHECK (source IN ('file', 'api')), position INTEGER NOT NULL,
+  definition TEXT NOT NULL,
+  PRIMARY KEY (tenant, name), UNIQUE (tenant)) STRICT;
+CREATE TABLE user (
+  tenant TEXT NOT NULL REFERENCES tenant (tenant) DEFERRABLE INITIALLY DEFERRED,
+  name TEXT NOT NULL,
+  source TEXT NOT NULL CHECK (source IN ('file', 'api')), position INTEGER NOT NULL,
+  definition TEXT NOT NULL,
+  PRIMARY KEY (tenant, name)) STRICT;
+CREATE TABLE service (
+  tenant TEXT NOT NULL REFERENCES tenant (tenant) DEFERRABLE INITIALLY DEFERRED,
+  name TEXT NOT NULL,
+  source TEXT NOT NULL CHECK (source IN ('file', 'api')), position INTEGER NOT NULL,
+  definition TEXT NOT NULL,
+  PRIMARY KEY (tenant, name)) STRICT;
+CREATE TABLE agent (
+  tenant TEXT NOT NULL REFERENCES tenant (tenant) DEFERRABLE INITIALLY DEFERRED,
+  name TEXT NOT NULL,
+  source TEXT NOT NULL CHECK (source IN ('file', 'api')), position INTEGER NOT NULL,
+  definition TEXT NOT NULL,
+  PRIMARY KEY (tenant, name)) STRICT;
+CREATE TABLE rule (
+  tenant TEXT NOT NULL REFERENCES tenant (tenant) DEFERRABLE INITIALLY DEFERRED,
+  name TEXT NOT NULL,
+  source TEXT NOT NULL CHECK (source IN ('file', 'api')), position INTEGER NOT NULL,
+  definition TEXT NOT NULL,
+  agent TEXT, service TEXT,
+  PRIMARY KEY (tenant, name),
+  FOREIGN KEY (tenant, agent) REFERENCES agent (tenant, name) DEFERRABLE INITIALLY DEFERRED,
+  FOREIGN KEY (tenant, service) REFERENCES service (tenant, name) DEFERRABLE INITIALLY DEFERRED
+) STRICT;
+CREATE TABLE run (
+  id TEXT NOT NULL PRIMARY KEY, trace TEXT NOT NULL, tenant TEXT NOT NULL, user TEXT NOT NULL,
+  agent TEXT NOT NULL, started_ns INTEGER NOT NULL, ended_ns INTEGER NOT NULL,
+  exit_status INTEGER NOT NULL, boot TEXT NOT NULL) STRICT;
+CREATE INDEX run_live ON run (ended_ns) WHERE ended_ns = 0;
+INSERT INTO schema_version VALUES (1);
+INSERT INTO tenant VALUES ('default', 'default', 'file', 0, '{}');
+INSERT INTO user VALUES ('default', 'alice', 'file', 1, '{}'), ('default', 'bob', 'file', 2, '{}'),
+  ('default', 'carol', 'api', 6, '{}');
+INSERT INTO service VALUES ('default', 'web', 'file', 3,
+  '{"kind":"http","url":"https://web.example","upstream":"https://web.example",'
+  || '"allow_private":false,"credential":null,"shared":false,"intent":[]}');
+INSERT INTO agent VALUES ('default', 'claw', 'file', 4, '{"command":[],"volume":"home"}');
+INSERT INTO rule VALUES ('default', 'claw/read', 'file', 5,
+  '{"agent":"claw","id":"read","service":"web","hosts":[],"methods":["GET"],'
+  || '"paths":["/**"],"tools":[]}',
+  'claw', 'web');
+)sql";
+
+TEST_F(StoreTest, AStoreOfVersion1IsReadWithAllThatIsInIt) {
+  store.reset();
+  ASSERT_TRUE(disk->remove("state.db"));
+  {
+    auto database = Database::open("state.db", vfs.name());
+    ASSERT_TRUE(database);
+    ASSERT_TRUE(database->run(kVersion1));
+    const control::Run old = run_of(3);
+    ASSERT_TRUE(database->run("INSERT INTO run VALUES ('" + old.id.text() + "', '"
+                              + old.trace.text() + "', 'default', 'alice', 'claw', 4, 0, 0, 'b')"));
+  }
+  for (int opened = 0; opened < 2; ++opened) {
+    auto migrated = open_sqlite_store("state.db", vfs.name());
+    ASSERT_TRUE(migrated) << migrated.error().message();
+    store = *std::move(migrated);
+    EXPECT_EQ(store->state()->objects.size(), 7U);
+    EXPECT_EQ(store->state()->stored(Kind::kUser, "default", "carol")->source, Source::kApi);
+    EXPECT_TRUE(store->run(run_of(3).id)->is_live());
+    EXPECT_EQ(store->remove(Kind::kService, "default", "web").error(), Error::kConflict);
+    store.reset();
+  }
+  store = std::move(*open_sqlite_store("state.db", vfs.name()));
+  const auto applied = store->apply_file(config_of(kFirst));
+  ASSERT_TRUE(applied) << applied.error().message();
+  EXPECT_EQ(applied->added.size() + applied->removed.size(), 0U);
+}
+
+TEST_F(StoreTest, AStoreOfALaterVersionIsLeftAlone) {
+  store.reset();
+  {
+    auto database = Database::open("state.db", vfs.name());
+    ASSERT_TRUE(database->run("UPDATE schema_version SET version = 99"));
+  }
+  const auto refused = open_sqlite_store("state.db", vfs.name());
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error(), Error::kUnsupported);
+  store = std::unique_ptr<StateStore>();
 }
 
 struct Acknowledged {

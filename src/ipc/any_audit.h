@@ -64,6 +64,18 @@ struct ReadRun {
   }
 };
 
+// Control -> audit: the same of the acts of people and programs on the house, whatever Run they are
+// about.
+struct ReadActs {
+  static constexpr MessageType kType = 0x0406;
+  using Reply = EntryPage;
+  std::uint64_t from_sequence = 0;
+  template <class F>
+  void fields(F& f) {
+    f(from_sequence);
+  }
+};
+
 // Control -> audit: the Runs that a trace id belongs to, or that an agent linked to it.
 struct RunsOfTrace {
   static constexpr MessageType kType = 0x0415;

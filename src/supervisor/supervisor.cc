@@ -404,9 +404,13 @@ class Supervisor::Impl {
       }
     }
     if (role == "control") {
-      const auto listening = listen_at(path_of("control.sock"));
-      if (listening) give(role, "control.sock", listening->get());
-      if (!listening) log_error("control's socket", {{"why", listening.error().message()}});
+      for (const char* name : {"control.sock", "admin.sock"}) {
+        const auto listening = listen_at(path_of(name));
+        if (listening) give(role, name, listening->get());
+        if (!listening) {
+          log_error("a socket of control's", {{"why", listening.error().message()}});
+        }
+      }
     }
     if (role == "sandboxd") {
       give(role, "house-key", house_key_.get());

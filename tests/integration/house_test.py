@@ -94,10 +94,10 @@ class Errors(unittest.TestCase):
     def test_what_came_from_the_file_says_so(self):
         objects = json.loads(HOUSE.ask("objects", "--json").stdout)
         self.assertEqual({item["kind"] for item in objects},
-                         {"tenant", "user", "service", "agent", "rule"})
+                         {"tenant", "user", "service", "agent", "rule", "binding"})
         for item in objects:
             self.assertEqual(item["from"], "file", item)
-        for kind in ("tenant", "user", "service", "agent", "rule"):
+        for kind in ("tenant", "user", "service", "agent", "rule", "binding"):
             of_kind = json.loads(HOUSE.ask("objects", kind, "--json").stdout)
             self.assertEqual(of_kind, [item for item in objects if item["kind"] == kind])
 

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+// A request to the admin API and its answer, as values: what HTTP carries, and a test calls
+// without it.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+
+namespace gatehouse::control {
+
+inline constexpr std::size_t kApiBodyMost = 256 * 1024;  // bytes of a request's
+inline constexpr std::string_view kJsonType = "application/json";
+inline constexpr std::string_view kProblemType = "application/problem+json";  // RFC 9457
+
+struct ApiRequest {
+  std::string method;
+  std::string path;  // canonical, without query
+  std::map<std::string, std::string> query;
+  std::string authorization;    // the header's value; "" for none, so below
+  std::string if_match;         // RFC 9110 section 13.1.1
+  std::string idempotency_key;  // draft-ietf-httpapi-idempotency-key-header
+  std::string body;
+  // Who is at the other end of the unix socket, if that decides: root, or the data's owner.
+  bool is_house = false;
+  std::uint32_t uid = 0;
+};
+
+struct ApiAnswer {
+  int status = 200;
+  std::string body;
+  std::string type = std::string(kJsonType);
+  std::string etag;
+  std::string location;
+  bool is_replayed = false;  // an answer from before, by its Idempotency-Key
+};
+
+// An error as an answer: application/problem+json with `type`, `title`, `status`, `detail`. A
+// status of 0 is the error's own.
+[[nodiscard]] ApiAnswer problem_of(const Error& error, int status = 0);
+
+// The target of a request taken apart. Errors: kInvalid (a path or a query that cannot be read in
+// one way, a name in the query that is there twice).
+struct ApiTarget {
+  std::string path;
+  std::map<std::string, std::string> query;
+};
+[[nodiscard]] Result<ApiTarget> parse_target(std::string_view path_and_query);
+
+}  // namespace gatehouse::control

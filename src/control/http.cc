@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "control/http.h"
+
+#include <array>
+
+#include "base/log.h"
+#include "wire/http1.h"
+
+namespace gatehouse::control {
+namespace {
+
+using net::Task;
+
+constexpr Nanos kIdleMost = std::chrono::seconds(60);
+constexpr Nanos kRequestMost = std::chrono::seconds(20);  // from its first byte to its last
+constexpr Nanos kWriteMost = std::chrono::seconds(20);
+constexpr Nanos kPause = std::chrono::milliseconds(100);
+
+// What a connection has sent and nobody has read yet.
+struct Inbox {
+  net::Stream* stream;
+  std::string waiting;
+  // False at the end of the stream.
+  Task<Result<bool>> fill(Deadline deadline) {
+    std::array<char, 8192> buffer;
+    const std::size_t got = CO_TRY(co_await stream->read(buffer, deadline));
+    waiting.append(buffer.data(), got);
+    co_return got > 0;
+  }
+};
+
+// Nothing when the peer ended between two requests.
+Task<Result<std::optional<wire::RequestHead>>> read_head(net::Loop* loop, Inbox* inbox) {
+  wire::RequestParser parser;
+  Deadline deadline = loop->in(kIdleMost);
+  while (true) {
+    if (!inbox->waiting.empty()) {
+      const wire::HeadProgress progress = CO_TRY(parser.feed(inbox->waiting));
+      inbox->waiting.erase(0, progress.consumed);
+      if (progress.done) co_return parser.take();
+      deadline = std::min(deadline, loop->in(kRequestMost));
+    }
+    const Result<bool> more = co_await inbox->fill(deadline);
+    if (parser.untouched() && (!more || !*more)) co_return std::nullopt;
+    if (!more && more.error() == Error::kTimeout) {
+      co_return failure(Error::kTooSlow, "the request did not come in time");
+    }
+    if (!CO_TRY(Result<bool>(more))) {
+      co_return failure(Error::kInvalid, "the request broke off in its head");
+    }
+  }
+}
+
+Task<Result<std::string>> read_body(net::Loop* loop, Inbox* inbox, wire::BodyFraming framing) {
+  wire::BodyReader reader(framing);
+  std::string body;
+  const Deadline deadline = loop->in(kRequestMost);
+  while (!reader.done()) {
+    while (!inbox->waiting.empty() && !reader.done()) {
+      const wire::BodyPiece piece = CO_TRY(reader.feed(inbox->waiting));
+      body += piece.payload;
+      inbox->waiting.erase(0, piece.consumed);
+      if (body.size() > kApiBodyMost) {
+        co_return failure(Error::kTooLarge, "the body is larger than 256 KiB");
+      }
+    }
+    if (reader.done()) break;
+    if (!CO_TRY(co_await inbox->fill(deadline))) {
+      co_return failure(Error::kInvalid, "the request broke off in its body");
+    }
+  }
+  co_return body;
+}
+
+// A header that may be there once. Errors: kInvalid.
+Result<std::string> single(const wire::Headers& headers, std::string_view name) {
+  const auto all = headers.all(name);
+  if (all.size() > 1) return failure(Error::kInvalid, "a header is there twice");
+  return all.empty() ? "" : std::string(all.front());
+}
+
+Result<ApiRequest> request_of(const wire::RequestHead& head, std::string body) {
+  if (head.form != wire::TargetForm::kOrigin) {
+    return failure(Error::kInvalid, "this is no proxy: ask for a path");
+  }
+  ApiTarget target = TRY(parse_target(head.path_and_query()));
+  ApiRequest request;
+  request.method = head.method;
+  request.path = std::move(target.path);
+  request.query = std::move(target.query);
+  request.authorization = TRY(single(head.headers, "authorization"));
+  request.if_match = TRY(single(head.headers, "if-match"));
+  request.idempotency_key = TRY(single(head.headers, "idempotency-key"));
+  request.body = std::move(body);
+  return request;
+}
+
+std::string response_of(const ApiAnswer& answer, bool ends) {
+  wire::ResponseHead head;
+  head.status = answer.status;
+  head.reason = wire::reason_phrase(answer.status);
+  if (answer.status != 204) {
+    head.headers.add("content-type", answer.type);
+    head.headers.add("content-length", std::to_string(answer.body.size()));
+  }
+  head.headers.add("cache-control", "no-store");
+  head.headers.add("x-content-type-options", "nosniff");
+  if (!answer.etag.empty()) head.headers.add("etag", answer.etag);
+  if (!answer.location.empty()) head.headers.add("location", answer.location);
+  if (answer.is_replayed) head.headers.add("idempotency-replayed", "true");
+  if (answer.status == 401) head.headers.add("www-authenticate", "Bearer realm=\"gatehouse\"");
+  if (ends) head.headers.add("connection", "close");
+  std::string out;
+  if (!wire::append_response_head(out, head)) return "";  // no value of ours breaks a head
+  if (answer.status != 204) out += answer.body;
+  return out;
+}
+
+}  // namespace
+
+HttpFront::HttpFront(net::Loop& loop, Handler handler, std::uint32_t owner_uid)
+    : loop_(loop),
+      handler_(std::move(handler)),
+      owner_uid_(owner_uid),
+      people_(loop),
+      accepting_(loop) {}
+
+Result<void> HttpFront::open_local(net::Descriptor listener) {
+  accepting_.cancel_all();
+  local_ = TRY(loop_.adopt_listener(std::move(listener)));
+  accepting_.spawn(accept(local_.get()));
+  return {};
+}
+
+Task<void> HttpFront::accept(net::Listener* listener) {
+  while (true) {
+    auto stream = co_await listener->accept(Deadline::never());
+    if (!stream && stream.error() == Error::kClosed) co_return;
+    if (!stream) {
+      co_await loop_.sleep_for(kPause);
+      continue;
+    }
+    if (people_.size() >= kConnectionsMost) {
+      log_warning("too many connections to the admin API", {{"most", kConnectionsMost}});
+      continue;
+    }
+    const auto uid = net::peer_uid(**stream);
+    people_.spawn(serve(*std::move(stream), uid ? std::optional(*uid) : std::nullopt));
+  }
+}
+
+Task<void> HttpFront::serve(std::unique_ptr<net::Stream> stream, std::optional<std::uint32_t> uid) {
+  Inbox inbox{stream.get(), ""};
+  while (true) {
+    auto head = co_await read_head(&loop_, &inbox);
+    if (head && !*head) co_return;
+    bool ends = true;
+    ApiAnswer answer;
+    Result<std::string> body = "";
+    if (head) body = co_await read_body(&loop_, &inbox, (*head)->framing);
+    if (!head || !body) {
+      answer = problem_of(head ? body.error() : head.error());
+    } else if (auto request = request_of(**head, *std::move(body)); !request) {
+      answer = problem_of(request.error());
+    } else {
+      // Nothing here answers HEAD, and its answer would have a body.
+      ends = (*head)->method == "HEAD" || wire::ends_connection((*head)->version, (*head)->headers);
+      request->is_house = uid && (*uid == 0 || *uid == owner_uid_);
+      request->uid = uid.value_or(0);
+      answer = co_await handler_(*std::move(request));
+    }
+    const auto written = co_await stream->write(response_of(answer, ends), loop_.in(kWriteMost));
+    if (!written || ends) break;
+  }
+  (void)co_await stream->finish(loop_.in(kWriteMost));
+}
+
+}  // namespace gatehouse::control
