@@ -15,7 +15,8 @@ OF_THE_HOUSE = (
     "the audit role no longer reads, so nothing new passes until one does",
 )
 # What people did, and no Run.
-OF_PEOPLE = {"config_changed": {""}, "vault_use": {"stored", "connected"}}  # kind, `use`
+OF_PEOPLE = {"config_changed": {""}, "administered": {""},
+             "vault_use": {"stored", "connected"}}  # kind, `use`
 # What the job's transcript holds; a real model need not show its reasoning, nor use the MCP tool.
 TOLD = {
     True: ("llm.input", "llm.reasoning", "llm.tool_calls", "tool.arguments", "tool.result"),

@@ -70,7 +70,10 @@ int run(int argc, char** argv) {
   for (const char* peer : {"vault", "courier", "gateway", "audit", "sandboxd"}) {
     role.on_peer(peer, [&control](ipc::Channel& arrived) { control.arrived(arrived.peer()); });
   }
-  control::Front front(*loop, control.for_people(), owner);
+  control::Front front(
+      *loop,
+      [&control](std::uint32_t uid) { return control.for_person("uid " + std::to_string(uid)); },
+      owner);
   role.on_descriptor("control.sock", [&front](net::Descriptor fd) {
     if (const Result<void> opened = front.open(std::move(fd)); !opened) {
       log_error("control's socket", {{"why", opened.error().message()}});

@@ -22,6 +22,7 @@ constexpr Nanos kAnswerMost = std::chrono::seconds(30);
 constexpr Nanos kCountersMost = std::chrono::seconds(1);
 constexpr std::uint32_t kRunsMost = 500;       // a frame is 64 KiB
 constexpr std::size_t kObjectsMost = 500;      // so is this
+constexpr std::size_t kReadMost = 1000;        // Runs that a connection read, remembered
 constexpr std::size_t kChangesShownMost = 50;  // in one Entry
 
 Result<std::string> tenant_of_request(const State& state, const std::string& named) {
@@ -134,6 +135,10 @@ Result<net::Descriptor> sealed_memory(const std::string& bytes) {
   return memory;
 }
 
+std::string connection_named(const std::string& service, const std::string& user) {
+  return fmt::format("connection {} of {}", service, user.empty() ? "the tenant" : user);
+}
+
 void add_changes(audit::Entry& entry, std::string_view key, std::vector<std::string> names) {
   if (names.empty()) return;
   entry.add(fmt::format("{}.count", key), std::to_string(names.size()));
@@ -153,44 +158,76 @@ struct Control::Starting {
 
 Control::Control(net::Loop& loop, StateStore& store, Ports& ports, std::string boot)
     : loop_(loop), store_(store), ports_(ports), boot_(std::move(boot)), nursery_(loop) {
-  permit_people();
   for_sandboxd_.on<ipc::SandboxEnded>(
       [this](ipc::SandboxEnded ended, std::vector<net::Descriptor>) {
         return sandbox_ended(std::move(ended));
       });
 }
 
-void Control::permit_people() {
+ipc::Permits Control::for_person(std::string who) {
   using Fds = std::vector<net::Descriptor>;
-  for_people_.on_with_fds<ipc::StartRun>(
-      [this](ipc::StartRun request, Fds) { return start_run(std::move(request)); });
-  for_people_.on<ipc::ListRuns>([this](ipc::ListRuns r, Fds) { return list_runs(r); });
-  for_people_.on<ipc::ListObjects>(
+  const auto person = std::make_shared<Person>(Person{std::move(who), {}});
+  ipc::Permits permits;
+  permits.on_with_fds<ipc::StartRun>([this, person](ipc::StartRun request, Fds) {
+    return start_run(std::move(request), person->who);
+  });
+  permits.on<ipc::ListRuns>([this](ipc::ListRuns r, Fds) { return list_runs(r); });
+  permits.on<ipc::ListObjects>(
       [this](ipc::ListObjects r, Fds) { return list_objects(std::move(r)); });
-  for_people_.on<ipc::DescribeService>(
+  permits.on<ipc::DescribeService>(
       [this](ipc::DescribeService r, Fds) { return describe(std::move(r)); });
-  for_people_.on<ipc::PutSealed>(
-      [this](ipc::PutSealed r, Fds) { return put_sealed(std::move(r)); });
-  for_people_.on<ipc::StartAuthorization>(
-      [this](ipc::StartAuthorization r, Fds) { return authorize(std::move(r)); });
-  for_people_.on<ipc::ListConnections>(
+  permits.on<ipc::PutSealed>(
+      [this, person](ipc::PutSealed r, Fds) { return put_sealed(std::move(r), person->who); });
+  permits.on<ipc::StartAuthorization>([this, person](ipc::StartAuthorization r, Fds) {
+    return authorize(std::move(r), person->who);
+  });
+  permits.on<ipc::ListConnections>(
       [this](ipc::ListConnections r, Fds) { return connections(std::move(r)); });
-  for_people_.on<ipc::RemoveConnection>(
-      [this](ipc::RemoveConnection r, Fds) { return disconnect(std::move(r)); });
-  forward<ipc::GetPublicKey>("vault");
-  forward<ipc::FinishAuthorization>("vault");
-  forward<ipc::GetHostLimits>("sandboxd");
-  forward<ipc::ReadRun>("audit");
-  forward<ipc::ReadBody>("audit");
-  forward<ipc::FindTrace>("audit");
-  for_people_.on<ipc::GetCounters>([this](ipc::GetCounters, Fds) { return counters(); });
+  permits.on<ipc::RemoveConnection>([this, person](ipc::RemoveConnection r, Fds) {
+    return disconnect(std::move(r), person->who);
+  });
+  permits.on<ipc::ReadRun>([this, person](ipc::ReadRun r, Fds) { return read_run(r, person); });
+  permits.on<ipc::GetCounters>([this](ipc::GetCounters, Fds) { return counters(); });
+  forward<ipc::GetPublicKey>(permits, "vault");
+  forward<ipc::FinishAuthorization>(permits, "vault");
+  forward<ipc::GetHostLimits>(permits, "sandboxd");
+  forward<ipc::ReadBody>(permits, "audit");
+  forward<ipc::FindTrace>(permits, "audit");
+  return permits;
 }
 
 template <class Request>
-void Control::forward(const std::string& role) {
-  for_people_.on<Request>([this, role](Request request, std::vector<net::Descriptor>) {
+void Control::forward(ipc::Permits& permits, const std::string& role) {
+  permits.on<Request>([this, role](Request request, std::vector<net::Descriptor>) {
     return call(role, std::move(request));
   });
+}
+
+// The first page of a Run's story that a connection reads is put on record; the others are of the
+// same reading.
+Task<Result<ipc::EntryPage>> Control::read_run(ipc::ReadRun request,
+                                               std::shared_ptr<Person> person) {
+  if (!person->has_read.contains(request.run)) {
+    Run run = store_.run(request.run).value_or(Run());
+    run.id = request.run;
+    CO_TRY(co_await record_reading(person->who, std::move(run)));
+    if (person->has_read.size() >= kReadMost) person->has_read.clear();
+    person->has_read.insert(request.run);
+  }
+  co_return co_await call("audit", request);
+}
+
+// What somebody does to a connection, before it is done.
+Task<Result<void>> Control::record_act(std::string who, std::string act, std::string tenant,
+                                       std::string object) {
+  audit::Entry entry = entry_of(audit::Kind::kAdministered, Run{});
+  entry.run.reset();
+  entry.tenant = std::move(tenant);
+  entry.add("who", who);
+  entry.add("act", act);
+  entry.add("object", object);
+  entry.add("outcome", "done");
+  co_return co_await record(std::move(entry));
 }
 
 Task<Result<ipc::Parcel>> Control::ask(std::string role, ipc::Parcel request) {
@@ -324,7 +361,6 @@ Task<Result<void>> Control::record(audit::Entry entry) {
 Task<Result<void>> Control::record_reading(std::string who, Run run) {
   audit::Entry entry = entry_of(audit::Kind::kTranscriptRead, run);
   entry.run.reset();
-  entry.trace = {};
   entry.add("who", who);
   entry.add("of", run.id.text());
   co_return co_await record(std::move(entry));
@@ -348,18 +384,19 @@ audit::Entry Control::entry_of(audit::Kind kind, const Run& run) {
 
 // --- Runs
 
-Task<Result<Control::Started>> Control::start_run(ipc::StartRun request) {
+Task<Result<Control::Started>> Control::start_run(ipc::StartRun request, std::string by) {
   const auto starting = std::make_shared<Starting>(loop_);
   struct Asker {
     std::shared_ptr<Starting> of;
     ~Asker() { of->abandoned = !of->result; }
   } const asker{starting};
-  nursery_.spawn(start(starting, std::move(request)));
+  nursery_.spawn(start(starting, std::move(request), std::move(by)));
   CO_TRY(co_await starting->done.wait(Deadline::never()));
   co_return *std::move(starting->result);
 }
 
-Task<void> Control::start(std::shared_ptr<Starting> starting, ipc::StartRun request) {
+Task<void> Control::start(std::shared_ptr<Starting> starting, ipc::StartRun request,
+                          std::string by) {
   Result<Started> result = failure(Error::kInternal, "the run was not started");
   const auto begin = [&]() -> Result<std::pair<Run, Agent>> {
     const State state = TRY(store_.state());
@@ -385,7 +422,7 @@ Task<void> Control::start(std::shared_ptr<Starting> starting, ipc::StartRun requ
   if (begin) {
     id = begin->first.id;
     trace = begin->first.trace;
-    result = co_await start_checked(begin->first, begin->second, std::move(request));
+    result = co_await start_checked(begin->first, begin->second, std::move(request), std::move(by));
   } else {
     result = Failure(begin.error());
   }
@@ -400,7 +437,8 @@ Task<void> Control::start(std::shared_ptr<Starting> starting, ipc::StartRun requ
   }
 }
 
-Task<Result<Control::Started>> Control::start_checked(Run run, Agent agent, ipc::StartRun request) {
+Task<Result<Control::Started>> Control::start_checked(Run run, Agent agent, ipc::StartRun request,
+                                                      std::string by) {
   const State state = CO_TRY(store_.state());
   const ipc::Status status = CO_TRY(co_await call("supervisor", ipc::GetStatus{}));
   if (status.all_killed) {
@@ -420,6 +458,7 @@ Task<Result<Control::Started>> Control::start_checked(Run run, Agent agent, ipc:
   audit::Entry entry = entry_of(audit::Kind::kRunStarted, run);
   entry.add("command", request.argv.front());
   entry.add("arguments", std::to_string(request.argv.size() - 1));
+  entry.add("by", by);
   Result<void> recorded = co_await record(std::move(entry));
   if (recorded) recorded = store_.start_run(run);
   if (!recorded) {
@@ -536,7 +575,7 @@ Task<Result<void>> Control::settle_owner(std::string tenant, std::string user,
   co_return Result<void>();
 }
 
-Task<Result<ipc::Done>> Control::put_sealed(ipc::PutSealed request) {
+Task<Result<ipc::Done>> Control::put_sealed(ipc::PutSealed request, std::string who) {
   const State state = CO_TRY(store_.state());
   request.tenant = CO_TRY(tenant_of_request(state, request.tenant));
   if (request.kind == ipc::CredentialKind::kOauthClientSecret) {
@@ -549,13 +588,18 @@ Task<Result<ipc::Done>> Control::put_sealed(ipc::PutSealed request) {
   } else {
     CO_TRY(co_await settle_owner(request.tenant, request.user, request.service));
   }
+  CO_TRY(co_await record_act(std::move(who), "connect", request.tenant,
+                             connection_named(request.service, request.user)));
   co_return co_await call("vault", std::move(request));
 }
 
-Task<Result<ipc::AuthorizationStarted>> Control::authorize(ipc::StartAuthorization request) {
+Task<Result<ipc::AuthorizationStarted>> Control::authorize(ipc::StartAuthorization request,
+                                                           std::string who) {
   const State state = CO_TRY(store_.state());
   request.tenant = CO_TRY(tenant_of_request(state, request.tenant));
   CO_TRY(co_await settle_owner(request.tenant, request.user, request.service));
+  CO_TRY(co_await record_act(std::move(who), "authorize", request.tenant,
+                             connection_named(request.service, request.user)));
   co_return co_await call("vault", std::move(request));
 }
 
@@ -565,9 +609,11 @@ Task<Result<ipc::ConnectionList>> Control::connections(ipc::ListConnections requ
   co_return co_await call("vault", std::move(request));
 }
 
-Task<Result<ipc::Done>> Control::disconnect(ipc::RemoveConnection request) {
+Task<Result<ipc::Done>> Control::disconnect(ipc::RemoveConnection request, std::string who) {
   const State state = CO_TRY(store_.state());
   request.tenant = CO_TRY(tenant_of_request(state, request.tenant));
+  CO_TRY(co_await record_act(std::move(who), "disconnect", request.tenant,
+                             connection_named(request.service, request.user)));
   co_return co_await call("vault", std::move(request));
 }
 

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -53,32 +54,42 @@ class Control {
   template <class Request>
   [[nodiscard]] net::Task<Result<typename Request::Reply>> call(std::string role, Request request);
 
-  // What people may ask (the asker's uid was checked), and what sandboxd may tell.
-  [[nodiscard]] const ipc::Permits& for_people() const { return for_people_; }
+  // What the house's owner may ask on one connection (who that is was checked; it is put on
+  // record), and what sandboxd may tell. What is returned must not outlive this.
+  [[nodiscard]] ipc::Permits for_person(std::string who);
   [[nodiscard]] const ipc::Permits& for_sandboxd() const { return for_sandboxd_; }
 
  private:
   struct Starting;
   using Started = std::pair<ipc::RunStarted, std::vector<net::Descriptor>>;
 
-  void permit_people();
+  // Somebody on one connection.
+  struct Person {
+    std::string who;
+    std::set<RunId> has_read;
+  };
   template <class Request>
-  void forward(const std::string& role);
+  void forward(ipc::Permits& permits, const std::string& role);
 
   net::Task<Result<ipc::Parcel>> ask(std::string role, ipc::Parcel request);
-  net::Task<Result<Started>> start_run(ipc::StartRun request);
-  net::Task<void> start(std::shared_ptr<Starting> starting, ipc::StartRun request);
-  net::Task<Result<Started>> start_checked(Run run, Agent agent, ipc::StartRun request);
+  net::Task<Result<Started>> start_run(ipc::StartRun request, std::string by);
+  net::Task<void> start(std::shared_ptr<Starting> starting, ipc::StartRun request, std::string by);
+  net::Task<Result<Started>> start_checked(Run run, Agent agent, ipc::StartRun request,
+                                           std::string by);
+  net::Task<Result<ipc::EntryPage>> read_run(ipc::ReadRun request, std::shared_ptr<Person> person);
+  net::Task<Result<void>> record_act(std::string who, std::string act, std::string tenant,
+                                     std::string object);
   net::Task<Result<Started>> create_sandbox(Run run, ipc::CreateSandbox create);
   net::Task<Result<ipc::Done>> sandbox_ended(ipc::SandboxEnded ended);
   net::Task<Result<void>> end_run(Run run, std::int32_t exit_status, std::string why);
   net::Task<Result<ipc::RunList>> list_runs(ipc::ListRuns request);
   net::Task<Result<ipc::ObjectList>> list_objects(ipc::ListObjects request);
   net::Task<Result<ipc::ServiceInfo>> describe(ipc::DescribeService request);
-  net::Task<Result<ipc::Done>> put_sealed(ipc::PutSealed request);
-  net::Task<Result<ipc::AuthorizationStarted>> authorize(ipc::StartAuthorization request);
+  net::Task<Result<ipc::Done>> put_sealed(ipc::PutSealed request, std::string who);
+  net::Task<Result<ipc::AuthorizationStarted>> authorize(ipc::StartAuthorization request,
+                                                         std::string who);
   net::Task<Result<ipc::ConnectionList>> connections(ipc::ListConnections request);
-  net::Task<Result<ipc::Done>> disconnect(ipc::RemoveConnection request);
+  net::Task<Result<ipc::Done>> disconnect(ipc::RemoveConnection request, std::string who);
   net::Task<void> tell(std::string role);
   net::Task<Result<void>> tell_vault();
   net::Task<Result<void>> end_lost_runs();
@@ -95,7 +106,6 @@ class Control {
   std::string boot_;
   std::uint64_t generation_ = 0;
   std::vector<audit::Entry> unrecorded_;  // of the start, until the audit role is there
-  ipc::Permits for_people_;
   ipc::Permits for_sandboxd_;
   net::Nursery nursery_;
 };

@@ -11,8 +11,12 @@ constexpr Nanos kPause = std::chrono::milliseconds(100);
 
 }  // namespace
 
-Front::Front(net::Loop& loop, const ipc::Permits& permits, std::uint32_t owner_uid)
-    : loop_(loop), permits_(permits), owner_uid_(owner_uid), people_(loop), accepting_(loop) {}
+Front::Front(net::Loop& loop, Permits permits, std::uint32_t owner_uid)
+    : loop_(loop),
+      permits_(std::move(permits)),
+      owner_uid_(owner_uid),
+      people_(loop),
+      accepting_(loop) {}
 
 Result<void> Front::open(net::Descriptor listener) {
   accepting_.cancel_all();
@@ -38,12 +42,15 @@ net::Task<void> Front::accept() {
       log_warning("too many connections of people", {{"most", kPeopleMost}});
       continue;
     }
-    if (auto local = net::as_local(*std::move(stream))) people_.spawn(serve(std::move(local)));
+    if (auto local = net::as_local(*std::move(stream))) {
+      people_.spawn(serve(std::move(local), *uid));
+    }
   }
 }
 
-net::Task<void> Front::serve(std::unique_ptr<net::LocalStream> stream) {
-  ipc::Channel channel(loop_, std::move(stream), "cli", permits_);
+net::Task<void> Front::serve(std::unique_ptr<net::LocalStream> stream, std::uint32_t uid) {
+  const ipc::Permits permits = permits_(uid);
+  ipc::Channel channel(loop_, std::move(stream), "cli", permits);
   co_await channel.closed();
 }
 

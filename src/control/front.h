@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 
 #include "ipc/channel.h"
@@ -14,18 +15,20 @@ namespace gatehouse::control {
 
 class Front {
  public:
-  // `permits` must outlive it.
-  Front(net::Loop& loop, const ipc::Permits& permits, std::uint32_t owner_uid);
+  // What somebody with that uid may ask on a connection of theirs.
+  using Permits = std::function<ipc::Permits(std::uint32_t uid)>;
+
+  Front(net::Loop& loop, Permits permits, std::uint32_t owner_uid);
 
   // Serves this listener instead of an earlier one. Errors: kInvalid.
   [[nodiscard]] Result<void> open(net::Descriptor listener);
 
  private:
   net::Task<void> accept();
-  net::Task<void> serve(std::unique_ptr<net::LocalStream> stream);
+  net::Task<void> serve(std::unique_ptr<net::LocalStream> stream, std::uint32_t uid);
 
   net::Loop& loop_;
-  const ipc::Permits& permits_;
+  Permits permits_;
   std::uint32_t owner_uid_;
   std::unique_ptr<net::Listener> listener_;
   net::Nursery people_;

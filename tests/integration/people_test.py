@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Who may ask a house that root runs: root, and whoever owns its data directory; nobody else."""
+import http.client
 import json
 import os
 import shutil
+import socket
 import subprocess
 import unittest
 
@@ -37,6 +39,17 @@ def ask_as(uid, *words):
                           user=uid, group=uid, extra_groups=[])
 
 
+def acts():
+    """What people did, as the admin API tells it."""
+    at = http.client.HTTPConnection("localhost")
+    at.sock = socket.socket(socket.AF_UNIX)
+    at.sock.connect(str(HOUSE.data / "run/admin.sock"))
+    at.request("GET", "/v1/tenants/default/acts?limit=500")
+    items = json.loads(at.getresponse().read())["items"]
+    at.close()
+    return items
+
+
 RUN = ("run", "-a", "shell", "-u", "alice", "--")
 
 
@@ -59,6 +72,12 @@ class People(unittest.TestCase):
         self.assertEqual(ask_as(OWNER, "revive", name).returncode, 0)
         self.assertIn("by its owner", ask_as(OWNER, "transcript", name).stdout)
         self.assertEqual(json.loads(ask_as(OWNER, "runs", "--json").stdout)[0]["run"], name)
+        began = json.loads(ask_as(OWNER, "transcript", name, "--json").stdout)["steps"][0]
+        self.assertEqual(began["entry"]["tags"]["by"], f"uid {OWNER}")
+        readings = [act for act in acts() if act["kind"] == "transcript_read"
+                    and act["tags"]["of"] == name]
+        self.assertEqual({act["tags"]["who"] for act in readings}, {f"uid {OWNER}"})
+        self.assertEqual(len(readings), 2, "one for each time, however long the story is")
 
     def test_the_owner_links_an_account(self):
         key = HOUSE.data / "key-of-the-owner"
@@ -67,6 +86,9 @@ class People(unittest.TestCase):
         done = ask_as(OWNER, "connect", "openai", "--user", "alice", "--from-file", str(key))
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertEqual(ask_as(OWNER, *RUN, "/bin/true").returncode, 0)
+        last = [act["tags"] for act in acts() if act["kind"] == "administered"][-1]
+        self.assertEqual((last["who"], last["act"], last["object"]),
+                         (f"uid {OWNER}", "connect", "connection openai of alice"))
 
     def test_a_stranger_gets_no_answer_of_control(self):
         before = HOUSE.runs()
