@@ -111,26 +111,26 @@ class Supervisor::Impl {
   // --- people and control: kill, revive, status
 
   void fill_permits() {
-    const auto kill = [this](ipc::Kill request, std::vector<net::Descriptor>) {
-      return kill_now(this, std::move(request));
-    };
-    const auto revive = [this](ipc::Revive request, std::vector<net::Descriptor>) {
-      return revive_now(this, std::move(request));
-    };
-    const auto status = [this](ipc::GetStatus, std::vector<net::Descriptor>) {
-      return status_now(this);
-    };
-    people_.on<ipc::Kill>(kill);
-    people_.on<ipc::Revive>(revive);
-    people_.on<ipc::GetStatus>(status);
-    people_.on<ipc::Examine>(
-        [this](ipc::Examine, std::vector<net::Descriptor>) { return examine(this); });
-    control_.on<ipc::Kill>(kill);
-    control_.on<ipc::Revive>(revive);
-    control_.on<ipc::GetStatus>(status);
+    for (const std::uint32_t uid : {0U, settings_.owner_uid}) {
+      permit_kills(people_[uid], "uid " + std::to_string(uid));
+      people_[uid].on<ipc::Examine>(
+          [this](ipc::Examine, std::vector<net::Descriptor>) { return examine(this); });
+    }
+    permit_kills(control_, "");  // which puts on record itself who asked it
+  }
+  // `by` asks; "" is not put on record.
+  void permit_kills(ipc::Permits& permits, std::string by) {
+    permits.on<ipc::Kill>([this, by](ipc::Kill request, std::vector<net::Descriptor>) {
+      return kill_now(this, std::move(request), by);
+    });
+    permits.on<ipc::Revive>([this, by](ipc::Revive request, std::vector<net::Descriptor>) {
+      return revive_now(this, std::move(request), by);
+    });
+    permits.on<ipc::GetStatus>(
+        [this](ipc::GetStatus, std::vector<net::Descriptor>) { return status_now(this); });
   }
 
-  static Task<Result<ipc::KillDone>> kill_now(Impl* self, ipc::Kill request) {
+  static Task<Result<ipc::KillDone>> kill_now(Impl* self, ipc::Kill request, std::string by) {
     KillState next = self->killed_;
     if (request.all) {
       next.all = true;
@@ -151,13 +151,14 @@ class Supervisor::Impl {
                            {"reason", request.reason}});
     audit::Entry entry;
     entry.kind = audit::Kind::kKilled;
+    if (!by.empty()) entry.add("by", by);
     entry.add("reason", request.reason.substr(0, 1024));
     entry.add("sandbox", request.destroy ? "destroyed" : "frozen");
     self->put_on_record(std::move(entry), request.run, request.all, next);
     co_return done;
   }
 
-  static Task<Result<ipc::KillDone>> revive_now(Impl* self, ipc::Revive request) {
+  static Task<Result<ipc::KillDone>> revive_now(Impl* self, ipc::Revive request, std::string by) {
     const KillState before = self->killed_;
     KillState next = before;
     if (request.all) {
@@ -179,6 +180,7 @@ class Supervisor::Impl {
                             {"generation", done.generation}});
     audit::Entry entry;
     entry.kind = audit::Kind::kRevived;
+    if (!by.empty()) entry.add("by", by);
     self->put_on_record(std::move(entry), request.run, request.all, before);
     co_return done;
   }
@@ -295,7 +297,7 @@ class Supervisor::Impl {
         continue;
       }
       open.push_back(std::make_unique<ipc::Channel>(loop_, net::as_local(std::move(*stream)),
-                                                    "person", people_));
+                                                    "person", people_.at(*uid)));
     }
   }
 
@@ -580,7 +582,7 @@ class Supervisor::Impl {
   std::unique_ptr<ipc::KillTableWriter> table_;
   net::Descriptor signals_;
   std::map<std::string, net::Descriptor> kill_bells_;  // by role
-  ipc::Permits people_;
+  std::map<std::uint32_t, ipc::Permits> people_;       // by who they are
   ipc::Permits control_;
   std::map<std::string, ipc::Permits> role_permits_;
   std::map<std::string, Child> children_;

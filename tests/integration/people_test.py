@@ -74,10 +74,14 @@ class People(unittest.TestCase):
         self.assertEqual(json.loads(ask_as(OWNER, "runs", "--json").stdout)[0]["run"], name)
         began = json.loads(ask_as(OWNER, "transcript", name, "--json").stdout)["steps"][0]
         self.assertEqual(began["entry"]["tags"]["by"], f"uid {OWNER}")
+        steps = json.loads(ask_as(OWNER, "transcript", name, "--json").stdout)["steps"]
+        for kind in ("killed", "revived"):
+            by = [step["entry"]["tags"]["by"] for step in steps if step["entry"]["kind"] == kind]
+            self.assertEqual(by, [f"uid {OWNER}"] * 2, kind)
         readings = [act for act in acts() if act["kind"] == "transcript_read"
                     and act["tags"]["of"] == name]
         self.assertEqual({act["tags"]["who"] for act in readings}, {f"uid {OWNER}"})
-        self.assertEqual(len(readings), 2, "one for each time, however long the story is")
+        self.assertEqual(len(readings), 3, "one for each time, however long the story is")
 
     def test_the_owner_links_an_account(self):
         key = HOUSE.data / "key-of-the-owner"
