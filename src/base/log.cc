@@ -23,6 +23,11 @@ Setup g_setup;
 
 constexpr std::array<std::string_view, 4> kNames = {"debug", "info", "warning", "error"};
 
+// The keys of a JSON line that are not a field's to take.
+bool is_taken(std::string_view key) {
+  return key == "time" || key == "level" || key == "role" || key == "message";
+}
+
 bool is_plain(std::string_view value) {
   if (value.empty()) return false;
   for (const char c : value) {
@@ -47,7 +52,8 @@ void log(LogLevel level, std::string_view message, std::initializer_list<LogFiel
     line = fmt::format(R"({{"time":"{}","level":"{}","role":"{}","message":{})",
                        WallTime::now().text(), name, g_setup.role, json_quoted(message));
     for (const LogField& field : fields) {
-      line += fmt::format(",{}:{}", json_quoted(field.key), json_quoted(field.value));
+      line += fmt::format(",\"{}{}\":{}", field.key, is_taken(field.key) ? "_" : "",
+                          json_quoted(field.value));
     }
     line += "}\n";
   } else {

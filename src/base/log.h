@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // The log face of every role: one line a record on standard error, `time level role message
-// key=value...`, or JSON. Values are escaped, so that hostile text cannot forge a line. Secrets
-// have no way in: Secret has no text form.
+// key=value...`, or JSON with the members time (RFC 3339), level, role, message and the fields, all
+// strings. A Run is named by the fields `run` and `trace`. Messages are literals; what varies is in
+// the fields, whose keys are plain words. Values are escaped, so that hostile text cannot forge a
+// line. Secrets have no way in: Secret has no text form.
 #pragma once
 
 #include <cstdint>

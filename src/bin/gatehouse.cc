@@ -12,8 +12,24 @@ Result<std::string> data_of(const std::string& config) {
   return TRY(control::load_config(config)).data;
 }
 
-Result<void> up(const std::string& data, const std::string& config) {
-  return run_house({data, config, TRY(roles_directory())});
+Result<cli::ConfigReport> check_config(const std::string& path) {
+  const auto config = TRY(control::check_config(path));
+  if (config) return cli::ConfigReport{config->data, {}};
+  cli::ConfigReport report;
+  for (const control::Problem& problem : config.error()) {
+    const control::ProblemRow& row = control::row_of(problem.kind);
+    report.problems.push_back({problem.line, problem.column, std::string(row.label), problem.what,
+                               std::string(row.remedy)});
+  }
+  return report;
+}
+
+Result<void> up(const std::string& data, const std::string& config, const std::string& log) {
+  const control::Config read = TRY(control::load_config(config));
+  House house{data, config, TRY(roles_directory()), {}, read.metrics_listen};
+  const bool is_json = read.log_format == control::LogFormat::kJson;
+  if (!log.empty() || is_json) house.log = log.empty() ? "json" : log;
+  return run_house(house);
 }
 
 }  // namespace
@@ -22,5 +38,6 @@ Result<void> up(const std::string& data, const std::string& config) {
 int main(int argc, char** argv) {
   using namespace gatehouse;
   return cli::run_cli(argc, argv,
-                      {bin::data_of, control::example_config, control::json_of_yaml, bin::up});
+                      {bin::data_of, bin::check_config, control::config_schema,
+                       control::example_config, control::json_of_yaml, bin::up});
 }

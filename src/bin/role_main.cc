@@ -50,6 +50,8 @@ RoleFlags begin_role(const char* name, int argc, char** argv) {
     const std::string_view value = argv[i + 1];
     if (flag == "--data") {
       flags.data = value;
+    } else if (flag == "--name") {
+      begin_log(argv[i + 1]);
     } else if (flag == "--uid") {
       std::from_chars(value.data(), value.data() + value.size(), flags.uid);
     }

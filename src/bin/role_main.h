@@ -12,7 +12,8 @@
 
 namespace gatehouse::bin {
 
-// The flags that the supervisor starts a role with: `--data DIR`, `--uid N`.
+// The flags that the supervisor starts a role with: `--data DIR`, `--uid N`, and
+// `--name NAME`, which the log has.
 struct RoleFlags {
   std::string data;
   std::uint32_t uid = 0;

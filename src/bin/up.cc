@@ -139,6 +139,9 @@ Result<void> run_house(const House& house) {
     return failure(Error::kNotFound,
                    fmt::format("no data directory at {}; `gatehouse init` makes one", house.data));
   }
+  // The roles inherit it.
+  if (!house.log.empty()) setenv("GATEHOUSE_LOG", house.log.c_str(), 1);
+  begin_log("supervisor");
   const bool root = geteuid() == 0;
   const std::uint32_t owner = about.st_uid;
   const net::Descriptor run = TRY(make_directory(house.data, "run", 0755, root ? 0 : geteuid()));
@@ -153,7 +156,8 @@ Result<void> run_house(const House& house) {
     if (*role.directory != '\0') {
       TRY(make_directory(house.data, role.directory, 0700, root ? role.uid : geteuid()));
     }
-    std::vector<std::string> arguments = {"--data", house.data, "--uid", std::to_string(uid)};
+    std::vector<std::string> arguments = {"--data", house.data, "--uid", std::to_string(uid),
+                                          "--name", role.name};
     if (role.name == "control") {
       arguments.insert(arguments.end(),
                        {"--config", house.config, "--owner", std::to_string(owner)});

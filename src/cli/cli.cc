@@ -27,7 +27,9 @@ void add_running(CLI::App& app, Options& options, Verb& chosen) {
   CLI::App* init_verb =
       verb(app, options, "init", "write a commented gatehouse.yaml", init, chosen);
   init_verb->add_option("DIR", options.directory, "where to write it (default: here)");
-  verb(app, options, "up", "run the gatehouse in the foreground", up, chosen);
+  CLI::App* up_verb = verb(app, options, "up", "run the gatehouse in the foreground", up, chosen);
+  up_verb->add_option("--log", options.log, "text or json, instead of what the config says")
+      ->check(CLI::IsMember({"text", "json"}));
   CLI::App* run = verb(app, options, "run", "start an agent in a sandbox on behalf of a user",
                        start_run, chosen);
   run->add_option("--agent,-a", options.agent, "which agent")->required();
@@ -82,7 +84,10 @@ void add_looking(CLI::App& app, Options& options, Verb& chosen) {
   verify->add_option("DIR", options.directory, "the log's directory (default: DATA/audit)");
   CLI::App* config = app.add_subcommand("config", "the config file");
   config->require_subcommand(1);
-  verb(*config, options, "check", "say what is wrong with the config", check_config, chosen);
+  CLI::App* check =
+      verb(*config, options, "check", "say what is wrong with the config", check_config, chosen);
+  check->add_option("FILE", options.files, "another file, or several");
+  verb(*config, options, "schema", "print the JSON Schema of the config", print_schema, chosen);
 }
 
 struct Noun {

@@ -6,20 +6,40 @@
 #include <functional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/result.h"
 
 namespace gatehouse::cli {
 
+// What a config is wrong with: where, of which kind, and what to do.
+struct ConfigProblem {
+  int line = 0;  // from 1; 0: the file as a whole
+  int column = 0;
+  std::string code;
+  std::string what;
+  std::string remedy;
+};
+struct ConfigReport {
+  std::string data;  // the data directory, when there is no problem
+  std::vector<ConfigProblem> problems;
+};
+
 struct Wiring {
   // The data directory that a valid config names. Errors: every problem of the file, a line each.
   std::function<Result<std::string>(const std::string& config)> data_of;
+  // Errors: that it cannot be read at all.
+  std::function<Result<ConfigReport>(const std::string& config)> check_config;
+  std::function<std::string_view()> config_schema;
   // The commented config that `init` writes.
   std::function<std::string(std::string_view data)> example_config;
   // A YAML text as JSON. Errors: kInvalid.
   std::function<Result<std::string>(std::string_view yaml)> json_of_yaml;
-  // Runs the house in the foreground. Both absolute.
-  std::function<Result<void>(const std::string& data, const std::string& config)> up;
+  // Runs the house in the foreground. Both absolute; `log` is "text", "json" or, for what the
+  // config says, "".
+  std::function<Result<void>(const std::string& data, const std::string& config,
+                             const std::string& log)>
+      up;
 };
 
 // Returns the exit status: 0, base's table for errors, or that of the command of `run`.

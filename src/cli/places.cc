@@ -91,17 +91,10 @@ Result<int> init(const Options& options, const Wiring& wiring) {
   return 0;
 }
 
-Result<int> check_config(const Options& options, const Wiring& wiring) {
-  const std::string path = TRY(config_path(options));
-  const std::string data = TRY(wiring.data_of(path));
-  print(told(options.form, path + ": all is well", {{"config", path}, {"data", data}}));
-  return 0;
-}
-
 Result<int> up(const Options& options, const Wiring& wiring) {
   const std::string config = TRY(config_path(options));
   const std::string named = TRY(wiring.data_of(config));
-  TRY(wiring.up(options.data.empty() ? named : TRY(absolute(options.data)), config));
+  TRY(wiring.up(options.data.empty() ? named : TRY(absolute(options.data)), config, options.log));
   return 0;
 }
 

@@ -41,6 +41,8 @@ struct Options {
   std::uint32_t most = 100;
   bool full = false;
   std::string directory;
+  std::vector<std::string> files;
+  std::string log;
 };
 
 // Where things lie: flags before $GATEHOUSE_DATA before the first config file that exists
@@ -51,6 +53,7 @@ struct Options {
 [[nodiscard]] Result<int> init(const Options& options, const Wiring& wiring);
 [[nodiscard]] Result<int> up(const Options& options, const Wiring& wiring);
 [[nodiscard]] Result<int> check_config(const Options& options, const Wiring& wiring);
+[[nodiscard]] Result<int> print_schema(const Options& options, const Wiring& wiring);
 [[nodiscard]] Result<int> start_run(const Options& options, const Wiring& wiring);
 [[nodiscard]] Result<int> kill(const Options& options, const Wiring& wiring);
 [[nodiscard]] Result<int> revive(const Options& options, const Wiring& wiring);

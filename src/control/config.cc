@@ -70,7 +70,8 @@ Object Config::last(Kind kind) const {
 std::expected<Config, Problems> decode_config(std::string_view yaml, const ReadNamed& read) {
   if (yaml.size() > kConfigMost) {
     return std::unexpected(
-        Problems{{0, 0, fmt::format("the file is larger than {} bytes", kConfigMost)}});
+        Problems{{0, 0, fmt::format("the file is larger than {} bytes", kConfigMost),
+                  ProblemKind::kTooLarge}});
   }
   const auto document = parse_yaml(yaml);
   if (!document) return std::unexpected(Problems{document.error()});
@@ -83,12 +84,16 @@ std::expected<Config, Problems> decode_config(std::string_view yaml, const ReadN
   return std::unexpected(std::move(problems));
 }
 
-Result<Config> load_config(const std::string& path) {
+Result<std::expected<Config, Problems>> check_config(const std::string& path) {
   const std::string text = TRY(read_whole(path));
   const std::string directory = path.contains('/') ? path.substr(0, path.rfind('/') + 1) : "";
-  auto config = decode_config(text, [&](const std::string& named) {
+  return decode_config(text, [&](const std::string& named) {
     return read_whole(named.starts_with('/') ? named : directory + named);
   });
+}
+
+Result<Config> load_config(const std::string& path) {
+  auto config = TRY(check_config(path));
   if (config) return *std::move(config);
   std::vector<std::string> lines;
   for (const Problem& problem : config.error()) lines.push_back(problem.text(path));

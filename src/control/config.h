@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <expected>
 #include <functional>
 #include <string>
@@ -19,8 +20,12 @@ namespace gatehouse::control {
 
 inline constexpr std::size_t kConfigMost = 1024 * 1024;  // bytes
 
+enum class LogFormat : std::uint8_t { kText, kJson };
+
 struct Config {
   std::string data;  // the data directory, absolute
+  LogFormat log_format = LogFormat::kText;
+  std::string metrics_listen;  // ADDRESS:PORT, loopback; "" for none
   std::vector<Tenant> tenants;
   std::vector<User> users;
   std::vector<Service> services;
@@ -44,8 +49,15 @@ using ReadNamed = std::function<Result<std::string>(const std::string& path)>;
 [[nodiscard]] std::expected<Config, Problems> decode_config(std::string_view yaml,
                                                             const ReadNamed& read);
 
-// Reads and decodes the file. Errors: kNotFound; kInvalid with all problems, a line each.
+// Reads and decodes the file. Errors: that it cannot be read; what is wrong with it is the value.
+[[nodiscard]] Result<std::expected<Config, Problems>> check_config(const std::string& path);
+
+// The same in one. Errors: kNotFound; kInvalid with all problems, a line each.
 [[nodiscard]] Result<Config> load_config(const std::string& path);
+
+// The JSON Schema (2020-12) of the file: docs/gatehouse.schema.json. What it accepts may still be
+// refused for its meaning (names that nothing has, what is there twice); what it refuses, is.
+[[nodiscard]] std::string_view config_schema();
 
 // The commented file that `gatehouse init` writes; it is valid as it is.
 [[nodiscard]] std::string example_config(std::string_view data_directory);

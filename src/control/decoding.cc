@@ -106,14 +106,17 @@ class Decoding {
 
   Config decode(const Yaml& document) {
     Section file(document, "the file", problems_);
-    if (const auto version = file.string("version", Need::kRequired); version && *version != "1") {
+    const Yaml* version = file.value("version", Need::kRequired);
+    if (version != nullptr && (version->type != Yaml::Type::kScalar || version->text != "1")) {
       file.problem("version", fmt::format("version must be 1, and this is \"{}\"",
-                                          printable(version->substr(0, kNameMost))));
+                                          printable(version->text.substr(0, kNameMost))));
     }
     config_.data = file.string_or("data", "/var/lib/gatehouse");
     if (!config_.data.starts_with('/') || !is_clean_path(config_.data)) {
       file.problem("data", "data must be an absolute path without . and ..");
     }
+    decode_log(file);
+    decode_metrics(file);
     decode_tenants(file);
     for (const Yaml& node : items(file, "issuers")) decode_issuer(node);
     for (const Yaml& node : items(file, "users")) decode_user(node);
@@ -133,19 +136,20 @@ class Decoding {
   const std::vector<Yaml>& items(Section& section, std::string_view key) {
     const std::vector<Yaml>& list = section.list(key);
     if (list.size() > kListMost) {
-      section.problem(key, fmt::format("{} may have at most {} items", key, kListMost));
+      section.problem(key, fmt::format("{} may have at most {} items", key, kListMost),
+                      ProblemKind::kTooLarge);
     }
     return list;
   }
 
   std::string name(Section& section, std::string_view key, std::string_view what) {
-    const std::string name = section.string(key, Need::kRequired).value_or("");
-    if (section.value(key) != nullptr && !name.empty() && !is_name(name)) {
+    const auto name = section.string(key, Need::kRequired);
+    if (name && !is_name(*name)) {
       section.problem(key, fmt::format("{} of {} is lower-case letters, digits, \"-\", \"_\" and "
                                        "\".\", at most {}, and begins with a letter or digit",
                                        key, what, kNameMost));
     }
-    return name;
+    return name.value_or("");
   }
 
   // Reports a name that was there before, with its line.
@@ -153,8 +157,37 @@ class Decoding {
             std::string_view what) {
     const auto [before, added] = seen_.emplace(identity, node.line);
     if (!added) {
-      section.problem(key, fmt::format("{} is there already, at line {}", what, before->second));
+      section.problem(key, fmt::format("{} is there already, at line {}", what, before->second),
+                      ProblemKind::kGivenTwice);
     }
+  }
+
+  void decode_log(Section& file) {
+    const Yaml* node = file.value("log");
+    if (node == nullptr) return;
+    Section section(*node, "log", problems_);
+    config_.log_format =
+        static_cast<LogFormat>(section.word("format", {"text", "json"}, Need::kOptional));
+    section.finish();
+  }
+
+  // Whoever reaches the port may read: it is loopback's, and a proxy's to open further.
+  void decode_metrics(Section& file) {
+    const Yaml* node = file.value("metrics");
+    if (node == nullptr) return;
+    Section section(*node, "metrics", problems_);
+    if (const auto listen = section.string("listen", Need::kRequired)) {
+      const auto at = wire::Authority::parse(*listen);
+      if (!at || !at->port || !at->host.ip()
+          || wire::address_class(*at->host.ip()) != wire::AddressClass::kLoopback) {
+        section.problem("listen",
+                        "listen must be a loopback address and a port: 127.0.0.1:9464 or "
+                        "[::1]:9464");
+      } else {
+        config_.metrics_listen = at->text();
+      }
+    }
+    section.finish();
   }
 
   void decode_tenants(Section& file) {
@@ -201,13 +234,15 @@ class Decoding {
       if (!known) {
         std::vector<std::string> names;
         for (const Tenant& t : config_.tenants) names.push_back(t.name);
-        section.problem("tenant", unknown("tenant", *named, names));
+        section.problem("tenant", unknown("tenant", *named, names), ProblemKind::kUnknownName);
       }
       return *named;
     }
     if (config_.tenants.size() == 1) return config_.tenants.front().name;
-    section.problem("tenant", fmt::format("{} must say its tenant, because there are {}", what,
-                                          config_.tenants.size()));
+    section.problem(
+        "tenant",
+        fmt::format("{} must say its tenant, because there are {}", what, config_.tenants.size()),
+        ProblemKind::kWrongTogether);
     return "";
   }
 
@@ -258,7 +293,7 @@ class Decoding {
       if (std::get<0>(*at) != kind || std::get<1>(*at) != tenant) break;
       others.push_back(std::get<2>(*at));
     }
-    section.problem(key, unknown(text(kind), name, others));
+    section.problem(key, unknown(text(kind), name, others), ProblemKind::kUnknownName);
   }
   template <class T>
   void know(const T& object) {
@@ -280,7 +315,8 @@ class Decoding {
     group.claim = line(section, "claim");
     names(section, "issuer", Kind::kIssuer, group.tenant, group.issuer);
     if (group.issuer.empty() != group.claim.empty()) {
-      section.problem("claim", "issuer and claim go together: whose groups claim, and its value");
+      section.problem("claim", "issuer and claim go together: whose groups claim, and its value",
+                      ProblemKind::kWrongTogether);
     }
     section.finish();
     know(group);
@@ -348,7 +384,8 @@ class Decoding {
       names(section, text(kind), kind, binding.tenant, *named);
     }
     if (subjects != 1) {
-      section.problem("role", "a binding gives a role to one user, one group or one account");
+      section.problem("role", "a binding gives a role to one user, one group or one account",
+                      ProblemKind::kWrongTogether);
     }
     once(section, "role", node, fmt::format("binding {}\n{}", binding.tenant, name_of(binding)),
          "this binding");
@@ -418,9 +455,11 @@ class Decoding {
     if (!file) return "";
     const auto pem = read_(*file);
     if (!pem) {
-      section.problem(key, fmt::format("{}: {}", key, pem.error().message()));
+      section.problem(key, fmt::format("{}: {}", key, pem.error().message()),
+                      ProblemKind::kUnreadableFile);
     } else if (!pem->contains("-----BEGIN CERTIFICATE-----")) {
-      section.problem(key, fmt::format("{}: {} has no PEM certificate", key, *file));
+      section.problem(key, fmt::format("{}: {} has no PEM certificate", key, *file),
+                      ProblemKind::kUnreadableFile);
     } else {
       return *pem;
     }
@@ -473,9 +512,11 @@ class Decoding {
     for (const std::string_view key : {"authorization_endpoint", "token_endpoint",
                                        "revocation_endpoint", "issuer", "client_id", "scopes"}) {
       if (section.value(key) != nullptr) {
-        section.problem(key, fmt::format("{} belongs to a credential of kind oauth, and this one "
-                                         "is static",
-                                         key));
+        section.problem(key,
+                        fmt::format("{} belongs to a credential of kind oauth, and this one "
+                                    "is static",
+                                    key),
+                        ProblemKind::kWrongTogether);
       }
     }
   }
@@ -488,9 +529,11 @@ class Decoding {
     if (!parsed) {
       section.problem(key, fmt::format("{}: {}", key, parsed.error().message()));
     } else if (parsed->scheme == wire::Scheme::kHttp && !allow_private) {
-      section.problem(key, fmt::format("{} must be https: tokens go there (http is for loopback "
-                                       "tests, with allow_private: true)",
-                                       key));
+      section.problem(key,
+                      fmt::format("{} must be https: tokens go there (http is for loopback "
+                                  "tests, with allow_private: true)",
+                                  key),
+                      ProblemKind::kWrongTogether);
     }
     return *given;
   }
@@ -570,19 +613,21 @@ class Decoding {
 
   void decode_environment(Section& section, Agent& agent) {
     for (const auto& [key, value] : section.map("environment")) {
-      const auto wrong = [&](const Yaml& where, std::string what) {
-        problems_.push_back({where.line, where.column, std::move(what)});
+      const auto wrong = [&](const Yaml& where, std::string what,
+                             ProblemKind kind = ProblemKind::kWrongValue) {
+        problems_.push_back({where.line, where.column, std::move(what), kind});
       };
       if (key.type != Yaml::Type::kScalar || !is_variable(key.text)) {
         wrong(key, "the name of an environment variable is letters, digits and \"_\"");
         continue;
       }
       if (value.type != Yaml::Type::kScalar || value.text.contains('\0')) {
-        wrong(value, fmt::format("the value of {} must be a string", key.text));
+        wrong(value, fmt::format("the value of {} must be a string", key.text),
+              ProblemKind::kWrongType);
         continue;
       }
       if (!agent.environment.emplace(key.text, value.text).second) {
-        wrong(key, fmt::format("\"{}\" is given twice", key.text));
+        wrong(key, fmt::format("\"{}\" is given twice", key.text), ProblemKind::kGivenTwice);
       }
       const auto named = placeholders_in(value.text);
       if (!named) {
@@ -592,10 +637,12 @@ class Decoding {
       for (const std::string& service : *named) {
         const Service* found = service_named(agent.tenant, service);
         if (found == nullptr) {
-          wrong(value, unknown("service", service, service_names(agent.tenant)));
+          wrong(value, unknown("service", service, service_names(agent.tenant)),
+                ProblemKind::kUnknownName);
         } else if (!found->credential) {
           wrong(value,
-                fmt::format("service \"{}\" has no credential, so it has no placeholder", service));
+                fmt::format("service \"{}\" has no credential, so it has no placeholder", service),
+                ProblemKind::kUnknownName);
         }
       }
     }
@@ -646,7 +693,8 @@ class Decoding {
     const bool has_service = section.value("service") != nullptr;
     const bool has_hosts = section.value("hosts") != nullptr;
     if (has_service == has_hosts) {
-      section.problem("service", "a rule needs either service or hosts");
+      section.problem("service", "a rule needs either service or hosts",
+                      ProblemKind::kWrongTogether);
     }
     if (has_hosts && rule.hosts.empty()) {
       section.problem("hosts", "hosts must name one host at least");
@@ -665,10 +713,12 @@ class Decoding {
     }
     const Service* service = service_named(rule.tenant, rule.service);
     if (has_service && service == nullptr) {
-      section.problem("service", unknown("service", rule.service, service_names(rule.tenant)));
+      section.problem("service", unknown("service", rule.service, service_names(rule.tenant)),
+                      ProblemKind::kUnknownName);
     }
     if (!rule.tools.empty() && (service == nullptr || service->kind != ipc::ServiceKind::kMcp)) {
-      section.problem("tools", "tools are those of a service of kind mcp");
+      section.problem("tools", "tools are those of a service of kind mcp",
+                      ProblemKind::kWrongTogether);
     }
   }
 

@@ -27,7 +27,7 @@ std::string shown(std::string_view text) {
 }
 
 Problem problem_at(const YAML::Mark& mark, std::string what) {
-  return {mark.line + 1, mark.column + 1, std::move(what)};
+  return {mark.line + 1, mark.column + 1, std::move(what), ProblemKind::kNotYaml};
 }
 
 class Copier {
@@ -81,6 +81,39 @@ std::optional<std::uint64_t> number_in(std::string_view text) {
   return value;
 }
 
+// The integers, floats and booleans of YAML 1.2's core schema (section 10.3.2).
+std::string_view number_or_boolean(std::string_view text) {
+  for (const std::string_view word : {"true", "True", "TRUE", "false", "False", "FALSE"}) {
+    if (text == word) return "a boolean";
+  }
+  for (const std::string_view word : {".nan", ".NaN", ".NAN"}) {
+    if (text == word) return "a number";
+  }
+  const auto all_of = [](std::string_view digits, std::string_view allowed) {
+    return !digits.empty() && digits.find_first_not_of(allowed) == std::string_view::npos;
+  };
+  if (text.starts_with("0x") && all_of(text.substr(2), "0123456789abcdefABCDEF")) return "a number";
+  if (text.starts_with("0o") && all_of(text.substr(2), "01234567")) return "a number";
+  if (text.starts_with('-') || text.starts_with('+')) text.remove_prefix(1);
+  for (const std::string_view word : {".inf", ".Inf", ".INF"}) {
+    if (text == word) return "a number";
+  }
+  constexpr std::string_view kDigits = "0123456789";
+  std::string_view mantissa = text.substr(0, text.find_first_of("eE"));
+  if (mantissa.size() < text.size()) {
+    std::string_view exponent = text.substr(mantissa.size() + 1);
+    if (exponent.starts_with('-') || exponent.starts_with('+')) exponent.remove_prefix(1);
+    if (!all_of(exponent, kDigits)) return "";
+  }
+  const std::size_t point = mantissa.find('.');
+  const std::string_view whole = mantissa.substr(0, point);
+  if (point == std::string_view::npos) return all_of(whole, kDigits) ? "a number" : "";
+  const std::string_view part = mantissa.substr(point + 1);
+  const bool is_number = (all_of(whole, kDigits) && (part.empty() || all_of(part, kDigits)))
+                         || (whole.empty() && all_of(part, kDigits));
+  return is_number ? "a number" : "";
+}
+
 std::size_t edit_distance(std::string_view a, std::string_view b) {
   std::vector<std::size_t> row(b.size() + 1);
   std::iota(row.begin(), row.end(), std::size_t{0});
@@ -116,28 +149,28 @@ int second_document(std::string_view text) {
 
 }  // namespace
 
-std::string Problem::text(std::string_view file) const {
-  if (line == 0) return fmt::format("{}: {}", file, what);
-  return fmt::format("{}:{}:{}: {}", file, line, column, what);
-}
-
 std::expected<Yaml, Problem> parse_yaml(std::string_view text) {
-  if (!is_utf8(text)) return std::unexpected(Problem{0, 0, "the file is not UTF-8"});
+  if (!is_utf8(text))
+    return std::unexpected(Problem{0, 0, "the file is not UTF-8", ProblemKind::kNotYaml});
   try {
     // Not YAML::LoadAll, which never ends on some texts that are no YAML.
     if (const int line = second_document(text); line > 0) {
-      return std::unexpected(
-          Problem{line, 1, "a second document begins here; put everything into one"});
+      return std::unexpected(Problem{line, 1,
+                                     "a second document begins here; put everything into one",
+                                     ProblemKind::kNotYaml});
     }
     const YAML::Node document = YAML::Load(std::string(text));
     if (!document.IsDefined() || document.IsNull()) return Yaml{};
     auto copied = Copier().copy(document, 0);
-    if (!copied) return std::unexpected(Problem{0, 0, copied.error().message()});
+    if (!copied) {
+      return std::unexpected(Problem{0, 0, copied.error().message(), ProblemKind::kTooLarge});
+    }
     return *std::move(copied);
   } catch (const YAML::Exception& error) {
     return std::unexpected(problem_at(error.mark, "this is not YAML: " + error.msg));
   } catch (const std::exception& error) {
-    return std::unexpected(Problem{0, 0, fmt::format("this is not YAML: {}", error.what())});
+    return std::unexpected(
+        Problem{0, 0, fmt::format("this is not YAML: {}", error.what()), ProblemKind::kNotYaml});
   }
 }
 
@@ -146,7 +179,8 @@ Section::Section(const Yaml& node, std::string_view what, Problems& problems)
   if (node.type != Yaml::Type::kMap) {
     problems_.push_back(
         {node.line, node.column,
-         fmt::format("{} is a mapping of keys to values, and this is {}", what_, name_of(node))});
+         fmt::format("{} is a mapping of keys to values, and this is {}", what_, name_of(node)),
+         ProblemKind::kWrongType});
   }
 }
 
@@ -157,7 +191,8 @@ const Yaml* Section::value(std::string_view key, Need need) {
     if (name.text == key && found == nullptr) found = &value;
   }
   if (found == nullptr && need == Need::kRequired && node_.type == Yaml::Type::kMap) {
-    problems_.push_back({node_.line, node_.column, fmt::format("{} needs {}", what_, key)});
+    problems_.push_back({node_.line, node_.column, fmt::format("{} needs {}", what_, key),
+                         ProblemKind::kMissingKey});
   }
   return found;
 }
@@ -167,7 +202,8 @@ const Yaml* Section::of_type(std::string_view key, Yaml::Type type, std::string_
   const Yaml* found = value(key, need);
   if (found == nullptr || found->type == type) return found;
   problems_.push_back({found->line, found->column,
-                       fmt::format("{} must be {}, and this is {}", key, wanted, name_of(*found))});
+                       fmt::format("{} must be {}, and this is {}", key, wanted, name_of(*found)),
+                       ProblemKind::kWrongType});
   return nullptr;
 }
 
@@ -176,6 +212,13 @@ std::optional<std::string> Section::string(std::string_view key, Need need) {
   if (found == nullptr) return std::nullopt;
   if (found->text.contains('\0')) {
     problem(key, fmt::format("{} holds a zero byte", key));
+    return std::nullopt;
+  }
+  if (is_number_or_boolean(*found)) {
+    problem(key,
+            fmt::format("{0} must be a string, and YAML reads this as {1}; write \"{2}\"", key,
+                        number_or_boolean(found->text), shown(found->text)),
+            ProblemKind::kWrongType);
     return std::nullopt;
   }
   return found->text;
@@ -190,8 +233,8 @@ bool Section::boolean_or(std::string_view key, bool fallback) {
   if (found == nullptr) return fallback;
   if (!found->quoted && found->text == "true") return true;
   if (!found->quoted && found->text == "false") return false;
-  problem(key,
-          fmt::format("{} must be true or false, and this is \"{}\"", key, shown(found->text)));
+  problem(key, fmt::format("{} must be true or false, and this is \"{}\"", key, shown(found->text)),
+          ProblemKind::kWrongType);
   return fallback;
 }
 
@@ -254,43 +297,52 @@ const std::vector<YamlMember>& Section::map(std::string_view key) {
 std::vector<std::string> Section::strings(std::string_view key) {
   std::vector<std::string> out;
   for (const Yaml& item : list(key)) {
-    if (item.type == Yaml::Type::kScalar && !item.text.contains('\0')) {
+    if (item.type == Yaml::Type::kScalar && !item.text.contains('\0')
+        && !is_number_or_boolean(item)) {
       out.push_back(item.text);
-    } else {
-      problems_.push_back(
-          {item.line, item.column,
-           fmt::format("{} is a list of strings, and this item is {}", key, name_of(item))});
+      continue;
     }
+    const bool plain = item.type == Yaml::Type::kScalar && is_number_or_boolean(item);
+    problems_.push_back({item.line, item.column,
+                         fmt::format("{} is a list of strings, and this item is {}", key,
+                                     plain ? number_or_boolean(item.text) : name_of(item)),
+                         ProblemKind::kWrongType});
   }
   return out;
 }
 
-void Section::problem(std::string_view key, std::string what) {
+void Section::problem(std::string_view key, std::string what, ProblemKind kind) {
   const Yaml* place = &node_;
   for (const auto& [name, value] : node_.members) {
     if (name.text == key) place = &value;
   }
-  problems_.push_back({place->line, place->column, std::move(what)});
+  problems_.push_back({place->line, place->column, std::move(what), kind});
 }
 
 void Section::finish() {
   std::vector<std::string> seen;
   for (const auto& [name, value] : node_.members) {
     if (name.type != Yaml::Type::kScalar) {
-      problems_.push_back(
-          {name.line, name.column, fmt::format("a key of {} must be a word", what_)});
+      problems_.push_back({name.line, name.column, fmt::format("a key of {} must be a word", what_),
+                           ProblemKind::kUnknownKey});
     } else if (std::find(asked_.begin(), asked_.end(), name.text) == asked_.end()) {
       const auto meant = nearest(name.text, asked_);
       problems_.push_back({name.line, name.column,
                            fmt::format("unknown key \"{}\"{}; {} may have: {}", shown(name.text),
                                        meant ? fmt::format(", did you mean \"{}\"?", *meant) : "",
-                                       what_, fmt::join(asked_, ", "))});
+                                       what_, fmt::join(asked_, ", ")),
+                           ProblemKind::kUnknownKey});
     } else if (std::find(seen.begin(), seen.end(), name.text) != seen.end()) {
-      problems_.push_back(
-          {name.line, name.column, fmt::format("\"{}\" is given twice", shown(name.text))});
+      problems_.push_back({name.line, name.column,
+                           fmt::format("\"{}\" is given twice", shown(name.text)),
+                           ProblemKind::kGivenTwice});
     }
     seen.push_back(name.text);
   }
+}
+
+bool is_number_or_boolean(const Yaml& node) {
+  return node.type == Yaml::Type::kScalar && !node.quoted && !number_or_boolean(node.text).empty();
 }
 
 std::optional<std::string> nearest(std::string_view word, const std::vector<std::string>& known) {

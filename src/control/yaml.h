@@ -11,17 +11,9 @@
 #include <utility>
 #include <vector>
 
-namespace gatehouse::control {
+#include "control/problem.h"
 
-// One thing that is wrong with a file, for the person who wrote it.
-struct Problem {
-  int line = 0;  // from 1; 0: the file as a whole
-  int column = 0;
-  std::string what;
-  [[nodiscard]] std::string text(std::string_view file) const;  // file:line:column: what
-  friend bool operator==(const Problem&, const Problem&) = default;
-};
-using Problems = std::vector<Problem>;
+namespace gatehouse::control {
 
 struct YamlMember;
 
@@ -53,6 +45,8 @@ class Section {
   // `what` names the mapping in messages: "a service".
   Section(const Yaml& node, std::string_view what, Problems& problems);
 
+  // Text. A plain scalar that YAML reads as a number or a boolean is none (YAML 1.2
+  // section 10.3.2): an editor with the schema and this agree.
   [[nodiscard]] std::optional<std::string> string(std::string_view key, Need need);
   [[nodiscard]] std::string string_or(std::string_view key, std::string_view fallback);
   [[nodiscard]] bool boolean_or(std::string_view key, bool fallback);
@@ -72,7 +66,7 @@ class Section {
   [[nodiscard]] const Yaml* value(std::string_view key, Need need = Need::kOptional);
 
   // At the value of `key` if it is there, else at the mapping.
-  void problem(std::string_view key, std::string what);
+  void problem(std::string_view key, std::string what, ProblemKind = ProblemKind::kWrongValue);
   void finish();
 
  private:
@@ -83,6 +77,9 @@ class Section {
   Problems& problems_;
   std::vector<std::string> asked_;
 };
+
+// Whether it is a plain scalar that YAML reads as a number or a boolean.
+[[nodiscard]] bool is_number_or_boolean(const Yaml& node);
 
 // The word of `known` with the least edit distance, if it is near enough to be what was meant.
 [[nodiscard]] std::optional<std::string> nearest(std::string_view word,

@@ -307,7 +307,7 @@ class Supervisor::Impl {
     const Result<void> started = spawn(child);
     if (!started) {
       log_error("a role cannot be started",
-                {{"role", child.spec.name}, {"why", started.error().message()}});
+                {{"name", child.spec.name}, {"why", started.error().message()}});
     }
     nursery_.spawn(started ? tend(child.spec.name) : start_again(child.spec.name));
   }
