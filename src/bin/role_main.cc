@@ -7,6 +7,7 @@
 #include <array>
 #include <cerrno>
 #include <charconv>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -45,6 +46,7 @@ void begin_log(const char* name) { log_setup(name, LogLevel::kInfo, log_form());
 RoleFlags begin_role(const char* name, int argc, char** argv) {
   RoleFlags flags;
   begin_log(name);
+  signal(SIGPIPE, SIG_IGN);  // OpenSSL writes by write(2)
   for (int i = 1; i + 1 < argc; i += 2) {
     const std::string_view flag = argv[i];
     const std::string_view value = argv[i + 1];

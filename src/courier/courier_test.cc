@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "net/cancel_everywhere.h"
 #include "net/nursery.h"
 #include "net/real_loop.h"
 
@@ -199,6 +200,55 @@ TEST_F(CourierTest, WhereNobodyListensNothingWasSent) {
   const auto posted = post(url);
   ASSERT_FALSE(posted);
   EXPECT_EQ(posted.error(), Error::kUnreachable);
+}
+
+// One that asks for a token and goes away, on virtual time; the courier stays.
+struct CancelledPost {
+  explicit CancelledPost(net::SimLoop& on) : loop(on), server(on) {
+    listener = std::move(*on.listen(net::Endpoint::ip("127.0.0.1", 80)));
+    server.spawn(serve(this));
+    ipc::PublishEndpoints request;
+    request.endpoints.push_back({url, "", true});
+    EXPECT_TRUE(on.run_until_done(courier.publish(std::move(request))));
+  }
+  static Task<void> serve(CancelledPost* world) {
+    while (auto stream = co_await world->listener->accept(Deadline::never())) {
+      std::string request;
+      std::array<char, 4096> buffer;
+      while (!request.ends_with("the-form")) {
+        const auto got = co_await (*stream)->read(buffer, world->loop.in(5s));
+        if (!got || *got == 0) break;
+        request.append(buffer.data(), *got);
+      }
+      (void)co_await (*stream)->write(answer_of("200 OK", "", R"({"access_token":"at"})"),
+                                      world->loop.in(5s));
+    }
+  }
+  Task<Result<ipc::Posted>> post() {
+    return courier.post({url, Secret("code=the-form"), Secret("Basic Y2xpZW50"), "00-t-01"});
+  }
+  Task<void> act() { (void)co_await post(); }
+  void after() {
+    const auto posted = loop.run_until_done(post());
+    ASSERT_TRUE(posted && *posted);
+    EXPECT_EQ((*posted)->status, 200);
+  }
+
+  const std::string url = "http://127.0.0.1/token";
+  net::SimLoop& loop;
+  std::unique_ptr<net::Resolver> resolver = std::move(*net::Resolver::make(loop));
+  Courier courier{loop, *resolver};
+  std::unique_ptr<net::Listener> listener;
+  net::Nursery server;
+};
+
+TEST(Courier, CancellingAtEveryAwaitPointLeavesNothing) {
+  std::uint64_t points = 0;
+  for (std::uint64_t seed = 0; seed < 30; ++seed) {
+    points += net::cancel_everywhere<CancelledPost>(seed);
+  }
+  std::printf("%llu points\n", static_cast<unsigned long long>(points));
+  EXPECT_GE(points, 30u * 4u);
 }
 
 }  // namespace

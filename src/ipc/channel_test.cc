@@ -1,11 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "ipc/channel.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <filesystem>
 
 #include "ipc/any_audit.h"
 #include "ipc/gateway_vault.h"
 #include "ipc/supervisor.h"
+#include "net/cancel_everywhere.h"
 #include "net/real_loop.h"
 
 namespace gatehouse::ipc {
@@ -170,6 +176,95 @@ TEST(Channel, ACallThatIsCancelledLeavesTheConnectionInUse) {
     co_return (co_await e->asker->call(GetStatus{}, e->loop->in(5s))).has_value();
   }(&ends));
   EXPECT_TRUE(ok);
+}
+
+std::ptrdiff_t open_descriptors() {
+  const std::filesystem::directory_iterator all("/proc/self/fd");
+  return std::distance(begin(all), end(all));
+}
+
+// Two roles on one Loop; one asks, with descriptors, and is cancelled.
+struct CancelledAsker {
+  explicit CancelledAsker(net::SimLoop& on) : loop(on) {
+    answering.on<OfferRing>([l = &on](OfferRing, std::vector<net::Descriptor> fds) {
+      return [](this auto, net::Loop* at,
+                std::vector<net::Descriptor> held) -> net::Task<Result<Done>> {
+        co_await at->sleep_for(1ms);
+        if (held.size() != 2) co_return failure(Error::kInvalid, "without its descriptors");
+        co_return Done{};
+      }(l, std::move(fds));
+    });
+    auto pair = net::make_socket_pair();
+    asker = std::make_unique<Channel>(on, std::move(*on.adopt_local(std::move(pair->first))),
+                                      "audit", nothing);
+    answerer = std::make_unique<Channel>(on, std::move(*on.adopt_local(std::move(pair->second))),
+                                         "gateway", answering);
+  }
+  net::Task<Result<Done>> ask() {
+    OfferRing offer;
+    const std::array<int, 2> fds = {0, 1};
+    const auto reply = CO_TRY(co_await asker->exchange(parcel_of(offer), fds, loop.in(5s)));
+    co_return decode<Done>(reply.payload);
+  }
+  net::Task<void> act() {
+    for (int i = 0; i < 3; ++i) (void)co_await ask();
+  }
+  // Both sides are as if it had never asked.
+  void after() {
+    const auto reply = loop.run_until_done(ask());
+    ASSERT_TRUE(reply && *reply);
+    EXPECT_TRUE(asker->is_open() && answerer->is_open());
+  }
+
+  net::SimLoop& loop;
+  Permits nothing;
+  Permits answering;
+  std::unique_ptr<Channel> asker;
+  std::unique_ptr<Channel> answerer;
+};
+
+TEST(Channel, AnAskerCancelledAtAnyAwaitPointLeavesTheChannelWhole) {
+  const auto before = open_descriptors();
+  std::uint64_t points = 0;
+  for (std::uint64_t seed = 0; seed < 20; ++seed) {
+    points += net::cancel_everywhere<CancelledAsker>(seed);
+  }
+  std::printf("%llu points\n", static_cast<unsigned long long>(points));
+  EXPECT_GT(points, 20u * 20u);
+  EXPECT_EQ(open_descriptors(), before);
+}
+
+// The same, but it is the other side that goes away, as a role that is killed does.
+struct LostAnswerer : CancelledAsker {
+  using CancelledAsker::CancelledAsker;
+  net::Task<void> act() {
+    std::unique_ptr<Channel> mine = std::move(answerer);
+    net::Nursery asking(loop);
+    for (int i = 0; i < 3; ++i) {
+      asking.spawn([](this auto, CancelledAsker* world,
+                      std::optional<Result<Done>>* out) -> net::Task<void> {
+        out->emplace(co_await world->ask());
+      }(this, &replies[static_cast<std::size_t>(i)]));
+    }
+    (void)co_await asking.wait_empty(loop.in(10s));
+  }
+  void after() {
+    const bool is_over = std::all_of(replies.begin(), replies.end(),
+                                     [](const auto& reply) { return reply.has_value(); });
+    const auto late = loop.run_until_done(ask());
+    ASSERT_TRUE(late.has_value());
+    if (answerer != nullptr) return;  // it went nowhere: the story did not begin
+    EXPECT_EQ(late->error(), Error::kUnavailable);
+    EXPECT_FALSE(asker->is_open());
+    if (is_over) EXPECT_TRUE(*replies[0] && *replies[1] && *replies[2]);
+  }
+  std::array<std::optional<Result<Done>>, 3> replies;
+};
+
+TEST(Channel, AnAnswererLostAtAnyAwaitPointIsSeenByItsAsker) {
+  const auto before = open_descriptors();
+  for (std::uint64_t seed = 0; seed < 20; ++seed) (void)net::cancel_everywhere<LostAnswerer>(seed);
+  EXPECT_EQ(open_descriptors(), before);
 }
 
 }  // namespace

@@ -5,6 +5,9 @@
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
 
+#include <csignal>
+
+#include "net/cancel_everywhere.h"
 #include "net/nursery.h"
 #include "net/real_loop.h"
 #include "net/resolve.h"
@@ -138,6 +141,80 @@ TEST(Tls, AServerThatWantsAClientCertificateGetsOrRefuses) {
   ASSERT_TRUE(server && known && unknown);
   EXPECT_TRUE(meet(**server, **known, "gate.test").client);
   EXPECT_FALSE(meet(**server, **unknown, "gate.test").client);
+}
+
+// A client that shakes hands, asks and is answered over a pair of sockets, and is cancelled.
+struct CancelledClient {
+  explicit CancelledClient(SimLoop& on) : loop(on), servers(on) {
+    auto pair = make_socket_pair();
+    ours = std::move(*on.adopt_stream(std::move(pair->first)));
+    servers.spawn(answer(&on, std::move(*on.adopt_stream(std::move(pair->second)))));
+  }
+  static const TlsIdentity& identity() {
+    static const TlsIdentity one = self_signed("gate.test");
+    return one;
+  }
+  static Task<void> answer(Loop* on, std::unique_ptr<Stream> socket) {
+    static const auto tls = TlsServer::make({.identity = &identity()});
+    auto accepted = co_await (*tls)->accept(*on, std::move(socket), on->in(5s));
+    if (!accepted) co_return;
+    std::array<char, 5000> buffer;
+    while (true) {
+      const auto got = co_await accepted->stream->read(buffer, on->in(5s));
+      if (!got || *got == 0) break;
+      if (!co_await accepted->stream->write({buffer.data(), *got}, on->in(5s))) break;
+    }
+  }
+  // More than the sockets hold, so that both sides wait for both directions.
+  Task<void> act() {
+    static const auto tls =
+        TlsClient::make({.extra_ca_pem = identity().certificate_pem, .system_roots = false});
+    auto stream = co_await (*tls)->connect(loop, std::move(ours), "gate.test", loop.in(5s));
+    if (!stream) co_return;
+    const std::string sent(300'000, 'x');
+    std::string back;
+    Nursery writing(loop);
+    writing.spawn([](this auto, Stream* to, const std::string* all, Loop* on) -> Task<void> {
+      (void)co_await to->write(*all, on->in(5s));
+    }(stream->get(), &sent, &loop));
+    std::array<char, 7000> buffer;
+    while (back.size() < sent.size()) {
+      const auto got = co_await (*stream)->read(buffer, loop.in(5s));
+      if (!got || *got == 0) co_return;
+      back.append(buffer.data(), *got);
+    }
+    is_whole = back == sent;
+    (void)co_await writing.wait_empty(loop.in(5s));
+    (void)co_await (*stream)->finish(loop.in(5s));
+  }
+  // The server has seen the end of it, whichever that was.
+  void after() {
+    ours.reset();
+    loop.run_for(10s);
+    EXPECT_EQ(servers.size(), 0u);
+  }
+
+  SimLoop& loop;
+  std::unique_ptr<Stream> ours;
+  bool is_whole = false;
+  Nursery servers;
+};
+
+TEST(Tls, CancellingAtEveryAwaitPointLeavesNothing) {
+  signal(SIGPIPE, SIG_IGN);  // as every role does: OpenSSL writes by write(2)
+  std::uint64_t points = 0;
+  for (std::uint64_t seed = 0; seed < 10; ++seed) {
+    points += cancel_everywhere<CancelledClient>(seed);
+  }
+  std::printf("%llu points\n", static_cast<unsigned long long>(points));
+  EXPECT_GE(points, 10u * 8u);
+  auto loop = make_sim_loop(1);
+  CancelledClient whole(*loop);
+  loop->run_until_done([](this auto, CancelledClient* in) -> Task<int> {
+    co_await in->act();
+    co_return 0;
+  }(&whole));
+  EXPECT_TRUE(whole.is_whole) << "the story that was cancelled is one that works";
 }
 
 TEST(Resolver, AnswersLiteralsAndTheHostsFile) {
