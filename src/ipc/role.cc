@@ -80,16 +80,23 @@ std::vector<std::string> Role::peers_of(const std::string& role) const {
   return names;
 }
 
-Result<void> Role::run() {
-  auto stream = TRY(loop_.adopt_local(net::Descriptor(kSupervisorDescriptor)));
+Result<void> Role::begin(net::Descriptor line, std::function<void()> orphaned) {
+  auto stream = TRY(loop_.adopt_local(std::move(line)));
   supervisor_ =
       std::make_unique<Channel>(loop_, std::move(stream), "supervisor", supervisor_permits_);
-  nursery_.spawn([](this auto, Role* self) -> Task<void> {
-    co_await self->supervisor_->closed();
-    log_warning("the supervisor is gone; this role ends");
-    self->loop_.stop();
-  }(this));
+  nursery_.spawn([](this auto, Channel* to, std::function<void()> tell) -> Task<void> {
+    co_await to->closed();
+    tell();
+  }(supervisor_.get(), std::move(orphaned)));
   ready();
+  return {};
+}
+
+Result<void> Role::run() {
+  TRY(begin(net::Descriptor(kSupervisorDescriptor), [this] {
+    log_warning("the supervisor is gone; this role ends");
+    loop_.stop();
+  }));
   loop_.run();
   return {};
 }

@@ -34,7 +34,11 @@ class Role {
   // What the supervisor may ask beside attaching.
   [[nodiscard]] Permits& from_supervisor() { return supervisor_permits_; }
 
-  // Takes over descriptor 3 and serves until the supervisor's line ends; then the process must end.
+  // Takes over its line to the supervisor, tells it that this role serves, and calls `orphaned`
+  // when the line ends. Errors: kInvalid.
+  [[nodiscard]] Result<void> begin(net::Descriptor line, std::function<void()> orphaned);
+  // As a process of its own: begins with descriptor 3 and serves until that line ends; then the
+  // process must end.
   [[nodiscard]] Result<void> run();
   // Tells the supervisor that this role serves.
   void ready();
