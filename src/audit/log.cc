@@ -54,7 +54,9 @@ std::string body_payload(const BodyPiece& piece) {
   std::string out(reinterpret_cast<const char*>(piece.object.data()), piece.object.size());
   out.append(reinterpret_cast<const char*>(piece.salt.data()), piece.salt.size());
   out += piece.last ? '\1' : '\0';
-  out.append(7, '\0');
+  for (int shift = 0; shift < 56; shift += 8) {
+    out += static_cast<char>(static_cast<std::uint8_t>(piece.offset >> shift));
+  }
   out += piece.bytes;
   return out;
 }
@@ -65,6 +67,9 @@ std::optional<BodyPiece> parse_body(std::string_view payload) {
   std::memcpy(piece.object.data(), payload.data(), piece.object.size());
   std::memcpy(piece.salt.data(), payload.data() + 16, piece.salt.size());
   piece.last = payload[48] == '\1';
+  for (std::size_t i = 7; i > 0; --i) {
+    piece.offset = piece.offset << 8 | static_cast<std::uint8_t>(payload[48 + i]);
+  }
   piece.bytes = payload.substr(kBodyHeaderSize);
   return piece;
 }
@@ -79,12 +84,22 @@ class Log::Impl {
     }
     for (std::size_t i = 0; i < names_.size(); ++i) {
       // A segment that was left behind after a failed sync may hold a group that its successor
-      // holds again.
-      until_ = i + 1 < names_.size() ? first_sequence_of(names_[i + 1]) : UINT64_MAX;
+      // holds again: only what its successor continues was committed.
+      continued_.reset();
+      for (std::size_t next = i + 1; next < names_.size() && !continued_; ++next) {
+        continued_ = TRY(previous_marker_of(names_[next]));
+      }
       const Result<void> read = recover_segment(names_[i]);
       if (!read) return Failure(read.error().in("audit segment " + names_[i]));
     }
     return {};
+  }
+
+  // Nothing when the segment has no header: it failed while it was made.
+  Result<std::optional<Digest>> previous_marker_of(const std::string& name) {
+    const auto file = TRY(files_.open(name, net::OpenMode::kRead));
+    const auto header = parse_segment_header(TRY(file->read_at(0, kSegmentHeaderSize)));
+    return header ? std::optional(header->previous_marker) : std::nullopt;
   }
 
   Result<std::uint64_t> append(std::string_view entry) {
@@ -95,17 +110,25 @@ class Log::Impl {
     group_bytes_ += entry.size() + 64;
     return sequence;
   }
-  Result<void> append_body(const ObjectId& object, const Digest& salt, std::string_view bytes,
-                           bool last) {
-    if (bytes.size() > kPayloadMost - kBodyHeaderSize) {
+  Result<void> append_body(const BodyPiece& piece) {
+    if (piece.bytes.size() > kPayloadMost - kBodyHeaderSize) {
       return failure(Error::kTooLarge, "a piece of a body that is too large");
     }
-    if (finished_.contains(object)) {
+    const auto known = lengths_.find(piece.object);
+    const std::uint64_t length = known == lengths_.end() ? 0 : known->second;
+    const std::uint64_t end = piece.offset + piece.bytes.size();
+    const bool is_known = known != lengths_.end() && end <= length;
+    if (is_known && (end < length || piece.last == finished_.contains(piece.object))) return {};
+    if (finished_.contains(piece.object)) {
       return failure(Error::kConflict, "a piece of a body that is complete already");
     }
-    if (last) finished_.insert(object);
-    group_frames_.push_back({FrameType::kBody, 0, body_payload({object, salt, last, bytes})});
-    group_bytes_ += bytes.size() + 128;
+    if (piece.offset != length) {
+      return failure(Error::kConflict, "a piece of a body that does not follow what is there");
+    }
+    if (piece.last) finished_.insert(piece.object);
+    lengths_[piece.object] = end;
+    group_frames_.push_back({FrameType::kBody, 0, body_payload(piece)});
+    group_bytes_ += piece.bytes.size() + 128;
     return {};
   }
 
@@ -183,13 +206,10 @@ class Log::Impl {
     std::uint64_t at = kSegmentHeaderSize;
     segment.used = at;
     while (true) {
+      if (continued_ && last_marker_ == *continued_) return {};
       FrameView frame;
       if (read_frame(bytes.substr(at), segment.header, frame) != FrameState::kWhole) {
-        const bool is_damaged =
-            until_ != UINT64_MAX
-                ? size_ < until_
-                : tail_of(bytes, segment.used, segment.header, size_) == Tail::kDamaged;
-        if (is_damaged) {
+        if (continued_ || tail_of(bytes, segment.used, segment.header, size_) == Tail::kDamaged) {
           return failure(Error::kCorrupt,
                          fmt::format("damaged at byte {}, at entry {}, though it was committed", at,
                                      size_ + entries_in(group)));
@@ -203,11 +223,10 @@ class Log::Impl {
       }
       const std::optional<Marker> marker = parse_marker(frame.payload);
       if (!marker) return failure(Error::kCorrupt, fmt::format("a marker at byte {} is none", at));
-      if (marker->tree_size > until_) return {};
       at += frame.size;
       // A group whose second copy never arrived was not finished; where it was changed since, the
       // first is enough to go on, and the verifier tells.
-      if (!is_second_copy(bytes.substr(at), segment.header, frame) && until_ == UINT64_MAX
+      if (!is_second_copy(bytes.substr(at), segment.header, frame) && !continued_
           && tail_of(bytes, segment.used, segment.header, size_) != Tail::kDamaged) {
         continue;
       }
@@ -232,12 +251,12 @@ class Log::Impl {
       group.clear();
       segment.used = at;
     }
-    return until_ == UINT64_MAX ? clear_tail(bytes) : Result<void>();
+    return clear_tail(bytes);
   }
 
   net::FileSystem& files_;
   LogOptions options_;
-  std::uint64_t until_ = UINT64_MAX;
+  std::optional<Digest> continued_;  // the marker that the segment after the one at hand follows
   std::vector<std::string> names_;
   std::vector<Segment> segments_;
   std::uint64_t size_ = 0;
@@ -246,6 +265,7 @@ class Log::Impl {
   std::vector<Place> entries_;
   std::unordered_map<ObjectId, std::vector<Place>, ObjectHash> bodies_;
   std::unordered_set<ObjectId, ObjectHash> finished_;  // bodies of which nothing more is taken
+  std::unordered_map<ObjectId, std::uint64_t, ObjectHash> lengths_;  // of bodies, so far
   std::map<RunId, std::vector<std::uint64_t>> runs_;
   std::vector<std::uint64_t> acts_;
   std::map<TraceId, std::vector<RunId>> own_traces_;
@@ -319,6 +339,8 @@ class Log::Impl {
     const auto piece = parse_body(payload);
     if (!piece) return;
     bodies_[piece->object].push_back(place);
+    lengths_[piece->object] =
+        std::max(lengths_[piece->object], piece->offset + piece->bytes.size());
     if (piece->last) finished_.insert(piece->object);
   }
 
@@ -395,10 +417,7 @@ Result<std::unique_ptr<Log>> Log::open(net::FileSystem& files, LogOptions option
 }
 
 Result<std::uint64_t> Log::append(std::string_view entry) { return impl_->append(entry); }
-Result<void> Log::append_body(const ObjectId& object, const Digest& salt, std::string_view bytes,
-                              bool last) {
-  return impl_->append_body(object, salt, bytes, last);
-}
+Result<void> Log::append_body(const BodyPiece& piece) { return impl_->append_body(piece); }
 Result<void> Log::commit() { return impl_->commit(); }
 std::size_t Log::gathered_bytes() const { return impl_->group_bytes_; }
 std::uint64_t Log::size() const { return impl_->size_; }

@@ -17,6 +17,14 @@
 
 namespace gatehouse::audit {
 
+struct BodyPiece {
+  ObjectId object{};
+  Digest salt{};
+  bool last = false;
+  std::string_view bytes;
+  std::uint64_t offset = 0;  // in the body, below 2^56
+};
+
 struct LogOptions {
   std::uint64_t segment_bytes =
       32 * 1024 * 1024;  // preallocated; a group is never larger than this
@@ -32,8 +40,10 @@ class Log {
 
   // Into the group that is being gathered. Errors: kTooLarge.
   [[nodiscard]] Result<std::uint64_t> append(std::string_view entry);
-  [[nodiscard]] Result<void> append_body(const ObjectId& object, const Digest& salt,
-                                         std::string_view bytes, bool last);
+  // One that the log has already, as a gateway's ring brings again after the audit role went, is
+  // taken for nothing. Errors: kTooLarge; kConflict: behind the end of the body, or with a part
+  // before it missing.
+  [[nodiscard]] Result<void> append_body(const BodyPiece& piece);
   // Writes and syncs the group. After a failed sync the segment is left alone for ever and the
   // group goes into a new one. Errors: kExhausted, kCorrupt: nothing of the group is acknowledged,
   // it stays gathered.
@@ -69,12 +79,6 @@ class Log {
 [[nodiscard]] std::uint64_t first_sequence_of(std::string_view name);
 
 // A body frame's payload, both ways.
-struct BodyPiece {
-  ObjectId object{};
-  Digest salt{};
-  bool last = false;
-  std::string_view bytes;
-};
 [[nodiscard]] std::string body_payload(const BodyPiece& piece);
 [[nodiscard]] std::optional<BodyPiece> parse_body(std::string_view payload);
 

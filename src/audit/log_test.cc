@@ -92,8 +92,8 @@ TEST(Log, IsThereAgainAfterItIsOpenedAgain) {
     for (int i = 0; i < 100; ++i) {
       ASSERT_EQ(*(*log)->append(*encode(sample(i))), static_cast<std::uint64_t>(i));
       if (i == 50)
-        ASSERT_TRUE((*log)->append_body(object, Digest{1}, std::string(30'000, 'b'), false));
-      if (i == 60) ASSERT_TRUE((*log)->append_body(object, Digest{1}, "the end", true));
+        ASSERT_TRUE((*log)->append_body({object, Digest{1}, false, std::string(30'000, 'b')}));
+      if (i == 60) ASSERT_TRUE((*log)->append_body({object, Digest{1}, true, "the end", 30'000}));
       if (i % 7 == 0) ASSERT_TRUE((*log)->commit());
     }
     ASSERT_TRUE((*log)->commit());
@@ -144,7 +144,7 @@ TEST(Verify, FindsEveryFlippedByteAndNamesItsEntry) {
       const std::string body = "body " + std::to_string(i);
       const ObjectId object{static_cast<std::uint8_t>(i)};
       entry.bodies.push_back({"request", object, body.size(), commitment_of(Digest{7}, body)});
-      ASSERT_TRUE((*log)->append_body(object, Digest{7}, body, true));
+      ASSERT_TRUE((*log)->append_body({object, Digest{7}, true, body}));
       ASSERT_TRUE((*log)->append(*encode(entry)));
       if (i == 3) payload = *encode(entry);
       if (i % 2 == 1) ASSERT_TRUE((*log)->commit());

@@ -73,7 +73,7 @@ void Service::take(const ipc::RingReader::Record& record) {
       taken = Failure(appended.error());
     }
   } else if (const auto piece = parse_body(record.bytes)) {
-    taken = log_->append_body(piece->object, piece->salt, piece->bytes, piece->last);
+    taken = log_->append_body(*piece);
   } else {
     taken = failure(Error::kInvalid, "a piece of a body that is none");
   }

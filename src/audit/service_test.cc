@@ -97,15 +97,15 @@ TEST(Service, ABodyThatIsCompleteIsNotAddedTo) {
   object[0] = 7;
   const Digest salt{};
   book.put(ipc::RecordType::kBody, body_payload({object, salt, false, "what was "}));
-  book.put(ipc::RecordType::kBody, body_payload({object, salt, true, "said"}));
-  book.put(ipc::RecordType::kBody, body_payload({object, salt, true, ", it claims later"}));
+  book.put(ipc::RecordType::kBody, body_payload({object, salt, true, "said", 9}));
+  book.put(ipc::RecordType::kBody, body_payload({object, salt, true, ", it claims later", 13}));
   ASSERT_TRUE(*book.service.pump());
   EXPECT_EQ(*book.service.log().read_body(object, 0, 100), "what was said");
-  book.put(ipc::RecordType::kBody, body_payload({object, salt, true, ", it claims again"}));
+  book.put(ipc::RecordType::kBody, body_payload({object, salt, true, ", it claims again", 13}));
   (void)book.service.pump();
   auto again = Log::open(book.files);
   ASSERT_TRUE(again);
-  EXPECT_FALSE((*again)->append_body(object, salt, "after a restart", true));
+  EXPECT_FALSE((*again)->append_body({object, salt, true, "after a restart", 13}));
   EXPECT_EQ(*(*again)->read_body(object, 0, 100), "what was said");
 }
 

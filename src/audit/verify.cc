@@ -34,7 +34,10 @@ class Verifier {
       if (name.ends_with(".seg")) names.push_back(name);
     }
     for (std::size_t i = 0; i < names.size() && !report_.damage; ++i) {
-      until_ = i + 1 < names.size() ? first_sequence_of(names[i + 1]) : UINT64_MAX;
+      continued_.reset();
+      for (std::size_t next = i + 1; next < names.size() && !continued_; ++next) {
+        continued_ = previous_marker_of(names[next]);
+      }
       segment(names[i]);
     }
     if (!report_.damage) commitments();
@@ -47,10 +50,22 @@ class Verifier {
     if (!report_.damage) report_.damage = Damage{name, offset, next_, std::move(what)};
   }
 
+  std::optional<Digest> previous_marker_of(const std::string& name) {
+    const auto file = files_.open(name, net::OpenMode::kRead);
+    const auto bytes = file ? (*file)->read_at(0, kSegmentHeaderSize) : Result<std::string>("");
+    const auto header = parse_segment_header(bytes.value_or(""));
+    return header ? std::optional(header->previous_marker) : std::nullopt;
+  }
+
   void segment(const std::string& name) {
     const Result<std::string> bytes = net::read_file(files_, name, 1ULL << 32);
     if (!bytes) return fail(name, 0, bytes.error().message());
     const auto header = parse_segment_header(*bytes);
+    if (!header && bytes->find_first_not_of('\0') == std::string::npos) {
+      // It failed, or the power did, while it was made; nothing was ever committed to it.
+      report_.is_unfinished = true;
+      return;
+    }
     if (!header) return fail(name, 0, header.error().message());
     if (header->first_sequence != next_ || header->tree_size != next_
         || header->previous_marker != last_marker_) {
@@ -68,8 +83,11 @@ class Verifier {
     CompactTree tree = tree_;
     const auto keep = [&] { kept_ = {report_, wanted_.size()}; };
     keep();
+    const auto is_continued = [&] {
+      return at == group_at && continued_ && last_marker_ == *continued_;
+    };
     FrameView frame;
-    while (read_frame(bytes.substr(at), header, frame) == FrameState::kWhole) {
+    while (!is_continued() && read_frame(bytes.substr(at), header, frame) == FrameState::kWhole) {
       switch (frame.type) {
         case FrameType::kEntry:
           if (frame.sequence != next_) {
@@ -86,7 +104,6 @@ class Verifier {
         case FrameType::kMarker: {
           const auto marker = parse_marker(frame.payload);
           if (!marker) return fail(name, at, "a commit marker that is none");
-          if (marker->tree_size > until_) return forget_group();  // left after a failed sync
           if (!is_second_copy(bytes.substr(at + frame.size), header, frame)) break;
           if (marker->tree_size != next_ || marker->root != tree.root()
               || marker->previous != last_marker_) {
@@ -95,6 +112,8 @@ class Verifier {
           }
           last_marker_ = marker->hash();
           tree_ = tree;
+          for (const BodyPiece& piece : pieces_) store(piece);
+          pieces_.clear();
           at += frame.size;  // and the second copy, below
           group_at = at + frame.size;
           keep();
@@ -117,9 +136,9 @@ class Verifier {
   };
   void rest(const std::string& name, std::string_view bytes, const SegmentHeader& header,
             Where where) {
-    if (until_ != UINT64_MAX) {
-      // A segment that was left behind holds what a failed sync made of the next group.
-      if (tree_.size() == until_) return forget_group();
+    if (continued_) {
+      // What lies behind the group that is continued is what a failed sync left of the next one.
+      if (last_marker_ == *continued_) return forget_group();
       return fail(name, where.stop, "the checksum does not fit: bytes were changed");
     }
     const Tail tail = tail_of(bytes, where.group, header, tree_.size());
@@ -139,6 +158,7 @@ class Verifier {
     report_ = kept_.report;
     report_.bytes = bytes;
     wanted_.resize(kept_.wanted);
+    pieces_.clear();
     next_ = tree_.size();
   }
 
@@ -154,12 +174,13 @@ class Verifier {
     return true;
   }
   void body(const FrameView& frame) {
-    const auto piece = parse_body(frame.payload);
-    if (!piece) return;
-    Stored& stored = stored_[piece->object];
-    stored.salt = piece->salt;
-    stored.bytes += piece->bytes;
-    stored.whole = piece->last;
+    if (const auto piece = parse_body(frame.payload)) pieces_.push_back(*piece);
+  }
+  void store(const BodyPiece& piece) {
+    Stored& stored = stored_[piece.object];
+    stored.salt = piece.salt;
+    stored.bytes += piece.bytes;
+    stored.whole = piece.last;
   }
   void commitments() {
     for (const Wanted& wanted : wanted_) {
@@ -189,10 +210,11 @@ class Verifier {
   net::FileSystem& files_;
   Report report_;
   std::uint64_t next_ = 0;
-  std::uint64_t until_ = UINT64_MAX;
+  std::optional<Digest> continued_;  // the marker that the segment after the one at hand follows
   CompactTree tree_;
   Digest last_marker_{};
   std::vector<Wanted> wanted_;
+  std::vector<BodyPiece> pieces_;  // of the group at hand; views of the segment's bytes
   // As it was after the last whole group.
   struct Kept {
     Report report;

@@ -14,7 +14,7 @@
 
 namespace gatehouse {
 
-enum class LogLevel : std::uint8_t { kDebug, kInfo, kWarning, kError };
+enum class LogLevel : std::uint8_t { kDebug, kInfo, kWarning, kError, kNothing };
 enum class LogForm : std::uint8_t { kText, kJson };
 
 struct LogField {

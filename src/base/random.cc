@@ -1,23 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "base/random.h"
 
-#include <sys/random.h>
-
 #include <array>
 #include <cstring>
 
-#include "base/check.h"
-
 namespace gatehouse {
 namespace {
-
-void fill_from_kernel(std::span<std::uint8_t> out) {
-  while (!out.empty()) {
-    const ssize_t got = getrandom(out.data(), out.size(), 0);
-    CHECK(got > 0);
-    out = out.subspan(static_cast<std::size_t>(got));
-  }
-}
 
 // Span and exchange ids are drawn thousands of times a second: one system call serves many of them.
 struct Pool {
@@ -38,5 +26,7 @@ void fill_random(std::span<std::uint8_t> out) {
   std::memset(t_pool.bytes.data() + t_pool.used, 0, out.size());
   t_pool.used += out.size();
 }
+
+void forget_buffered_random() { t_pool.used = sizeof t_pool.bytes; }
 
 }  // namespace gatehouse

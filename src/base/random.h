@@ -12,6 +12,11 @@ namespace gatehouse {
 // serve.
 void fill_random(std::span<std::uint8_t> out);
 
+// Where fill_random gets its bytes: getrandom(2). A simulation links one of its own in its place.
+void fill_from_kernel(std::span<std::uint8_t> out);
+// Forgets what this thread has buffered, so that a simulation begins with its own bytes.
+void forget_buffered_random();
+
 // splitmix64: deterministic, fast, never for keys, nonces or ids.
 class SeededRandom {
  public:

@@ -51,6 +51,8 @@ class Gate {
   Counters counters;
 
   [[nodiscard]] bool is_killed(const RunId& run) const { return !kills || kills->is_killed(run); }
+  // That are open now.
+  [[nodiscard]] std::size_t connections() const { return connections_.size(); }
   // Ends that connection at the Loop's next turn, if it is still there. For a watcher that cannot
   // end its owner itself.
   void cancel_soon(Door& door, std::uint64_t connection);

@@ -86,7 +86,8 @@ bool Recorder::put_piece(Body& body) {
   if (!ring_) return false;
   const std::string_view piece = body.left.substr(0, kPieceMost);
   const bool last = piece.size() == body.left.size();
-  const std::string head = audit::body_payload({body.about.object, body.salt, last, {}});
+  const std::string head = audit::body_payload(
+      {body.about.object, body.salt, last, {}, body.about.size - body.left.size()});
   const std::array<std::string_view, 2> parts = {head, piece};
   if (!ring_->append(ipc::RecordType::kBody, parts)) return false;
   body.left.remove_prefix(piece.size());

@@ -80,7 +80,9 @@ class Channel::Impl {
   }
   [[nodiscard]] bool is_open() const { return !closed_.is_set(); }
   [[nodiscard]] const std::string& peer() const { return peer_; }
-  net::Task<void> closed() { (void)co_await closed_.wait(Deadline::never()); }
+  static net::Task<void> closed(std::shared_ptr<Impl> self) {
+    (void)co_await self->closed_.wait(Deadline::never());
+  }
 
  private:
   struct Pending {
@@ -267,6 +269,6 @@ net::Task<Result<Parcel>> Channel::exchange(Parcel request, std::span<const int>
 }
 bool Channel::is_open() const { return impl_->is_open(); }
 const std::string& Channel::peer() const { return impl_->peer(); }
-net::Task<void> Channel::closed() { return impl_->closed(); }
+net::Task<void> Channel::closed() { return Impl::closed(impl_); }
 
 }  // namespace gatehouse::ipc

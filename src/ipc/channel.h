@@ -68,7 +68,7 @@ class Channel {
 
   [[nodiscard]] bool is_open() const;
   [[nodiscard]] const std::string& peer() const;
-  // Returns when the connection has ended.
+  // Returns when the connection has ended; the Channel may go before.
   [[nodiscard]] net::Task<void> closed();
 
  private:

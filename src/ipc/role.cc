@@ -49,7 +49,19 @@ Task<Result<Done>> Role::take(std::string name, std::vector<net::Descriptor> giv
 
 Role::~Role() = default;
 
-void Role::serve(std::string peer, const Permits& permits) { served_[std::move(peer)] = &permits; }
+void Role::serve(std::string peer, const Permits& permits) {
+  serve_each(std::move(peer), [&permits](const std::string&) -> const Permits& { return permits; });
+}
+
+void Role::serve_each(std::string peer, TableOf table) {
+  served_[std::move(peer)] = std::move(table);
+}
+
+void Role::leave() {
+  nursery_.cancel_all();
+  peers_.clear();
+  supervisor_.reset();
+}
 
 void Role::on_peer(std::string peer, std::function<void(Channel&)> arrived) {
   on_peer_[std::move(peer)] = std::move(arrived);
@@ -60,8 +72,8 @@ void Role::on_descriptor(std::string name, std::function<void(net::Descriptor)> 
 }
 
 const Permits& Role::permits_for(const std::string& peer) const {
-  for (const auto& [name, permits] : served_) {
-    if (peer == name || peer.starts_with(name + ".")) return *permits;
+  for (const auto& [name, table] : served_) {
+    if (peer == name || peer.starts_with(name + ".")) return table(peer);
   }
   return nothing_;
 }
@@ -84,10 +96,10 @@ Result<void> Role::begin(net::Descriptor line, std::function<void()> orphaned) {
   auto stream = TRY(loop_.adopt_local(std::move(line)));
   supervisor_ =
       std::make_unique<Channel>(loop_, std::move(stream), "supervisor", supervisor_permits_);
-  nursery_.spawn([](this auto, Channel* to, std::function<void()> tell) -> Task<void> {
-    co_await to->closed();
+  nursery_.spawn([](this auto, Task<void> closed, std::function<void()> tell) -> Task<void> {
+    co_await std::move(closed);
     tell();
-  }(supervisor_.get(), std::move(orphaned)));
+  }(supervisor_->closed(), std::move(orphaned)));
   ready();
   return {};
 }

@@ -28,6 +28,10 @@ class Role {
   // What this role answers to peers whose name is `peer` or starts with `peer.`; unnamed peers may
   // ask nothing.
   void serve(std::string peer, const Permits& permits);
+  // The same, with a table of its own for each peer of several ("gateway", "gateway.1"), made when
+  // it arrives; what `table` returns must outlive the peer.
+  using TableOf = std::function<const Permits&(const std::string& peer)>;
+  void serve_each(std::string peer, TableOf table);
   // Called at each arrival of a peer of that name, for roles that must tell it something first.
   void on_peer(std::string peer, std::function<void(Channel&)> arrived);
   void on_descriptor(std::string name, std::function<void(net::Descriptor)> arrived);
@@ -40,6 +44,8 @@ class Role {
   // As a process of its own: begins with descriptor 3 and serves until that line ends; then the
   // process must end.
   [[nodiscard]] Result<void> run();
+  // Drops every line, as the end of the process does: what was asked of this role is cancelled.
+  void leave();
   // Tells the supervisor that this role serves.
   void ready();
 
@@ -64,7 +70,7 @@ class Role {
   net::Loop& loop_;
   Permits nothing_;
   Permits supervisor_permits_;
-  std::map<std::string, const Permits*> served_;
+  std::map<std::string, TableOf> served_;
   std::map<std::string, std::function<void(Channel&)>> on_peer_;
   std::map<std::string, std::function<void(net::Descriptor)>> on_descriptor_;
   std::map<std::string, std::unique_ptr<Channel>> peers_;

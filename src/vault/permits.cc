@@ -4,9 +4,9 @@
 
 namespace gatehouse::vault {
 
-void permit_gateway(ipc::Permits& permits, Service& service) {
-  permits.on<ipc::Lease>([&service](ipc::Lease request, std::vector<net::Descriptor>) {
-    return service.lease(std::move(request));
+void permit_gateway(ipc::Permits& permits, Service& service, const std::string& name) {
+  permits.on<ipc::Lease>([&service, name](ipc::Lease request, std::vector<net::Descriptor>) {
+    return service.lease(std::move(request), name);
   });
   permits.on<ipc::EndLease>([&service](ipc::EndLease request, std::vector<net::Descriptor>) {
     return service.end_lease(request);

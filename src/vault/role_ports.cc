@@ -38,10 +38,18 @@ audit::Entry entry_of(const Use& use, net::Loop& loop) {
 }  // namespace
 
 void RolePorts::serve(Service& service) {
-  permit_gateway(gateway_, service);
   permit_control(control_, service);
-  role_.serve("gateway", gateway_);
   role_.serve("control", control_);
+  role_.serve_each("gateway", [this, &service](const std::string& name) -> const ipc::Permits& {
+    const auto [found, is_new] = gateways_.try_emplace(name);
+    if (is_new) permit_gateway(found->second.permits, service, name);
+    return found->second.permits;
+  });
+  role_.on_peer("gateway", [this, &service](ipc::Channel& arrived) {
+    Gateway& gateway = gateways_.at(arrived.peer());
+    if (gateway.arrivals > 0) (void)service.end_leases_of(arrived.peer());
+    tasks_.spawn(end_leases_with(arrived.closed(), &service, arrived.peer(), ++gateway.arrivals));
+  });
   role_.on_descriptor("kill-table", [this](net::Descriptor fd) {
     auto table = ipc::KillTableReader::open(std::move(fd));
     if (!table) log_error("no kill table", {{"why", table.error().message()}});
@@ -80,6 +88,14 @@ Task<Result<ipc::Posted>> RolePorts::post(ipc::Post request, Deadline deadline) 
     co_return failure(Error::kUnreachable, "the courier is away; try again");
   }
   co_return co_await role_.call("courier", std::move(request), deadline);
+}
+
+Task<void> RolePorts::end_leases_with(Task<void> closed, Service* service, std::string name,
+                                      std::uint64_t arrival) {
+  co_await std::move(closed);
+  if (gateways_.at(name).arrivals != arrival) co_return;  // the next one has come meanwhile
+  const std::size_t ended = service->end_leases_of(name);
+  if (ended > 0) log_warning("leases ended with their gateway", {{"name", name}, {"count", ended}});
 }
 
 Task<void> RolePorts::watch(net::Descriptor bell, Service* service) {

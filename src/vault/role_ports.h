@@ -3,6 +3,7 @@
 #pragma once
 
 #include <deque>
+#include <map>
 #include <memory>
 #include <string>
 
@@ -25,12 +26,18 @@ class RolePorts : public Ports {
   net::Task<Result<ipc::Posted>> post(ipc::Post request, Deadline deadline) override;
 
  private:
+  struct Gateway {
+    ipc::Permits permits;
+    std::uint64_t arrivals = 0;
+  };
+  net::Task<void> end_leases_with(net::Task<void> closed, Service* service, std::string name,
+                                  std::uint64_t arrival);
   net::Task<void> watch(net::Descriptor bell, Service* service);
   net::Task<void> send(std::string bytes);
   net::Task<Result<void>> catch_up();
 
   ipc::Role& role_;
-  ipc::Permits gateway_;
+  std::map<std::string, Gateway> gateways_;  // by name
   ipc::Permits control_;
   bool is_catching_up_ = false;
   std::size_t under_way_ = 0;

@@ -133,6 +133,10 @@ std::size_t Service::end_killed() {
   return all;
 }
 
+std::size_t Service::end_leases_of(std::string_view holder) {
+  return std::erase_if(leases_, [&](const auto& lease) { return lease.second.holder == holder; });
+}
+
 Result<const ipc::PublishService*> Service::service_of(std::string_view tenant,
                                                        std::string_view name) const {
   const auto found = services_.find({std::string(tenant), std::string(name)});
@@ -159,14 +163,14 @@ Result<std::string> Service::owner_of(const ipc::DeclareRunLive& run,
                              user_flag(owner)));
 }
 
-Task<Result<ipc::Leased>> Service::lease(ipc::Lease request) {
+Task<Result<ipc::Leased>> Service::lease(ipc::Lease request, std::string holder) {
   Use use;
   use.what = "refused";
   use.run = request.run;
   use.exchange = request.exchange;
   use.service = request.service.substr(0, 256);
   use.host = request.host.substr(0, 256);
-  Result<ipc::Leased> leased = co_await checked_lease(std::move(request));
+  Result<ipc::Leased> leased = co_await checked_lease(std::move(request), std::move(holder));
   if (leased || leased.error() != Error::kLeaseRefused) co_return leased;
   // A gateway that asks for what it must not have is on record, and cannot fill the log with it.
   if (loop_.now() - refusals_since_ > 1s) {
@@ -184,7 +188,7 @@ Task<Result<ipc::Leased>> Service::lease(ipc::Lease request) {
   co_return leased;
 }
 
-Task<Result<ipc::Leased>> Service::checked_lease(ipc::Lease request) {
+Task<Result<ipc::Leased>> Service::checked_lease(ipc::Lease request, std::string holder) {
   LiveRun* run = CO_TRY(live_run(request.run));
   const Instant now = loop_.now();
   const double seconds = std::chrono::duration<double>(now - run->refilled).count();
@@ -241,7 +245,8 @@ Task<Result<ipc::Leased>> Service::checked_lease(ipc::Lease request) {
           "lease"};
   CO_TRY(co_await ports_.record(std::move(use)));
   CO_TRY(live_run(request.run));
-  leases_.insert_or_assign(leased.lease, LiveLease{request.run, service.name, generation});
+  leases_.insert_or_assign(leased.lease,
+                           LiveLease{request.run, service.name, generation, std::move(holder)});
   co_return leased;
 }
 

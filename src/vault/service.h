@@ -62,7 +62,8 @@ class Service {
   [[nodiscard]] Result<void> open_inbox();
 
   // gateway_vault.h
-  [[nodiscard]] net::Task<Result<ipc::Leased>> lease(ipc::Lease request);
+  // `holder` names the gateway that asks; its leases end with it.
+  [[nodiscard]] net::Task<Result<ipc::Leased>> lease(ipc::Lease request, std::string holder);
   [[nodiscard]] net::Task<Result<ipc::Done>> end_lease(ipc::EndLease request);
   [[nodiscard]] net::Task<Result<ipc::LeafIssued>> leaf(ipc::Leaf request);
   // control_vault.h
@@ -80,6 +81,8 @@ class Service {
 
   // A kill: the leases of what is killed end. Returns how many.
   std::size_t end_killed();
+  // That gateway is gone, and its Exchanges with it. Returns how many leases ended.
+  std::size_t end_leases_of(std::string_view holder);
 
   [[nodiscard]] std::size_t live_leases() const { return leases_.size(); }
 
@@ -99,6 +102,7 @@ class Service {
     RunId run;
     std::string service;
     std::uint64_t generation = 0;  // of the tokens it was taken from
+    std::string holder;
   };
   // A connection's tokens, opened, with the one refresh that may be under way.
   struct Opened {
@@ -111,7 +115,7 @@ class Service {
     net::Event refreshed;
   };
 
-  net::Task<Result<ipc::Leased>> checked_lease(ipc::Lease request);
+  net::Task<Result<ipc::Leased>> checked_lease(ipc::Lease request, std::string holder);
   Result<LiveRun*> live_run(const RunId& run);
   Result<const ipc::PublishService*> service_of(std::string_view tenant,
                                                 std::string_view name) const;
@@ -161,8 +165,9 @@ class Service {
   net::Nursery flights_;  // last: its tasks use all the rest
 };
 
-// Separate tables: the gateway's connection can do no more than these three.
-void permit_gateway(ipc::Permits& permits, Service& service);
+// Separate tables: a gateway's connection can do no more than these three, and what it leases is
+// held in its name.
+void permit_gateway(ipc::Permits& permits, Service& service, const std::string& name);
 void permit_control(ipc::Permits& permits, Service& service);
 
 }  // namespace gatehouse::vault

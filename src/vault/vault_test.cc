@@ -239,7 +239,7 @@ TEST_F(VaultTest, LeasesAStoredKeyForALiveRunAndRecordsIt) {
   const RunId of = live("alice", {"openai"});
   ASSERT_EQ(placeholders.size(), 1u);
   EXPECT_TRUE(placeholders[0].text.starts_with("ghph_"));
-  auto leased = run(service->lease(ask(of, "openai", "api.openai.test")));
+  auto leased = run(service->lease(ask(of, "openai", "api.openai.test"), "gateway"));
   ASSERT_TRUE(leased) << leased.error().message();
   EXPECT_EQ(leased->value.open(Purpose::kCompare), "sk-canary-1234567890");
   ASSERT_EQ(ports.uses.size(), 2u);
@@ -256,7 +256,7 @@ TEST_F(VaultTest, GivesNothingWithoutALiveRunTheServiceTheHostOrTheLog) {
   store_key("alice", "sk-canary-1234567890");
   const RunId of = live("alice", {"openai"});
   const auto refused = [&](const ipc::Lease& lease, Error::Code code) {
-    const auto answer = run(service->lease(lease));
+    const auto answer = run(service->lease(lease, "gateway"));
     EXPECT_FALSE(answer);
     if (answer) return;
     EXPECT_EQ(answer.error(), code) << answer.error().message();
@@ -278,9 +278,9 @@ TEST_F(VaultTest, ForgetsAServiceThatIsNoLongerThere) {
   store_key("alice", "sk-canary-1234567890");
   const RunId of = live("alice", {"openai"});
   ASSERT_TRUE(run(service->keep({{{"acme", "openai"}}})));
-  EXPECT_TRUE(run(service->lease(ask(of, "openai", "api.openai.test"))));
+  EXPECT_TRUE(run(service->lease(ask(of, "openai", "api.openai.test"), "gateway")));
   ASSERT_TRUE(run(service->keep({{{"acme", "calendar"}}})));
-  EXPECT_FALSE(run(service->lease(ask(of, "openai", "api.openai.test"))));
+  EXPECT_FALSE(run(service->lease(ask(of, "openai", "api.openai.test"), "gateway")));
 }
 
 // A gateway that is started again, or that means ill, leaves in the middle of a refresh: the token
@@ -293,14 +293,14 @@ TEST_F(VaultTest, AnAskerThatLeavesInTheMiddleOfARefreshTakesNothingWithIt) {
   for (std::uint64_t steps = 0; steps < 20; ++steps) {
     net::Nursery gateway(*loop);
     gateway.spawn([](this auto, Service* to, ipc::Lease lease) -> Task<void> {
-      (void)co_await to->lease(std::move(lease));
+      (void)co_await to->lease(std::move(lease), "gateway");
     }(service.get(), ask(of, "calendar", "calendar.test")));
     loop->run_steps(steps);
     gateway.cancel_all();
     loop->run_for(1s);
   }
   EXPECT_FALSE(ports.server.dead) << "an old refresh token was sent again";
-  const auto leased = run(service->lease(ask(of, "calendar", "calendar.test")));
+  const auto leased = run(service->lease(ask(of, "calendar", "calendar.test"), "gateway"));
   ASSERT_TRUE(leased) << leased.error().message();
   ASSERT_FALSE(ports.traceparents.empty());
   EXPECT_TRUE(ports.traceparents.back().starts_with("00-")) << "of the run that asked";
@@ -318,19 +318,19 @@ TEST_F(VaultTest, AKillEndsLeasesAndGivesNoFurtherOneWhateverTheGatewaySays) {
   store_key("alice", "sk-canary-1234567890");
   const RunId of = live("alice", {"openai"});
   const RunId other = live("alice", {"openai"});
-  ASSERT_TRUE(run(service->lease(ask(of, "openai", "api.openai.test"))));
-  ASSERT_TRUE(run(service->lease(ask(of, "openai", "api.openai.test"))));
-  ASSERT_TRUE(run(service->lease(ask(other, "openai", "api.openai.test"))));
+  ASSERT_TRUE(run(service->lease(ask(of, "openai", "api.openai.test"), "gateway")));
+  ASSERT_TRUE(run(service->lease(ask(of, "openai", "api.openai.test"), "gateway")));
+  ASSERT_TRUE(run(service->lease(ask(other, "openai", "api.openai.test"), "gateway")));
   EXPECT_EQ(service->live_leases(), 3u);
   ports.killed.insert(of);
   EXPECT_EQ(service->end_killed(), 2u);
   EXPECT_EQ(service->live_leases(), 1u);
-  const auto refused = run(service->lease(ask(of, "openai", "api.openai.test")));
+  const auto refused = run(service->lease(ask(of, "openai", "api.openai.test"), "gateway"));
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error(), Error::kLeaseRefused);
-  EXPECT_TRUE(run(service->lease(ask(other, "openai", "api.openai.test"))));
+  EXPECT_TRUE(run(service->lease(ask(other, "openai", "api.openai.test"), "gateway")));
   ports.killed.clear();
-  EXPECT_TRUE(run(service->lease(ask(of, "openai", "api.openai.test")))) << "revived";
+  EXPECT_TRUE(run(service->lease(ask(of, "openai", "api.openai.test"), "gateway"))) << "revived";
 }
 
 TEST_F(VaultTest, RateLimitsARun) {
@@ -338,7 +338,7 @@ TEST_F(VaultTest, RateLimitsARun) {
   const RunId of = live("alice", {"openai"});
   int refused = 0;
   for (int i = 0; i < 8000; ++i) {
-    const auto answer = run(service->lease(ask(of, "openai", "api.openai.test")));
+    const auto answer = run(service->lease(ask(of, "openai", "api.openai.test"), "gateway"));
     if (!answer) {
       EXPECT_EQ(answer.error(), Error::kTooMany);
       ++refused;
@@ -375,7 +375,7 @@ TEST_F(VaultTest, ConnectsByCodeAndPkce) {
   ASSERT_EQ(list->connections.size(), 1u);
   EXPECT_EQ(list->connections[0].state, "ok");
   const RunId of = live("alice", {"calendar"});
-  auto leased = run(service->lease(ask(of, "calendar", "calendar.test")));
+  auto leased = run(service->lease(ask(of, "calendar", "calendar.test"), "gateway"));
   ASSERT_TRUE(leased) << leased.error().message();
   EXPECT_EQ(leased->value.open(Purpose::kCompare), "at-0-canary");
 }
@@ -390,7 +390,7 @@ TEST_F(VaultTest, FiftyAtOnceRefreshOnce) {
   net::Nursery nursery(*loop);
   for (int i = 0; i < 50; ++i) {
     nursery.spawn([](this auto, Service* to, ipc::Lease lease, int* count) -> Task<void> {
-      const auto answer = co_await to->lease(std::move(lease));
+      const auto answer = co_await to->lease(std::move(lease), "gateway");
       if (answer && answer->value.open(Purpose::kCompare) == "at-1-canary") ++*count;
     }(service.get(), ask(of, "calendar", "calendar.test"), &right));
   }
@@ -403,14 +403,14 @@ TEST_F(VaultTest, FiftyAtOnceRefreshOnce) {
 TEST_F(VaultTest, ARejectedTokenIsRenewedOnceByWhoeverHeldIt) {
   connect_calendar("alice");
   const RunId of = live("alice", {"calendar"});
-  const auto first = run(service->lease(ask(of, "calendar", "calendar.test")));
-  const auto second = run(service->lease(ask(of, "calendar", "calendar.test")));
+  const auto first = run(service->lease(ask(of, "calendar", "calendar.test"), "gateway"));
+  const auto second = run(service->lease(ask(of, "calendar", "calendar.test"), "gateway"));
   ASSERT_TRUE(first && second);
   EXPECT_TRUE(first->renewable);
   const auto again = [&](const LeaseId& rejected) {
     ipc::Lease lease = ask(of, "calendar", "calendar.test");
     lease.rejected = rejected;
-    return run(service->lease(lease));
+    return run(service->lease(lease, "gateway"));
   };
   const int before = ports.server.requests;
   const auto renewed = again(first->lease);
@@ -435,7 +435,7 @@ TEST_F(VaultTest, WhatIsRemovedDuringARefreshStaysRemoved) {
   bool refused = false;
   net::Nursery nursery(*loop);
   nursery.spawn([](this auto, Service* to, ipc::Lease lease, bool* out) -> Task<void> {
-    *out = !co_await to->lease(std::move(lease));
+    *out = !co_await to->lease(std::move(lease), "gateway");
   }(service.get(), ask(of, "calendar", "calendar.test"), &refused));
   ports.delay = 5s;
   loop->run_for(1s);
@@ -450,16 +450,16 @@ TEST_F(VaultTest, ARefreshThatWasNotSentIsTriedAgainAndADeadGrantAsksForConsent)
   connect_calendar("alice");
   const RunId of = live("alice", {"calendar"});
   ports.lose_next = true;
-  EXPECT_FALSE(run(service->lease(ask(of, "calendar", "calendar.test"))));
-  EXPECT_TRUE(run(service->lease(ask(of, "calendar", "calendar.test"))));
+  EXPECT_FALSE(run(service->lease(ask(of, "calendar", "calendar.test"), "gateway")));
+  EXPECT_TRUE(run(service->lease(ask(of, "calendar", "calendar.test"), "gateway")));
   ports.server.dead = true;
-  const auto dead = run(service->lease(ask(of, "calendar", "calendar.test")));
+  const auto dead = run(service->lease(ask(of, "calendar", "calendar.test"), "gateway"));
   ASSERT_FALSE(dead);
   EXPECT_EQ(dead.error(), Error::kLeaseRefused);
   EXPECT_FALSE(dead.error().message().contains("canary"));
   EXPECT_EQ(run(service->list({"acme", ""}))->connections[0].state, "reconsent_required");
   const int before = ports.server.requests;
-  EXPECT_FALSE(run(service->lease(ask(of, "calendar", "calendar.test"))));
+  EXPECT_FALSE(run(service->lease(ask(of, "calendar", "calendar.test"), "gateway")));
   EXPECT_EQ(ports.server.requests, before) << "a dead grant is not tried again";
 }
 
