@@ -68,6 +68,13 @@ bool must_be_durable_first(const Ruled& ruled) {
   return ruled.service != nullptr && Rulebook::wants_intent(*ruled.service, ruled.path);
 }
 
+// The guard is there while this waits: an Exchange that is cancelled now has an end on record too.
+Task<Result<void>> made_durable(Intent& intent, Deadline deadline) {
+  const Result<void> done = co_await intent.recorder().wait_durable(intent.position(), deadline);
+  if (!done) intent.outcome = {"failed", done.error().message(), {}};
+  co_return done;
+}
+
 std::string messages_json(const std::vector<wire::OpenAiMessage>& messages) {
   wire::JsonWriter writer;
   writer.begin_array();
@@ -126,8 +133,9 @@ Task<Result<Intent>> open_tunnel_intent(Gate& gate, const Door& door, const wire
   entry.add("inspected", "false");
   const Deadline deadline = gate.loop.in(kAppendMost);
   const Recorder::Position position = CO_TRY(co_await gate.recorder.append(entry, deadline));
-  CO_TRY(co_await gate.recorder.wait_durable(position, deadline));
-  co_return Intent(gate.recorder, std::move(entry), position, gate.loop.now(), gate.loop);
+  Intent intent(gate.recorder, std::move(entry), position, gate.loop.now(), gate.loop);
+  CO_TRY(co_await made_durable(intent, deadline));
+  co_return intent;
 }
 
 Task<Result<Recorded>> record(Ruled ruled) {
@@ -173,10 +181,8 @@ Task<Result<Recorded>> record(Ruled ruled) {
         CO_TRY(co_await gate.recorder.store("tool.arguments", tool->arguments, deadline)));
   }
   const Recorder::Position position = CO_TRY(co_await gate.recorder.append(entry, deadline));
-  if (must_be_durable_first(ruled)) {
-    CO_TRY(co_await gate.recorder.wait_durable(position, deadline));
-  }
   Intent intent(gate.recorder, std::move(entry), position, ruled.began, gate.loop);
+  if (must_be_durable_first(ruled)) CO_TRY(co_await made_durable(intent, deadline));
   co_return Recorded(std::move(ruled), std::move(intent));
 }
 

@@ -71,9 +71,15 @@ Task<Result<void>> RolePorts::record(Use use) {
   if (is_catching_up_) {
     co_return failure(Error::kAuditUnavailable, "the audit log is behind; try again");
   }
-  is_catching_up_ = true;
-  const Result<void> caught_up = co_await catch_up();
-  is_catching_up_ = false;
+  Result<void> caught_up;
+  {
+    // Also when the gateway that asked goes meanwhile.
+    struct Busy {
+      bool& flag;
+      ~Busy() { flag = false; }
+    } const busy{is_catching_up_ = true};
+    caught_up = co_await catch_up();
+  }
   if (!caught_up) {
     co_return failure(Error::kAuditUnavailable, "the audit log is away, so no credential is given: "
                                                     + caught_up.error().message());

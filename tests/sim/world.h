@@ -100,6 +100,8 @@ class World {
   std::vector<std::string> broken_;
   std::map<std::string, std::uint64_t> reached_;
   std::set<std::string> asked_;       // spans that any upstream has seen
+  std::set<std::string> effects_;     // of them, those that changed something
+  std::set<std::string> answered_;    // of model calls, those whose answer an agent saw
   std::set<std::string> authorized_;  // of them, those that carried a credential that holds
   std::uint64_t next_token_ = 1;
   std::map<std::string, Instant> access_;       // live access tokens and their ends
