@@ -84,7 +84,8 @@ Task<Result<ipc::Appended>> append(net::Loop* loop, Service* service, Bells bell
 }
 
 // Of the Entries with those sequences.
-Task<Result<ipc::EntryPage>> read_page(Service* service, const std::vector<std::uint64_t>* sequences,
+Task<Result<ipc::EntryPage>> read_page(Service* service,
+                                       const std::vector<std::uint64_t>* sequences,
                                        std::uint64_t from) {
   constexpr std::size_t kPageMost = 40 * 1024;
   ipc::EntryPage page;

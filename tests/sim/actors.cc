@@ -79,7 +79,8 @@ class ControlActor : public Actor {
         vfs_(std::move(vfs)),
         store_(std::move(store)),
         ports_(*role_),
-        control_(machine.loop, *store_, ports_, machine.boot) {}
+        control_(machine.loop, *store_, ports_, machine.boot),
+        people_(control_.for_person("uid 0")) {}
   Result<void> begin(const control::Config& config) {
     TRY(control_.begin(config));
     role_->serve("sandboxd", control_.for_sandboxd());
@@ -89,7 +90,7 @@ class ControlActor : public Actor {
     }
     return {};
   }
-  const ipc::Permits* for_people() override { return &control_.for_people(); }
+  const ipc::Permits* for_people() override { return &people_; }
 
  private:
   ipc::Permits nothing_;
@@ -97,6 +98,7 @@ class ControlActor : public Actor {
   std::unique_ptr<control::StateStore> store_;
   control::RolePorts ports_;
   control::Control control_;
+  ipc::Permits people_;
 };
 
 class GatewayActor : public Actor {

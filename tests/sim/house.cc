@@ -343,7 +343,7 @@ Task<Result<std::pair<ipc::SandboxCreated, Fds>>> House::create_sandbox(ipc::Cre
     fds.emplace_back(ends[0]);
     here->second.status = net::Descriptor(ends[1]);
   }
-  co_return Made(ipc::SandboxCreated{1, false, {}}, std::move(fds));
+  co_return Made(ipc::SandboxCreated{false, {}}, std::move(fds));
 }
 
 Task<Result<ipc::Done>> House::offer_door(std::string gateway, SimDoor* door) {
