@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The courier role: the vault's network half.
+// The courier role: the network half of the vault and of control.
 #include "base/log.h"
 #include "bin/role_main.h"
 #include "courier/courier.h"
@@ -25,6 +25,9 @@ int main(int argc, char** argv) {
       [&courier](ipc::PublishEndpoints request, std::vector<net::Descriptor>) {
         return courier.publish(std::move(request));
       });
+  control.on<ipc::Fetch>([&courier](ipc::Fetch request, std::vector<net::Descriptor>) {
+    return courier.fetch(std::move(request));
+  });
   role.serve("vault", vault);
   role.serve("control", control);
   ipc::Confinement plan;

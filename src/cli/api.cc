@@ -4,6 +4,8 @@
 #include <fmt/format.h>
 
 #include "base/encoding.h"
+#include "base/time.h"
+#include "cli/session.h"
 #include "wire/json.h"
 
 namespace gatehouse::cli {
@@ -26,6 +28,20 @@ Error error_of(const HttpReply& reply) {
 }  // namespace
 
 Result<Api> Api::open(const Options& options, const Wiring& wiring) {
+  Api api = TRY(open_unsigned(options, wiring));
+  const auto stored = TRY(stored_session(api.house()));
+  if (!stored) return api;
+  if (stored->ends <= WallTime::now().text()) {  // RFC 3339 in UTC sorts as time does
+    return failure(Error::kUnauthenticated,
+                   fmt::format("the session of {} ended at {}; `gatehouse login` begins another, "
+                               "`gatehouse logout` forgets it",
+                               stored->who, stored->ends));
+  }
+  api.session_ = stored->session;
+  return api;
+}
+
+Result<Api> Api::open_unsigned(const Options& options, const Wiring& wiring) {
   HttpPlace place;
   place.socket = TRY(data_directory(options, wiring)) + "/run/admin.sock";
   return Api(std::move(place));
@@ -39,6 +55,7 @@ Result<HttpReply> Api::call(std::string_view method, const std::string& path,
   request.target = path;
   request.headers = std::move(headers);
   request.body = body;
+  if (!session_.empty()) request.headers.emplace_back("authorization", "Bearer " + session_);
   if (!body.empty()) request.headers.emplace_back("content-type", "application/json");
   HttpReply reply = TRY(http(place_, request));
   if (reply.status / 100 != 2) return Failure(error_of(reply));

@@ -14,8 +14,17 @@ namespace gatehouse::cli {
 
 class Api {
  public:
-  // The house's own socket below its data directory.
+  // The house's own socket below its data directory; as whoever is signed in there, else as who the
+  // kernel says. Errors: kUnauthenticated when a session is over: nobody becomes somebody else by
+  // that.
   [[nodiscard]] static Result<Api> open(const Options& options, const Wiring& wiring);
+  // As nobody who has signed in.
+  [[nodiscard]] static Result<Api> open_unsigned(const Options& options, const Wiring& wiring);
+
+  // What its sessions are stored under.
+  [[nodiscard]] const std::string& house() const {
+    return place_.socket.empty() ? place_.origin : place_.socket;
+  }
 
   // An answer of 2xx. Errors: what the API says is wrong, by its status; http()'s.
   [[nodiscard]] Result<HttpReply> call(
@@ -29,6 +38,7 @@ class Api {
  private:
   explicit Api(HttpPlace place) : place_(std::move(place)) {}
   HttpPlace place_;
+  std::string session_;
 };
 
 }  // namespace gatehouse::cli

@@ -90,6 +90,17 @@ void add_looking(CLI::App& app, Options& options, Verb& chosen) {
   verb(*config, options, "schema", "print the JSON Schema of the config", print_schema, chosen);
 }
 
+void add_people(CLI::App& app, Options& options, Verb& chosen) {
+  CLI::App* in = verb(app, options, "login", "sign in, by the browser or by a code", login, chosen);
+  in->add_option("--tenant", options.tenant, "of which tenant, if there are several");
+  in->add_option("--issuer", options.issuer, "at which issuer, if there are several");
+  in->add_flag("--device", options.device, "by a code that is typed in elsewhere");
+  in->add_option("--token-file", options.token_file,
+                 "as a service account, by the token in this file");
+  verb(app, options, "logout", "end the session", logout, chosen);
+  verb(app, options, "whoami", "who is signed in, and with which roles", who_am_i, chosen);
+}
+
 struct Noun {
   const char* name;
   const char* what;
@@ -174,6 +185,7 @@ int run_cli(int argc, char** argv, const Wiring& wiring) {
   app.set_version_flag("--version", "gatehouse " GATEHOUSE_VERSION);
   add_running(app, options, chosen);
   add_looking(app, options, chosen);
+  add_people(app, options, chosen);
   add_objects(app, options, chosen);
   std::vector<std::string> help_for;
   CLI::App* help_verb = app.add_subcommand("help", "this text, or that of a verb");

@@ -38,6 +38,9 @@ struct Options {
   std::string role;                   // of a binding, and to whom
   std::string group;
   std::string account;
+  std::string issuer;      // to sign in at
+  std::string token_file;  // a service account's token
+  bool device = false;
   std::uint32_t most = 100;
   bool full = false;
   std::string directory;
@@ -63,6 +66,9 @@ struct Options {
 [[nodiscard]] Result<int> list_connections(const Options& options, const Wiring& wiring);
 [[nodiscard]] Result<int> list_runs(const Options& options, const Wiring& wiring);
 [[nodiscard]] Result<int> list_objects(const Options& options, const Wiring& wiring);
+[[nodiscard]] Result<int> login(const Options& options, const Wiring& wiring);
+[[nodiscard]] Result<int> logout(const Options& options, const Wiring& wiring);
+[[nodiscard]] Result<int> who_am_i(const Options& options, const Wiring& wiring);
 // Of the objects of `kind`, by the admin API.
 [[nodiscard]] Result<int> create_object(const Options& options, const Wiring& wiring);
 [[nodiscard]] Result<int> list_kind(const Options& options, const Wiring& wiring);

@@ -3,10 +3,8 @@
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
-#include <openssl/evp.h>
 
 #include <algorithm>
-#include <array>
 #include <charconv>
 
 #include "base/encoding.h"
@@ -28,7 +26,6 @@ constexpr std::size_t kSpecOnRecordMost = 10 * 1024;  // bytes; an Entry holds t
 constexpr std::size_t kPathOnRecordMost = 256;
 constexpr std::size_t kKeyMost = 128;                 // of an Idempotency-Key
 constexpr std::size_t kStoryMost = 32 * 1024 * 1024;  // bytes of a transcript
-constexpr std::size_t kTokenMost = 512;
 constexpr Nanos kTurnMost = std::chrono::seconds(30);
 constexpr Nanos kRememberedFor = std::chrono::hours(24);
 constexpr int kPreconditionFailed = 412;
@@ -41,29 +38,6 @@ struct Refusal {
     return problem_of(Error(code, std::move(text)), status);
   }
 };
-
-std::string sha256(std::string_view text) {
-  std::array<unsigned char, 32> digest{};
-  EVP_Digest(text.data(), text.size(), digest.data(), nullptr, EVP_sha256(), nullptr);
-  return to_hex(digest);
-}
-
-// The token of an Authorization header (RFC 6750 section 2.1), "" if it is something else.
-std::string_view bearer_of(std::string_view authorization) {
-  constexpr std::string_view kScheme = "bearer ";
-  if (authorization.size() <= kScheme.size() || authorization.size() > kTokenMost) return "";
-  for (std::size_t i = 0; i < kScheme.size(); ++i) {
-    if ((authorization[i] | 0x20) != kScheme[i]) return "";
-  }
-  return authorization.substr(kScheme.size());
-}
-
-ApiAnswer json_answer(std::string body, int status = 200) {
-  ApiAnswer answer;
-  answer.status = status;
-  answer.body = std::move(body);
-  return answer;
-}
 
 std::string etag_of(const Stored& stored) { return fmt::format("\"{}\"", stored.version); }
 
@@ -108,13 +82,7 @@ std::string what_is(const Object& object) {
 std::string cut_spec(const std::string& spec) {
   if (spec.size() <= kSpecOnRecordMost) return spec;
   return fmt::format("{}... ({} bytes, SHA-256 {})", spec.substr(0, kSpecOnRecordMost), spec.size(),
-                     sha256(spec));
-}
-
-void write_strings(wire::JsonWriter& out, const std::vector<std::string>& values) {
-  out.begin_array();
-  for (const std::string& value : values) out.string(value);
-  out.end_array();
+                     sha256_text(spec));
 }
 
 std::string json_of(const Run& run) {
@@ -160,7 +128,7 @@ std::string Admin::Call::object_name() const {
 }
 
 Admin::Admin(net::Loop& loop, StateStore& store, Control& control)
-    : loop_(loop), store_(store), control_(control), free_(loop) {}
+    : loop_(loop), store_(store), control_(control), keys_(loop, control), free_(loop) {}
 
 Task<ApiAnswer> Admin::answer(ApiRequest request) {
   Call call;
@@ -220,6 +188,12 @@ Admin::Answered Admin::dispatch(Call& call) {
       co_return json_answer(openapi_document());
     case Action::kWhoAmI:
       co_return co_await who_am_i(call);
+    case Action::kIssuers:
+      co_return co_await list_logins(call);
+    case Action::kSignIn:
+      co_return co_await sign_in(call);
+    case Action::kSignOut:
+      co_return co_await sign_out(call);
     case Action::kList:
       co_return co_await list(call);
     case Action::kShow:
@@ -240,32 +214,6 @@ Admin::Answered Admin::dispatch(Call& call) {
       co_return co_await list_acts(call);
   }
   co_return failure(Error::kInternal, "a route without an act");
-}
-
-// Whoever shows a session is its user or account, on the host too; without one, the host's owner is
-// the house.
-Result<Principal> Admin::identified(const ApiRequest& request) {
-  Principal who;
-  if (request.authorization.empty()) {
-    if (!request.is_house) return who;
-    who.type = Principal::Type::kHouse;
-    who.uid = request.uid;
-    return who;
-  }
-  const auto not_good = failure(Error::kUnauthenticated,
-                                "this session is over, or never was; `gatehouse login` begins one");
-  const std::string_view token = bearer_of(request.authorization);
-  if (token.empty()) return not_good;
-  const auto session = store_.session(sha256(token));
-  if (!session && session.error() != Error::kNotFound) return Failure(session.error());
-  if (!session || session->ends <= loop_.wall()) return not_good;
-  const bool is_user = session->kind == Kind::kUser;
-  who.type = is_user ? Principal::Type::kUser : Principal::Type::kAccount;
-  who.tenant = session->tenant;
-  who.name = session->name;
-  who.issuer = session->issuer;
-  who.claims = session->claims;
-  return who;
 }
 
 audit::Entry Admin::entry_of(const Call& call, const Act& act, std::string_view outcome) {
@@ -355,7 +303,7 @@ Remembered Admin::remembered(const Call& call, const ApiAnswer& answer) {
   const ApiRequest& request = call.request;
   return {call.who.text(),
           request.idempotency_key,
-          sha256(fmt::format("{}\n{}\n{}", request.method, request.path, request.body)),
+          sha256_text(fmt::format("{}\n{}\n{}", request.method, request.path, request.body)),
           answer.status,
           answer.etag,
           answer.body,
@@ -499,17 +447,6 @@ Admin::Answered Admin::remove_in_turn(Call& call) {
   }
   co_await control_.publish();
   co_return json_answer("", 204);
-}
-
-Admin::Answered Admin::who_am_i(Call& call) {
-  wire::JsonWriter out;
-  out.begin_object();
-  out.key("who").string(call.who.text()).key("tenant").string(call.who.tenant);
-  out.key("name").string(call.who.name).key("roles");
-  write_strings(out, roles_of(call.state, call.who));
-  out.key("house").boolean(call.who.type == Principal::Type::kHouse);
-  out.end_object();
-  co_return json_answer(std::move(out).text());
 }
 
 // --- Runs

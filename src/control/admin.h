@@ -9,6 +9,7 @@
 
 #include "control/api.h"
 #include "control/control.h"
+#include "control/issuers.h"
 #include "control/rights.h"
 #include "control/routes.h"
 
@@ -52,6 +53,9 @@ class Admin {
   Answered write_in_turn(Call& call);
   Answered remove_in_turn(Call& call);
   Answered who_am_i(Call& call);
+  Answered list_logins(Call& call);
+  Answered sign_in(Call& call);
+  Answered sign_out(Call& call);
   Answered list_runs(Call& call);
   Answered show_run(Call& call);
   Answered transcript(Call& call);
@@ -68,6 +72,7 @@ class Admin {
   net::Loop& loop_;
   StateStore& store_;
   Control& control_;
+  IssuerKeys keys_;
   net::Event free_;  // for changes, which are one at a time
   bool is_taken_ = false;
 };

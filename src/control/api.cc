@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include "audit/digest.h"
 #include "base/encoding.h"
 #include "wire/http1.h"
 #include "wire/json.h"
@@ -25,6 +26,15 @@ ApiAnswer problem_of(const Error& error, int status) {
   answer.body = std::move(out).text();
   return answer;
 }
+
+ApiAnswer json_answer(std::string body, int status) {
+  ApiAnswer answer;
+  answer.status = status;
+  answer.body = std::move(body);
+  return answer;
+}
+
+std::string sha256_text(std::string_view text) { return to_hex(audit::sha256(text)); }
 
 Result<ApiTarget> parse_target(std::string_view path_and_query) {
   const std::size_t question = path_and_query.find('?');

@@ -42,6 +42,10 @@ struct ApiAnswer {
 // status of 0 is the error's own.
 [[nodiscard]] ApiAnswer problem_of(const Error& error, int status = 0);
 
+[[nodiscard]] ApiAnswer json_answer(std::string body, int status = 200);
+// SHA-256 in hexadecimal.
+[[nodiscard]] std::string sha256_text(std::string_view text);
+
 // The target of a request taken apart. Errors: kInvalid (a path or a query that cannot be read in
 // one way, a name in the query that is there twice).
 struct ApiTarget {

@@ -74,6 +74,9 @@ std::string operation_of(const Route& route) {
   static const std::map<Action, std::string_view> kNames = {
       {Action::kDocument, "getDocument"},
       {Action::kWhoAmI, "whoAmI"},
+      {Action::kIssuers, "listLogins"},
+      {Action::kSignIn, "signIn"},
+      {Action::kSignOut, "signOut"},
       {Action::kListRuns, "listRuns"},
       {Action::kShowRun, "showRun"},
       {Action::kTranscript, "readTranscript"},
@@ -113,11 +116,11 @@ void write_parameters(JsonWriter& out, const Route& route) {
         out, name, "query", false,
         is_limit ? R"({"type":"integer","minimum":1,"maximum":500,"default":100})" : kText);
   }
-  if (route.method == "POST") {
+  if (route.method == "POST" && route.action != Action::kSignIn) {
     write_parameter(out, "Idempotency-Key", "header", false,
                     R"({"type":"string","maxLength":128})");
   }
-  if (route.method == "PUT" || route.method == "DELETE") {
+  if (route.kind && (route.method == "PUT" || route.method == "DELETE")) {
     write_parameter(out, "If-Match", "header", route.method == "PUT", kText);
   }
   out.end_array();
@@ -131,6 +134,11 @@ void write_body(JsonWriter& out, const Route& route) {
     schema = R"({"type":"object","additionalProperties":false,"properties":)"
              R"({"reason":{"type":"string"},"destroy":{"type":"boolean","default":false}}})";
   }
+  if (route.action == Action::kSignIn) {
+    schema = R"({"type":"object","additionalProperties":false,"required":["tenant","token"],)"
+             R"("properties":{"tenant":{"type":"string"},"token":{"type":"string"},)"
+             R"("nonce":{"type":"string"}}})";
+  }
   if (schema.empty()) return;
   out.key("requestBody").begin_object();
   out.key("required").boolean(route.action != Action::kKill);
@@ -141,8 +149,8 @@ void write_body(JsonWriter& out, const Route& route) {
 
 void write_responses(JsonWriter& out, const Route& route) {
   out.key("responses").begin_object();
-  const bool is_made = route.action == Action::kCreate;
-  const bool is_gone = route.action == Action::kRemove;
+  const bool is_made = route.action == Action::kCreate || route.action == Action::kSignIn;
+  const bool is_gone = route.action == Action::kRemove || route.action == Action::kSignOut;
   out.key(is_made ? "201" : is_gone ? "204" : "200").begin_object();
   out.key("description").string(is_gone ? "It is gone" : "As asked");
   if (!is_gone) {

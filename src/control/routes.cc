@@ -54,6 +54,27 @@ void add_collection(std::vector<Route>& all, const Collection& collection) {
 std::vector<Route> make_routes() {
   std::vector<Route> all = {
       {"GET", "/v1/openapi.json", Action::kDocument, Right::kAnyone, {}, "This document", {}},
+      {"GET",
+       "/v1/login",
+       Action::kIssuers,
+       Right::kAnyone,
+       {},
+       "Where people sign in",
+       {"tenant"}},
+      {"POST",
+       "/v1/sessions",
+       Action::kSignIn,
+       Right::kAnyone,
+       {},
+       "Give a token of an issuer's for a session",
+       {}},
+      {"DELETE",
+       "/v1/sessions/current",
+       Action::kSignOut,
+       Right::kSignedIn,
+       {},
+       "End the session that asks",
+       {}},
       {"GET", "/v1/whoami", Action::kWhoAmI, Right::kSignedIn, {}, "Who asks, and their roles", {}},
   };
   for (const Collection& collection : kCollections) add_collection(all, collection);

@@ -17,6 +17,9 @@ namespace gatehouse::control {
 enum class Action : std::uint8_t {
   kDocument,  // the OpenAPI document
   kWhoAmI,
+  kIssuers,  // where a tenant's people sign in
+  kSignIn,   // a token of an issuer's for a session
+  kSignOut,
   kList,
   kCreate,
   kShow,

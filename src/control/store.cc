@@ -17,7 +17,7 @@ namespace {
 
 constexpr std::int64_t kSchemaVersion = 2;
 constexpr std::int64_t kRememberedMost = 10'000;  // the oldest go
-constexpr std::int64_t kSessionsMost = 10'000;
+constexpr std::int64_t kSessionsMost = 100;       // of one user or account; the oldest end
 
 // A definition is the object without its keys, as JSON. What it names stands in `reference`, so
 // that SQLite itself keeps the references whole; `identity` is what may not be there twice.
@@ -287,7 +287,9 @@ class SqliteStore final : public StateStore {
     TRY(old.bind(session.began.unix_nanos()).run());
     Statement trim =
         TRY(database_.prepare("DELETE FROM session WHERE digest IN (SELECT digest FROM session"
-                              " ORDER BY began_ns DESC LIMIT -1 OFFSET ?)"));
+                              " WHERE kind = ? AND tenant = ? AND name = ?"
+                              " ORDER BY began_ns DESC, digest LIMIT -1 OFFSET ?)"));
+    trim.bind(text(session.kind)).bind(session.tenant).bind(session.name);
     return trim.bind(kSessionsMost).run();
   }
   Result<Session> session(const std::string& digest) override {

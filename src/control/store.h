@@ -112,7 +112,8 @@ class StateStore {
   [[nodiscard]] virtual Result<void> remember(const Remembered& answer) = 0;
   [[nodiscard]] virtual Result<void> forget_before(WallTime at) = 0;
 
-  // A session ends with its user or account, and when that is changed. Errors: kConflict when there
+  // A session ends with its user or account, when that is changed, and when a hundred later ones of
+  // theirs have begun. Errors: kConflict when there
   // is no such user or account.
   [[nodiscard]] virtual Result<void> begin_session(const Session& session) = 0;
   // Also one whose time is over. Errors: kNotFound.

@@ -44,14 +44,22 @@ class Request {
   Request(const Request&) = delete;
   Request& operator=(const Request&) = delete;
 
+  Result<void> fill_get(const wire::Url& url) {
+    wire::RequestHead head;
+    head.method = "GET";
+    head.target = url.path_and_query;
+    head.headers.add("host", authority_of(url));
+    head.headers.add("accept", "application/json");
+    head.headers.add("connection", "close");
+    return wire::append_request_head(text_, head);
+  }
+
   Result<void> fill(const wire::Url& url, const ipc::Post& post) {
     text_.reserve(4096 + post.form.size() + post.authorization.size());
     wire::RequestHead head;
     head.method = "POST";
     head.target = url.path_and_query;
-    const bool usual = url.port == wire::default_port(url.scheme);
-    head.headers.add("host",
-                     usual ? url.host.text() : fmt::format("{}:{}", url.host.text(), url.port));
+    head.headers.add("host", authority_of(url));
     head.headers.add("content-type", "application/x-www-form-urlencoded");
     head.headers.add("accept", "application/json");
     head.headers.add("content-length", std::to_string(post.form.size()));
@@ -74,6 +82,10 @@ class Request {
   [[nodiscard]] const std::string& text() const { return text_; }
 
  private:
+  static std::string authority_of(const wire::Url& url) {
+    const bool usual = url.port == wire::default_port(url.scheme);
+    return usual ? url.host.text() : fmt::format("{}:{}", url.host.text(), url.port);
+  }
   std::string text_;
 };
 
@@ -83,7 +95,8 @@ struct Answer {
   ~Answer() { wipe({body.data(), body.capacity()}); }
 };
 
-Task<Result<ipc::Posted>> read_answer(net::Stream* stream, Deadline deadline) {
+Task<Result<ipc::Posted>> read_answer(net::Stream* stream, std::string_view method,
+                                      Deadline deadline) {
   const auto broken = [](std::string_view why) {
     return failure(Error::kUpstream, fmt::format("the authorization server's answer: {}", why));
   };
@@ -99,7 +112,7 @@ Task<Result<ipc::Posted>> read_answer(net::Stream* stream, Deadline deadline) {
     waiting.erase(0, progress->consumed);
   }
   const wire::ResponseHead head = parser.take();
-  const wire::BodyFraming framing = CO_TRY(wire::response_framing(head, "POST"));
+  const wire::BodyFraming framing = CO_TRY(wire::response_framing(head, method));
   wire::BodyReader reader(framing);
   Answer answer;
   answer.body.reserve(kAnswerMost);
@@ -127,21 +140,40 @@ Task<Result<ipc::Posted>> read_answer(net::Stream* stream, Deadline deadline) {
 
 }  // namespace
 
+namespace {
+
+Result<void> refuse_in_the_clear(const ipc::RegisteredEndpoint& endpoint, const wire::Url& url) {
+  if (url.scheme == wire::Scheme::kHttps) return {};
+  if (endpoint.allow_private && is_loopback(url.host)) return {};
+  return failure(Error::kInvalid, fmt::format("{} is not https; credentials go in the clear to "
+                                              "loopback only",
+                                              printable(endpoint.url)));
+}
+
+}  // namespace
+
 Task<Result<ipc::Done>> Courier::publish(ipc::PublishEndpoints request) {
   std::map<std::string, ipc::RegisteredEndpoint> fresh;
   for (ipc::RegisteredEndpoint& endpoint : request.endpoints) {
     const wire::Url url = CO_TRY(wire::Url::parse(endpoint.url));
-    if (url.scheme == wire::Scheme::kHttp && !(endpoint.allow_private && is_loopback(url.host))) {
-      co_return failure(Error::kInvalid,
-                        fmt::format("{} is not https; credentials go in the clear to "
-                                    "loopback only",
-                                    printable(endpoint.url)));
-    }
+    CO_TRY(refuse_in_the_clear(endpoint, url));
     const std::string key = endpoint.url;
     fresh.emplace(key, std::move(endpoint));
   }
   endpoints_ = std::move(fresh);
   co_return ipc::Done{};
+}
+
+Task<Result<ipc::Fetched>> Courier::fetch(ipc::Fetch request) {
+  const wire::Url url = CO_TRY(wire::Url::parse(request.at.url));
+  CO_TRY(refuse_in_the_clear(request.at, url));
+  const Deadline deadline = loop_.in(kPostMost);
+  Request text;
+  CO_TRY(text.fill_get(url));
+  const auto stream = CO_TRY(co_await dial(request.at, deadline));
+  CO_TRY(co_await stream->write(text.text(), deadline));
+  const ipc::Posted answer = CO_TRY(co_await read_answer(stream.get(), "GET", deadline));
+  co_return ipc::Fetched{answer.status, std::string(answer.body.open(Purpose::kTransport))};
 }
 
 Task<Result<std::unique_ptr<net::Stream>>> Courier::dial(const ipc::RegisteredEndpoint& endpoint,
@@ -184,7 +216,7 @@ Task<Result<ipc::Posted>> Courier::post(ipc::Post request) {
   CO_TRY(text.fill(CO_TRY(wire::Url::parse(endpoint.url)), request));
   const auto stream = CO_TRY(co_await dial(endpoint, deadline));
   CO_TRY(co_await stream->write(text.text(), deadline));
-  co_return co_await read_answer(stream.get(), deadline);
+  co_return co_await read_answer(stream.get(), "POST", deadline);
 }
 
 }  // namespace gatehouse::courier

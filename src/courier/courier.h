@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// The vault's network half: one POST of a form to one registered endpoint, one answer. It keeps
-// nothing.
+// The vault's network half: one POST of a form to one registered endpoint, one answer; and
+// control's, for the public documents of issuers. It keeps nothing.
 #pragma once
 
 #include <map>
 #include <string>
 
 #include "ipc/channel.h"
-#include "ipc/vault_courier.h"
+#include "ipc/control_courier.h"
 #include "net/resolve.h"
 #include "net/tls.h"
 
@@ -21,6 +21,9 @@ class Courier {
   // Never follows a redirect. Errors: kDenied (not registered, or at an address that it may not be
   // at), kUnreachable (surely not sent), kUpstream or kTimeout (may have been acted on).
   [[nodiscard]] net::Task<Result<ipc::Posted>> post(ipc::Post request);
+  // A document for control: nothing that is registered is needed, for nothing secret goes there.
+  // Never follows a redirect. Errors: as post().
+  [[nodiscard]] net::Task<Result<ipc::Fetched>> fetch(ipc::Fetch request);
 
  private:
   net::Task<Result<std::unique_ptr<net::Stream>>> dial(const ipc::RegisteredEndpoint& endpoint,

@@ -46,7 +46,7 @@ class CourierTest : public testing::Test {
       ++test->connections;
       std::string request;
       std::array<char, 4096> buffer;
-      while (!request.ends_with("the-form")) {
+      while (!request.ends_with("the-form") && !request.ends_with("close\r\n\r\n")) {
         const auto got = co_await (*stream)->read(buffer, test->loop->in(5s));
         if (!got || *got == 0) break;
         request.append(buffer.data(), *got);
@@ -162,6 +162,33 @@ TEST_F(CourierTest, SendsNothingInTheClearButToAllowedLoopback) {
   EXPECT_FALSE(publish("http://as.test/token", true));
   EXPECT_FALSE(post(url)) << "what is refused registers nothing";
   EXPECT_EQ(connections, 0);
+}
+
+TEST_F(CourierTest, FetchesADocumentAndSendsNothing) {
+  answer = answer_of("200 OK", "", R"({"keys":[]})");
+  const auto fetched = run(courier.fetch({{url, "", true}}));
+  ASSERT_TRUE(fetched) << fetched.error().message();
+  EXPECT_EQ(fetched->status, 200);
+  EXPECT_EQ(fetched->body, R"({"keys":[]})");
+  ASSERT_EQ(requests.size(), 1U);
+  EXPECT_TRUE(requests[0].starts_with("GET /token HTTP/1.1\r\n"));
+  EXPECT_TRUE(requests[0].ends_with("\r\n\r\n"));
+  EXPECT_FALSE(requests[0].contains("authorization"));
+}
+
+TEST_F(CourierTest, FetchesFromNoPrivateAddressAndNothingInTheClearUnlessThatIsAllowed) {
+  const std::string secure = "https://127.0.0.1:" + port + "/jwks";
+  EXPECT_EQ(run(courier.fetch({{secure, "", false}})).error(), Error::kDenied);
+  EXPECT_EQ(run(courier.fetch({{url, "", false}})).error(), Error::kInvalid);
+  EXPECT_EQ(run(courier.fetch({{"http://login.example/jwks", "", true}})).error(), Error::kInvalid);
+  EXPECT_EQ(run(courier.fetch({{"https://169.254.169.254/jwks", "", true}})).error(),
+            Error::kDenied);
+  answer = answer_of("302 Found", "location: https://other.example/\r\n", "");
+  const auto moved = run(courier.fetch({{url, "", true}}));
+  ASSERT_TRUE(moved);
+  EXPECT_EQ(moved->status, 302) << "which is not followed";
+  answer = answer_of("200 OK", "", std::string(kBodyMost + 1, 'x'));
+  EXPECT_EQ(run(courier.fetch({{url, "", true}})).error(), Error::kUpstream);
 }
 
 TEST_F(CourierTest, BoundsTheAnswer) {
