@@ -17,12 +17,14 @@ using net::Task;
 constexpr Nanos kAppendMost = std::chrono::seconds(5);
 constexpr Nanos kPauseLeast = 100us;
 constexpr Nanos kPauseMost = 500us;
+constexpr Nanos kBrokenPause = 1s;  // until it is tried again
 constexpr Nanos kSleepMost = 50ms;  // a lost wake-up costs no more than this
 
-// What wakes the pump, and what it wakes after each commit.
+// What wakes the pump, and what it tells after each commit.
 struct Bells {
   net::Event* woken;
   net::Event* committed;
+  std::string* broken;  // why the last commit failed; "" while they succeed
 };
 
 Task<void> pump(net::Loop* loop, Service* service, Bells bells) {
@@ -31,11 +33,18 @@ Task<void> pump(net::Loop* loop, Service* service, Bells bells) {
     const Instant began = loop->now();
     const Result<bool> worked = service->pump();
     if (!worked) {
-      log_error("the audit log cannot be written; what needs it is refused until it can",
-                {{"why", worked.error().message()}});
-      co_await loop->sleep_for(1s);
+      if (*bells.broken != worked.error().message()) {
+        *bells.broken = worked.error().message();
+        log_error("the audit log cannot be written; what needs it is refused until it can",
+                  {{"why", *bells.broken}});
+      }
+      bells.committed->set();  // to those who wait too: it is not to be had now
+      bells.committed->reset();
+      co_await loop->sleep_for(kBrokenPause);
       continue;
     }
+    if (!bells.broken->empty()) log_info("the audit log can be written again");
+    bells.broken->clear();
     if (*worked) {
       bells.committed->set();
       bells.committed->reset();
@@ -69,9 +78,14 @@ Task<void> watch_ring(net::Loop* loop, Service* service, Bell bell, net::Event* 
   woken->set();
 }
 
-// Answers when the group that the Entry is in is on disk.
+// Answers when the group that the Entry is in is on disk. While nothing can be written nothing is
+// taken either: it would pile up.
 Task<Result<ipc::Appended>> append(net::Loop* loop, Service* service, Bells bells,
                                    ipc::Append request, std::string role) {
+  const auto refused = [&bells]() -> Failure {
+    return failure(Error::kAuditUnavailable, "the audit log cannot be written: " + *bells.broken);
+  };
+  if (!bells.broken->empty()) co_return refused();
   const std::uint64_t sequence = CO_TRY(service->append(request.entry, role));
   const Deadline deadline = loop->in(kAppendMost);
   bells.woken->set();
@@ -79,6 +93,7 @@ Task<Result<ipc::Appended>> append(net::Loop* loop, Service* service, Bells bell
     if (!co_await bells.committed->wait(deadline)) {
       co_return failure(Error::kAuditUnavailable, "the log could not be written in time");
     }
+    if (!bells.broken->empty()) co_return refused();
   }
   co_return ipc::Appended{sequence};
 }
@@ -157,7 +172,7 @@ class Book::Impl {
       : woken_(role.loop()), committed_(role.loop()), tasks_(role.loop()) {
     net::Loop* const loop = &role.loop();
     Service* const book = &service;
-    const Bells bells{&woken_, &committed_};
+    const Bells bells{&woken_, &committed_, &broken_};
     using Fds = std::vector<net::Descriptor>;
     for (const char* peer : {"vault", "sandboxd", "supervisor", "control"}) {
       appenders_[peer].on<ipc::Append>([loop, book, bells, peer](ipc::Append request, Fds) {
@@ -188,6 +203,7 @@ class Book::Impl {
   ipc::Permits gateway_;
   net::Event woken_;
   net::Event committed_;
+  std::string broken_;
   net::Nursery tasks_;  // last: its tasks use all the rest
 };
 

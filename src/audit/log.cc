@@ -350,14 +350,23 @@ class Log::Impl {
       return std::find(names_.begin(), names_.end(), name) != names_.end();
     };
     while (taken(segment_name(size_, attempt))) ++attempt;
+    const std::string name = segment_name(size_, attempt);
+    names_.push_back(name);
+    const Result<void> made = make_segment(name);
+    if (made) return {};
+    // Half of one would hold the very room that is missing.
+    if (files_.remove(name)) names_.pop_back();
+    return Failure(made.error().in(fmt::format("a new segment of {} MiB for the audit log",
+                                               options_.segment_bytes / (1024 * 1024))));
+  }
+  Result<void> make_segment(const std::string& name) {
     Segment segment;
-    segment.name = segment_name(size_, attempt);
+    segment.name = name;
     fill_random(segment.header.salt);
     segment.header.first_sequence = size_;
     segment.header.tree_size = size_;
     segment.header.previous_marker = last_marker_;
     segment.file = TRY(files_.open(segment.name, net::OpenMode::kCreateNew));
-    names_.push_back(segment.name);
     // Zeros first: syncs of a file whose blocks are there need no metadata, which halves them
     // (measured).
     const std::string zeros(1024 * 1024, '\0');

@@ -25,6 +25,64 @@ class Directory {
   std::unique_ptr<net::FileSystem> files;
 };
 
+// The directory on a disk of a size that the test sets.
+class SmallDisk : public net::FileSystem {
+ public:
+  explicit SmallDisk(Directory& directory) : directory_(directory) {}
+  std::uint64_t room = UINT64_MAX;  // in bytes
+
+  Result<std::unique_ptr<net::File>> open(std::string_view path, net::OpenMode mode) override {
+    auto file = TRY(directory_.files->open(path, mode));
+    return std::make_unique<OnDisk>(*this, std::move(file));
+  }
+  Result<std::vector<std::string>> list(std::string_view path) override {
+    return directory_.files->list(path);
+  }
+  Result<void> make_directory(std::string_view path) override {
+    return directory_.files->make_directory(path);
+  }
+  Result<void> rename(std::string_view from, std::string_view to) override {
+    return directory_.files->rename(from, to);
+  }
+  Result<void> remove(std::string_view path) override { return directory_.files->remove(path); }
+  Result<void> sync_directory(std::string_view path) override {
+    return directory_.files->sync_directory(path);
+  }
+
+ private:
+  class OnDisk : public net::File {
+   public:
+    OnDisk(SmallDisk& disk, std::unique_ptr<net::File> file)
+        : disk_(disk), file_(std::move(file)) {}
+    Result<std::string> read_at(std::uint64_t offset, std::size_t size) override {
+      return file_->read_at(offset, size);
+    }
+    Result<void> write_at(std::uint64_t offset, std::string_view bytes) override {
+      const std::uint64_t size = *file_->size();
+      const std::uint64_t end = offset + bytes.size();
+      const std::uint64_t free = disk_.room - std::min(disk_.room, disk_.used());
+      if (end <= size || end - size <= free) return file_->write_at(offset, bytes);
+      if (size + free > offset) TRY(file_->write_at(offset, bytes.substr(0, size + free - offset)));
+      return failure(Error::kExhausted, "no space left on the test's disk");
+    }
+    Result<void> sync() override { return file_->sync(); }
+    Result<std::uint64_t> size() override { return file_->size(); }
+    Result<void> truncate(std::uint64_t size) override { return file_->truncate(size); }
+
+   private:
+    SmallDisk& disk_;
+    std::unique_ptr<net::File> file_;
+  };
+  [[nodiscard]] std::uint64_t used() const {
+    std::uint64_t sum = 0;
+    for (const auto& file : std::filesystem::directory_iterator(directory_.path)) {
+      sum += file.file_size();
+    }
+    return sum;
+  }
+  Directory& directory_;
+};
+
 Entry sample(int number) {
   Entry entry;
   entry.kind = number % 2 == 0 ? Kind::kIntent : Kind::kSettled;
@@ -108,6 +166,46 @@ TEST(Log, IsThereAgainAfterItIsOpenedAgain) {
   EXPECT_EQ(*(*log)->body_size(object), 30'007u);
   EXPECT_EQ(*(*log)->read_body(object, 29'999, 100), "bthe end");
   EXPECT_GT(directory.files->list(".")->size(), 0u);
+}
+
+TEST(Log, GoesOnAsSoonAsASegmentFitsOnADiskThatWasFull) {
+  Directory directory;
+  SmallDisk disk(directory);
+  auto log = Log::open(disk, kSmall);
+  ASSERT_TRUE(log);
+  disk.room = kSmall.segment_bytes * 3 / 2;
+  int written = 0;
+  Result<void> committed;
+  for (; committed && written < 10'000; ++written) {
+    ASSERT_TRUE((*log)->append(*encode(sample(written))));
+    committed = (*log)->commit();
+  }
+  ASSERT_FALSE(committed);
+  EXPECT_EQ(committed.error(), Error::kExhausted);
+  EXPECT_TRUE(committed.error().message().contains("a new segment")) << committed.error().message();
+  for (int i = 0; i < 5; ++i) EXPECT_FALSE((*log)->commit());
+  EXPECT_EQ(disk.list(".")->size(), 1u) << "what does not fit takes no room";
+  disk.room = kSmall.segment_bytes * 2 + 1024;
+  ASSERT_TRUE((*log)->commit());
+  EXPECT_EQ((*log)->size(), static_cast<std::uint64_t>(written));
+  log->reset();
+  const Report report = verify(*directory.files);
+  EXPECT_TRUE(report.intact());
+  EXPECT_EQ(report.entries, static_cast<std::uint64_t>(written));
+}
+
+TEST(Verify, TakesASegmentWhoseMakingWasCutShortForNoDamageIfItIsTheLast) {
+  const Directory directory;
+  {
+    auto log = Log::open(*directory.files, kSmall);
+    ASSERT_TRUE((*log)->append(*encode(sample(0))));
+    ASSERT_TRUE((*log)->commit());
+  }
+  const auto half = *directory.files->open(segment_name(1, 0), net::OpenMode::kCreateNew);
+  ASSERT_TRUE(half->write_at(0, std::string(40'000, '\0')));
+  EXPECT_TRUE(verify(*directory.files).intact());
+  ASSERT_TRUE(half->write_at(30'000, "a frame that lost its header"));
+  EXPECT_FALSE(verify(*directory.files).intact());
 }
 
 TEST(Log, DropsWhatWasNeverCommitted) {

@@ -13,6 +13,8 @@ namespace {
 constexpr std::string_view kName = "kills";
 constexpr std::string_view kFirstLine = "gatehouse-kills 1";
 constexpr std::string_view kLastLine = "end";
+constexpr std::string_view kReserveName = "kills.reserve";
+constexpr std::size_t kReserveSize = 256 * 1024;
 constexpr std::uint64_t kSizeMost = 64 * 1024 * 1024;
 
 std::string_view word(std::string_view& line) {
@@ -90,6 +92,7 @@ Result<KillState> parse_kill_file(std::string_view text) {
 }
 
 Result<KillState> KillFile::load() {
+  keep_reserve();
   const Result<std::string> text = net::read_file(files_, kName, kSizeMost);
   if (!text && text.error() == Error::kNotFound) return KillState{};
   if (!text) return Failure(text.error());
@@ -97,7 +100,23 @@ Result<KillState> KillFile::load() {
 }
 
 Result<void> KillFile::save(const KillState& state) {
-  return net::replace_file(files_, kName, kill_file_text(state));
+  const std::string text = kill_file_text(state);
+  Result<void> saved = net::replace_file(files_, kName, text);
+  if (!saved && saved.error() == Error::kExhausted && files_.remove(kReserveName)) {
+    saved = net::replace_file(files_, kName, text);
+  }
+  keep_reserve();
+  return saved;
+}
+
+void KillFile::keep_reserve() {
+  if (files_.open(kReserveName, net::OpenMode::kRead)) return;
+  const auto written = [this]() -> Result<void> {
+    const auto file = TRY(files_.open(kReserveName, net::OpenMode::kCreateNew));
+    TRY(file->write_at(0, std::string(kReserveSize, '\1')));
+    return file->sync();
+  }();
+  if (!written) static_cast<void>(files_.remove(kReserveName));  // there is no room for one now
 }
 
 }  // namespace gatehouse::supervisor

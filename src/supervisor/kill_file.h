@@ -35,10 +35,13 @@ class KillFile {
   // No file: nothing is killed. Errors: kCorrupt says which line; the caller must then kill
   // everything.
   [[nodiscard]] Result<KillState> load();
-  // Durable when it returns.
+  // Durable when it returns. On a disk that is full it takes the place of a reserve, a file that is
+  // there for nothing else.
   [[nodiscard]] Result<void> save(const KillState& state);
 
  private:
+  void keep_reserve();
+
   net::FileSystem& files_;
 };
 

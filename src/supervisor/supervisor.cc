@@ -143,7 +143,7 @@ class Supervisor::Impl {
     self->ring_bells();
     done.sandboxes = self->stop_sandboxes(request);
     if (request.destroy && !request.all) self->to_destroy_.insert(request.run);
-    CO_TRY(self->kill_file_.save(next));
+    const Result<void> saved = self->kill_file_.save(next);
     log_warning("killed", {{"run", request.all ? "all" : request.run.text()},
                            {"trace", trace_text(next, request.run)},
                            {"generation", done.generation},
@@ -155,6 +155,11 @@ class Supervisor::Impl {
     entry.add("reason", request.reason.substr(0, 1024));
     entry.add("sandbox", request.destroy ? "destroyed" : "frozen");
     self->put_on_record(std::move(entry), request.run, request.all, next);
+    if (!saved) {
+      co_return Failure(saved.error().in(
+          "it is killed, but that will not outlast a restart of the house; see to it, and kill "
+          "again"));
+    }
     co_return done;
   }
 

@@ -36,7 +36,7 @@ agents:
     environment: {{OPENAI_API_KEY: "{{{{placeholder:openai}}}}"}}
     rules:
       - {{id: models, service: openai, methods: [POST], paths: ["/v1/chat/completions"]}}
-      - {{id: tools, service: tools, tools: ["*"]}}
+      - {{id: tools, service: tools, tools: [echo]}}
       - {{id: api, service: api, methods: [GET, POST], paths: ["/**"]}}
 """
 

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "supervisor/kill_file.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "net/sim_file.h"
+
+namespace gatehouse::supervisor {
+namespace {
+
+KillState one_killed() {
+  KillState state;
+  state.runs[RunId::from_bytes({1})] = {7, std::nullopt, "acme", "it misbehaves"};
+  return state;
+}
+
+bool holds_reserve(net::FileSystem& files) {
+  const auto names = files.list(".");
+  return std::find(names->begin(), names->end(), "kills.reserve") != names->end();
+}
+
+TEST(KillFile, IsThereAfterThePowerFailed) {
+  const auto disk = net::make_sim_file_system(1);
+  ASSERT_TRUE(KillFile(*disk).load()) << "none: nothing is killed";
+  ASSERT_TRUE(KillFile(*disk).save(one_killed()));
+  disk->pull_the_plug();
+  disk->restart();
+  const auto back = KillFile(*disk).load();
+  ASSERT_TRUE(back) << back.error().message();
+  EXPECT_EQ(back->ids(), one_killed().ids());
+  EXPECT_EQ(back->runs.begin()->second.reason, "it misbehaves");
+}
+
+TEST(KillFile, IsWrittenInThePlaceOfItsReserveWhenTheDiskIsFull) {
+  const auto disk = net::make_sim_file_system(1);
+  KillFile file(*disk);
+  ASSERT_TRUE(file.load());
+  EXPECT_TRUE(holds_reserve(*disk));
+  disk->fail_after(1, Error::kExhausted);
+  ASSERT_TRUE(file.save(one_killed()));
+  EXPECT_EQ(file.load()->ids(), one_killed().ids());
+  EXPECT_TRUE(holds_reserve(*disk)) << "there was room again, so there is one again";
+}
+
+TEST(KillFile, SaysSoWhenItCannotBeWrittenAndKeepsTheOldOne) {
+  const auto disk = net::make_sim_file_system(1);
+  KillFile file(*disk);
+  ASSERT_TRUE(file.save(one_killed()));
+  disk->fail_after(1, Error::kCorrupt);
+  EXPECT_FALSE(file.save({}));
+  EXPECT_EQ(file.load()->ids(), one_killed().ids());
+}
+
+}  // namespace
+}  // namespace gatehouse::supervisor
