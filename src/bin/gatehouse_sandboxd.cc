@@ -43,7 +43,6 @@ int run(int argc, char** argv) {
                           flags.data + "/run/" + std::string(ipc::kWardensSocket)};
   sandbox::Keeper keeper(role, std::move(host), *executables + "/gatehouse-warden",
                          *executables + "/gatehouse-init");
-  net::Nursery tasks(*loop);
   ipc::Permits control;
   const ipc::Permits nothing;
   control.on_with_fds<ipc::CreateSandbox>(
@@ -71,8 +70,7 @@ int run(int argc, char** argv) {
   role.serve("gateway", nothing);
   role.serve("vault", nothing);
   role.serve("audit", nothing);
-  role.on_peer("gateway",
-               [&](ipc::Channel& arrived) { tasks.spawn(keeper.offer_doors(arrived.peer())); });
+  role.on_peer("gateway", [&keeper](ipc::Channel& arrived) { keeper.offer_doors(arrived.peer()); });
   return live_as_builder(role);
 }
 

@@ -6,11 +6,13 @@
 #include <pwd.h>
 #include <sched.h>
 #include <sys/file.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <cstring>
 
 #include "base/encoding.h"
 #include "base/log.h"
@@ -119,6 +121,17 @@ Result<net::Descriptor> lock_house(const std::string& data, int run_directory) {
   return lock;
 }
 
+// As many descriptors as the house is allowed to have: its roles inherit it. The usual soft limit
+// is for programs that use select(2), of which there is none here.
+void raise_descriptor_limit() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  if (setrlimit(RLIMIT_NOFILE, &limit) != 0) {
+    log_warning("the limit on descriptors stays as it is", {{"why", std::strerror(errno)}});
+  }
+}
+
 }  // namespace
 
 Result<std::string> roles_directory() {
@@ -134,6 +147,7 @@ Result<std::string> roles_directory() {
 }
 
 Result<void> run_house(const House& house) {
+  raise_descriptor_limit();
   struct stat about{};
   if (stat(house.data.c_str(), &about) != 0) {
     return failure(Error::kNotFound,

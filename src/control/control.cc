@@ -19,6 +19,7 @@ namespace {
 using net::Task;
 
 constexpr Nanos kAnswerMost = std::chrono::seconds(30);
+constexpr Nanos kTellAgain = std::chrono::seconds(1);
 constexpr Nanos kCountersMost = std::chrono::seconds(1);
 constexpr std::uint32_t kRunsMost = 500;       // a frame is 64 KiB
 constexpr std::size_t kObjectsMost = 500;      // so is this
@@ -258,27 +259,35 @@ void Control::arrived(const std::string& role) { nursery_.spawn(tell(role)); }
 
 Task<void> Control::publish() {
   for (const char* role : {"vault", "courier", "gateway"}) {
-    for (const std::string& there : ports_.present(role)) co_await tell(there);
+    for (const std::string& there : ports_.present(role)) {
+      // In force when this returns; who cannot hear now is told later, and goes by the old until
+      // then.
+      if (!co_await try_to_tell(there)) arrived(there);
+    }
   }
 }
 
+// Until it has heard, or is away: then it is told when it comes.
 Task<void> Control::tell(std::string role) {
-  Result<void> told;
-  if (role == "vault") told = co_await tell_vault();
-  if (ipc::role_of(role) == "gateway") told = co_await tell_gateway(role);
-  if (role == "audit") told = co_await tell_audit();
-  if (role == "sandboxd") told = co_await end_lost_runs();
-  if (role == "courier") {
-    const auto state = store_.state();
-    if (state) {
-      const auto done = co_await call("courier", compiled_endpoints(*state));
-      if (!done) told = Failure(done.error());
-    }
-  }
-  if (!told) {
+  while (true) {
+    const Result<void> told = co_await try_to_tell(role);
+    if (told) co_return;
     log_error("a role could not be told what is in force",
               {{"name", role}, {"why", told.error().message()}});
+    co_await loop_.sleep_for(kTellAgain);
+    const std::vector<std::string> there = ports_.present(std::string(ipc::role_of(role)));
+    if (std::find(there.begin(), there.end(), role) == there.end()) co_return;
   }
+}
+Task<Result<void>> Control::try_to_tell(std::string role) {
+  if (role == "vault") co_return co_await tell_vault();
+  if (ipc::role_of(role) == "gateway") co_return co_await tell_gateway(role);
+  if (role == "audit") co_return co_await tell_audit();
+  if (role == "sandboxd") co_return co_await end_lost_runs();
+  if (role == "courier") {
+    CO_TRY(co_await call("courier", compiled_endpoints(CO_TRY(store_.state()))));
+  }
+  co_return Result<void>();
 }
 
 Task<Result<void>> Control::tell_vault() {

@@ -91,6 +91,7 @@ class Control {
   net::Task<Result<ipc::ConnectionList>> connections(ipc::ListConnections request);
   net::Task<Result<ipc::Done>> disconnect(ipc::RemoveConnection request, std::string who);
   net::Task<void> tell(std::string role);
+  net::Task<Result<void>> try_to_tell(std::string role);
   net::Task<Result<void>> tell_vault();
   net::Task<Result<void>> end_lost_runs();
   net::Task<Result<void>> tell_gateway(std::string name);

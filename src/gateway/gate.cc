@@ -51,7 +51,7 @@ void Gate::serve() {
   role.serve("control", for_control_);
   role.serve("vault", nothing_);
   role.serve("audit", nothing_);
-  role.on_peer("audit", [this](ipc::Channel& audit) { tasks_.spawn(offer_ring(&audit)); });
+  role.on_peer("audit", [this](ipc::Channel&) { tasks_.spawn(offer_ring(++ring_offer_)); });
   role.on_descriptor("kill-table", [this](net::Descriptor fd) {
     auto reader = ipc::KillTableReader::open(std::move(fd));
     if (reader) {
@@ -132,21 +132,28 @@ Task<void> Gate::accept_all(Door* door, net::Listener* listener, Entrance entran
   }
 }
 
-Task<void> Gate::offer_ring(ipc::Channel* audit) {
-  auto ring = ipc::RingWriter::make();
-  if (!ring) {
-    log_error("no audit ring can be made, so nothing passes", {{"why", ring.error().message()}});
-    co_return;
+// Until it is taken, or another audit role has come. Memory and descriptors may run out for a
+// while.
+Task<void> Gate::offer_ring(std::uint64_t number) {
+  while (number == ring_offer_) {
+    const Result<void> offered = co_await try_ring(number);
+    if (offered) co_return;
+    log_error("no audit ring, so nothing passes", {{"why", offered.error().message()}});
+    co_await loop.sleep_for(1s);
   }
+}
+Task<Result<void>> Gate::try_ring(std::uint64_t number) {
+  auto ring = CO_TRY(ipc::RingWriter::make());
+  ipc::Channel* audit = role.peer("audit");
+  if (audit == nullptr) co_return failure(Error::kUnavailable, "the audit role is away");
   ipc::OfferRing offer;
-  const std::array<int, 2> fds = {(*ring)->memory_fd(), (*ring)->reader_bell_fd()};
-  const auto taken = co_await audit->exchange(ipc::parcel_of(offer), fds, loop.in(5s));
-  if (!taken) {
-    log_error("the audit role did not take the ring", {{"why", taken.error().message()}});
-    co_return;
-  }
-  (*ring)->forget_reader_bell();
-  recorder.write_to(std::move(*ring));
+  const std::array<int, 2> fds = {ring->memory_fd(), ring->reader_bell_fd()};
+  CO_TRY(co_await audit->exchange(ipc::parcel_of(offer), fds, loop.in(5s)));
+  if (number != ring_offer_)
+    co_return Result<void>();  // this one was of an audit role that is gone
+  ring->forget_reader_bell();
+  recorder.write_to(std::move(ring));
+  co_return Result<void>();
 }
 
 Task<Result<ipc::CounterList>> Gate::tell_counters() {

@@ -71,7 +71,8 @@ class Gate {
                                              std::vector<net::Descriptor> fds);
   net::Task<void> accept_all(Door* door, net::Listener* listener, Entrance entrance);
   net::Task<void> watch_kills();
-  net::Task<void> offer_ring(ipc::Channel* audit);
+  net::Task<void> offer_ring(std::uint64_t number);
+  net::Task<Result<void>> try_ring(std::uint64_t number);
   void cut_killed();
   net::Task<Result<ipc::CounterList>> tell_counters();
 
@@ -81,6 +82,7 @@ class Gate {
   net::Descriptor kill_wake_;
   std::map<std::uint64_t, OpenConnection> connections_;
   std::uint64_t next_connection_ = 1;
+  std::uint64_t ring_offer_ = 0;  // one for each arrival of an audit role
   net::Nursery tasks_;
   std::map<RunId, std::unique_ptr<Door>> doors_;  // last: their tasks use all the rest
 };

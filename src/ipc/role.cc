@@ -9,6 +9,9 @@ using net::Task;
 
 namespace {
 
+constexpr Nanos kLossLook = 1s;
+constexpr Nanos kTellMost = 10s;
+
 Task<Result<Attempts>> tried(Probe probe) { co_return Attempts{try_everything(probe)}; }
 
 }  // namespace
@@ -17,7 +20,7 @@ Role::Role(net::Loop& loop) : loop_(loop), nursery_(loop) {
   supervisor_permits_.on<Probe>(
       [](Probe probe, std::vector<net::Descriptor>) { return tried(std::move(probe)); });
   supervisor_permits_.on<AttachPeer>([this](AttachPeer request, std::vector<net::Descriptor> fds) {
-    return attach(std::move(request.peer), std::move(fds));
+    return attach(std::move(request), std::move(fds));
   });
   supervisor_permits_.on<GiveDescriptor>(
       [this](GiveDescriptor request, std::vector<net::Descriptor> fds) {
@@ -25,17 +28,33 @@ Role::Role(net::Loop& loop) : loop_(loop), nursery_(loop) {
       });
 }
 
-Task<Result<Done>> Role::attach(std::string name, std::vector<net::Descriptor> ends) {
+Task<Result<Done>> Role::attach(AttachPeer request, std::vector<net::Descriptor> ends) {
   if (ends.size() != 1) co_return failure(Error::kInvalid, "a peer comes with one descriptor");
+  const std::string& name = request.peer;
   auto stream = CO_TRY(loop_.adopt_local(std::move(ends[0])));
   auto channel = std::make_unique<Channel>(loop_, std::move(stream), name, permits_for(name));
   Channel& arrived = *channel;
-  peers_[name] = std::move(channel);
+  Peer& peer = peers_[name];
+  peer.channel = std::move(channel);
+  peer.number = ++attached_;
+  if (request.tells_loss) nursery_.spawn(tell_loss(name, peer.number));
   log_debug("a peer is attached", {{"peer", name}});
   for (const auto& [wanted, tell] : on_peer_) {
     if (name == wanted || name.starts_with(wanted + ".")) tell(arrived);
   }
   co_return Done{};
+}
+
+// A peer that has ended is attached again when it is back, without our word; a connection that
+// broke between two that live is not.
+Task<void> Role::tell_loss(std::string name, std::uint64_t number) {
+  const auto is_current = [&] { return peers_.at(name).number == number; };
+  while (is_current() && peers_.at(name).channel->is_open()) co_await loop_.sleep_for(kLossLook);
+  while (is_current()) {
+    log_warning("the connection to a peer broke", {{"peer", name}});
+    (void)co_await supervisor_->call(PeerLost{name}, loop_.in(kTellMost));
+    co_await loop_.sleep_for(kLossLook);
+  }
 }
 
 Task<Result<Done>> Role::take(std::string name, std::vector<net::Descriptor> given) {
@@ -80,14 +99,14 @@ const Permits& Role::permits_for(const std::string& peer) const {
 
 Channel* Role::peer(const std::string& name) {
   const auto found = peers_.find(name);
-  if (found == peers_.end() || !found->second->is_open()) return nullptr;
-  return found->second.get();
+  if (found == peers_.end() || !found->second.channel->is_open()) return nullptr;
+  return found->second.channel.get();
 }
 
 std::vector<std::string> Role::peers_of(const std::string& role) const {
   std::vector<std::string> names;
-  for (const auto& [name, channel] : peers_) {
-    if (channel->is_open() && role_of(name) == role) names.push_back(name);
+  for (const auto& [name, peer] : peers_) {
+    if (peer.channel->is_open() && role_of(name) == role) names.push_back(name);
   }
   return names;
 }

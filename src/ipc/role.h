@@ -63,7 +63,12 @@ class Role {
   [[nodiscard]] net::Loop& loop() { return loop_; }
 
  private:
-  net::Task<Result<Done>> attach(std::string name, std::vector<net::Descriptor> ends);
+  struct Peer {
+    std::unique_ptr<Channel> channel;
+    std::uint64_t number = 0;  // of attachments in this process's life
+  };
+  net::Task<Result<Done>> attach(AttachPeer request, std::vector<net::Descriptor> ends);
+  net::Task<void> tell_loss(std::string name, std::uint64_t number);
   net::Task<Result<Done>> take(std::string name, std::vector<net::Descriptor> given);
   const Permits& permits_for(const std::string& peer) const;
 
@@ -73,7 +78,8 @@ class Role {
   std::map<std::string, TableOf> served_;
   std::map<std::string, std::function<void(Channel&)>> on_peer_;
   std::map<std::string, std::function<void(net::Descriptor)>> on_descriptor_;
-  std::map<std::string, std::unique_ptr<Channel>> peers_;
+  std::map<std::string, Peer> peers_;
+  std::uint64_t attached_ = 0;
   std::unique_ptr<Channel> supervisor_;
   net::Nursery nursery_;
 };

@@ -29,6 +29,18 @@ struct AttachPeer {
   using Reply = Done;
   std::string
       peer;  // "vault", "audit", "gateway.0"; the role serves it or calls it as its contract says
+  bool tells_loss = false;  // whether this side of the two says PeerLost
+  template <class F>
+  void fields(F& f) {
+    f(peer, tells_loss);
+  }
+};
+// Role -> supervisor: the connection to that peer broke, and no other has come. If both live, they
+// are joined anew.
+struct PeerLost {
+  static constexpr MessageType kType = 0x0609;
+  using Reply = Done;
+  std::string peer;
   template <class F>
   void fields(F& f) {
     f(peer);

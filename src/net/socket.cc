@@ -44,6 +44,8 @@ void Pollable::fired(Direction direction) {
 
 namespace {
 
+constexpr std::size_t kDescriptorsMost = 16;  // beside one message
+
 Endpoint endpoint_of(const sockaddr_storage& address) {
   std::array<char, INET6_ADDRSTRLEN> text{};
   if (address.ss_family == AF_INET) {
@@ -160,7 +162,7 @@ class SocketStream : public LocalStream {
                                       Deadline deadline) override {
     while (true) {
       iovec part{into.data(), into.size()};
-      alignas(cmsghdr) std::array<char, CMSG_SPACE(16 * sizeof(int))> control{};
+      alignas(cmsghdr) std::array<char, CMSG_SPACE(kDescriptorsMost * sizeof(int))> control{};
       msghdr message{};
       message.msg_iov = &part;
       message.msg_iovlen = 1;
@@ -168,10 +170,12 @@ class SocketStream : public LocalStream {
       message.msg_controllen = control.size();
       const ssize_t got = ::recvmsg(fd(), &message, MSG_CMSG_CLOEXEC);
       if (got >= 0) {
+        const std::size_t before = fds.size();
         take_fds(message, fds);
         if ((message.msg_flags & MSG_CTRUNC) != 0) {
-          co_return failure(Error::kInvalid,
-                            "more descriptors came with a message than are allowed");
+          co_return fds.size() - before < kDescriptorsMost
+              ? failure(Error::kExhausted, "no descriptor is left for those of a message")
+              : failure(Error::kInvalid, "more descriptors came with a message than are allowed");
         }
         co_return static_cast<std::size_t>(got);
       }

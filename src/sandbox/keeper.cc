@@ -29,8 +29,10 @@ constexpr Nanos kTellMost = std::chrono::seconds(5);
 constexpr Nanos kAskerWaitsMost = std::chrono::seconds(2);  // for control to be told first
 constexpr Nanos kAdoptionWindow = std::chrono::seconds(3);  // wardens knock every 100 ms
 constexpr Nanos kAgain = 100ms;
+constexpr Nanos kShutPause = 1s;
 constexpr std::size_t kDoorSockets = 4;
 constexpr std::size_t kCondemnedMost = 10'000;
+constexpr int kCloseTries = 600;
 constexpr int kClearTries = 200;  // 10 ms apart: exits of many processes take a moment
 
 net::Descriptor copy_of(const net::Descriptor& fd) {
@@ -180,7 +182,10 @@ Task<Result<Keeper::Created>> Keeper::create(ipc::CreateSandbox request) {
   if (!sandbox->say("O" + sandbox->share.gateway())) {
     co_return failure(Error::kUnavailable, "the warden ended");
   }
-  CO_TRY(co_await open_door(*sandbox));
+  if (Result<void> opened = co_await open_door(*sandbox); !opened) {
+    tasks_.spawn(close_door(sandbox->share.gateway(), run));  // it may be open all the same
+    co_return Failure(opened.error());
+  }
   if (!sandbox->say("G")) co_return failure(Error::kUnavailable, "the warden ended");
   Created created;
   created.about.pty = request.pty;
@@ -228,20 +233,9 @@ Result<std::string> Keeper::least_busy_gateway() const {
                            [&](const auto& a, const auto& b) { return doors_of(a) < doors_of(b); });
 }
 
-Task<void> Keeper::offer_doors(std::string gateway) {
-  std::vector<RunId> runs;
+void Keeper::offer_doors(const std::string& gateway) {
   for (const auto& [run, sandbox] : sandboxes_) {
-    if (sandbox->share.gateway() == gateway) runs.push_back(run);
-  }
-  for (const RunId& run : runs) {
-    const auto found = sandboxes_.find(run);
-    if (found == sandboxes_.end() || found->second->report.has_ended) continue;
-    const TraceId trace = found->second->report.run.trace;
-    const Result<void> opened = co_await open_door(*found->second);
-    if (!opened) {
-      log_error("a Door stays shut",
-                {{"run", run.text()}, {"trace", trace.text()}, {"why", opened.error().message()}});
-    }
+    if (sandbox->share.gateway() == gateway) tasks_.spawn(reopen(run));
   }
 }
 
@@ -254,7 +248,7 @@ Task<Result<ipc::Done>> Keeper::end(RunId run) {
     if (condemned_.size() > kCondemnedMost) condemned_.erase(condemned_.begin());
     tasks_.spawn(clear_cgroups(run));
     for (const std::string& gateway : role_.peers_of("gateway")) {
-      (void)co_await role_.call(gateway, ipc::CloseDoor{run}, role_.loop().in(kTellMost));
+      tasks_.spawn(close_door(gateway, run));
     }
     co_return ipc::Done{};
   }
@@ -287,8 +281,7 @@ Task<void> Keeper::watch(RunId run) {
     co_await clear_cgroups(run);
   }
   sandbox.report.has_ended = true;
-  (void)co_await role_.call(sandbox.share.gateway(), ipc::CloseDoor{run},
-                            role_.loop().in(kTellMost));
+  tasks_.spawn(close_door(sandbox.share.gateway(), run));
   const ipc::SandboxEnded ended{run, status};
   const bool told = co_await tell_control(ended, role_.loop().in(kAskerWaitsMost));
   // Whoever waits for it may take the run for over when the warden tells them.
@@ -309,6 +302,15 @@ Task<bool> Keeper::tell_control(ipc::SandboxEnded ended, Deadline deadline) {
     if (role_.loop().now() >= deadline.at()) co_return false;
     co_await role_.loop().sleep_for(kAgain);
   }
+}
+
+// Until the gateway has heard; one that was started again has no Door to close.
+Task<void> Keeper::close_door(std::string gateway, RunId run) {
+  for (int tries = 0; tries < kCloseTries; ++tries) {
+    if (co_await role_.call(gateway, ipc::CloseDoor{run}, role_.loop().in(kTellMost))) co_return;
+    co_await role_.loop().sleep_for(kAgain);
+  }
+  log_error("a Door may be open that leads nowhere", {{"gateway", gateway}, {"run", run.text()}});
 }
 
 Task<void> Keeper::clear_cgroups(RunId run) {
@@ -391,8 +393,9 @@ Task<Result<void>> Keeper::prove(net::LocalStream* line) {
   co_return Result<void>();
 }
 
-// Its Door is where it was; a house that was started anew may have fewer gateways. When the Door is
-// open, what was frozen because the house was gone may go on.
+// For a sandbox that was adopted, or whose gateway was started again. Its Door is where it was; a
+// house that was started anew may have fewer gateways. When the Door is open, what was frozen
+// because the house was gone may go on.
 Task<void> Keeper::reopen(RunId run) {
   const Deadline window = role_.loop().in(kAdoptionWindow);
   while (true) {
@@ -404,9 +407,13 @@ Task<void> Keeper::reopen(RunId run) {
     if (role_.peer(before) == nullptr && (before.empty() || is_lost)) {
       if (const auto chosen = least_busy_gateway()) sandbox.share = Share(*this, *chosen);
     }
-    if (role_.peer(sandbox.share.gateway()) != nullptr && sandbox.say("O" + sandbox.share.gateway())
-        && co_await open_door(sandbox)) {
-      break;
+    if (role_.peer(sandbox.share.gateway()) != nullptr
+        && sandbox.say("O" + sandbox.share.gateway())) {
+      const Result<void> opened = co_await open_door(sandbox);
+      if (opened) break;
+      log_warning("a Door stays shut for now",
+                  {{"run", run.text()}, {"why", opened.error().message()}});
+      co_await role_.loop().sleep_for(kShutPause);
     }
     co_await role_.loop().sleep_for(kAgain);
   }

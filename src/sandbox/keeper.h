@@ -40,7 +40,7 @@ class Keeper {
   // What this host cannot give a sandbox, tried with a cgroup of no one's.
   [[nodiscard]] static Result<ipc::HostLimits> host_limits();
   // A gateway that has come (again) gets its Doors.
-  [[nodiscard]] net::Task<void> offer_doors(std::string gateway);
+  void offer_doors(const std::string& gateway);
 
  private:
   struct Sandbox;
@@ -54,6 +54,7 @@ class Keeper {
   net::Task<void> watch(RunId run);
   net::Task<bool> tell_control(ipc::SandboxEnded ended, Deadline deadline);
   net::Task<void> clear_cgroups(RunId run);
+  net::Task<void> close_door(std::string gateway, RunId run);
   // The gateway that has the fewest Doors. Errors: kUnavailable.
   [[nodiscard]] Result<std::string> least_busy_gateway() const;
 

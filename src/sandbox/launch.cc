@@ -19,6 +19,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 
@@ -29,6 +30,7 @@ namespace gatehouse::sandbox {
 namespace {
 
 constexpr int kInitDescriptor = 3;
+constexpr rlim_t kUsualDescriptors = 1024;
 
 Failure broken(std::string_view step) {
   return failure(Error::kUnsupported,
@@ -133,6 +135,11 @@ Result<void> give_up_privileges() {
   if (!none || cap_set_proc(none.get()) != 0) return broken("no capability");
   const rlimit no_core{0, 0};
   if (setrlimit(RLIMIT_CORE, &no_core) != 0) return broken("no core dumps");
+  // The house's own limit on descriptors is high; agents' programs may still use select(2).
+  rlimit files{};
+  if (getrlimit(RLIMIT_NOFILE, &files) != 0) return broken("a limit on descriptors");
+  files.rlim_cur = std::min(files.rlim_cur, kUsualDescriptors);
+  if (setrlimit(RLIMIT_NOFILE, &files) != 0) return broken("a limit on descriptors");
   // A session keyring of its own: the host's cannot be searched. Kernels without keyrings have none
   // to search.
   constexpr int kJoinSessionKeyring = 1;

@@ -6,9 +6,9 @@
 namespace gatehouse::supervisor {
 
 void Sandboxes::put(const RunId& run, Brake brake, net::Descriptor warden) {
-  rows_.insert_or_assign(run, std::move(brake));
+  const bool is_new = rows_.insert_or_assign(run, std::move(brake)).second;
   empty_.reset();
-  nursery_.spawn(watch(run, std::move(warden)));
+  if (is_new) nursery_.spawn(watch(run, std::move(warden)));
 }
 
 const Brake* Sandboxes::find(const RunId& run) const {
@@ -16,7 +16,6 @@ const Brake* Sandboxes::find(const RunId& run) const {
   return found == rows_.end() ? nullptr : &found->second;
 }
 
-// A warden that was adopted is watched twice, and found ended twice.
 net::Task<void> Sandboxes::watch(RunId run, net::Descriptor warden) {
   while (!co_await loop_.wait_readable(warden.get(), Deadline::never())) {
     co_await loop_.sleep_for(1s);  // no descriptor to wait with; later there is one

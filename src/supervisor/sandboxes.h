@@ -17,7 +17,8 @@ class Sandboxes {
  public:
   explicit Sandboxes(net::Loop& loop) : loop_(loop), empty_(loop), nursery_(loop) { empty_.set(); }
 
-  // Takes the place of an earlier row: the warden has been adopted. `warden` is its pidfd.
+  // Takes the place of an earlier row: the warden, which is the same, has been adopted. `warden` is
+  // its pidfd.
   void put(const RunId& run, Brake brake, net::Descriptor warden);
   // Null if it is not there (any more).
   [[nodiscard]] const Brake* find(const RunId& run) const;

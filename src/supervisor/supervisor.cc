@@ -34,8 +34,9 @@ using net::Task;
 constexpr int kWrongConfiguration = 78;  // EX_CONFIG of sysexits(3)
 constexpr Nanos kBackOffFirst = 100ms;
 constexpr Nanos kBackOffMost = 10s;
-constexpr Nanos kTryMost = 10s;     // for a role to try what it can do
-constexpr Nanos kAnswerMost = 10s;  // for a role to take what it is given
+constexpr Nanos kTryMost = 10s;          // for a role to try what it can do
+constexpr Nanos kAnswerMost = 10s;       // for a role to take what it is given
+constexpr std::size_t kPeopleMost = 32;  // connections at a time
 constexpr Nanos kLookAgain = 1s;
 constexpr Nanos kStopMost = 5s;  // for sandboxes to end when the house stops
 
@@ -301,6 +302,8 @@ class Supervisor::Impl {
                     {{"uid", uid.value_or(0)}});
         continue;
       }
+      // The oldest gives way: whatever is held open here, a kill gets through.
+      if (open.size() >= kPeopleMost) open.erase(open.begin());
       open.push_back(std::make_unique<ipc::Channel>(loop_, net::as_local(std::move(*stream)),
                                                     "person", people_.at(*uid)));
     }
@@ -340,6 +343,9 @@ class Supervisor::Impl {
     if (!fresh) return permits;
     permits.on<ipc::RoleReady>([this, role](ipc::RoleReady, std::vector<net::Descriptor>) {
       return role_ready(this, role);
+    });
+    permits.on<ipc::PeerLost>([this, role](ipc::PeerLost lost, std::vector<net::Descriptor>) {
+      return join_again(this, role, std::move(lost.peer));
     });
     if (role == "sandboxd") {
       permits.on<ipc::RegisterSandbox>(
@@ -398,84 +404,113 @@ class Supervisor::Impl {
   // Gives a role that has become ready its descriptors, and joins it to each peer that is ready
   // too.
   Task<void> furnish(std::string role) {
+    const auto same = [](const net::Descriptor& fd) { return [&fd] { return copy_of(fd.get()); }; };
     if (ipc::role_of(role) == "gateway" || role == "vault") {
-      std::array<int, 2> bell{-1, -1};
-      if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, bell.data()) != 0) {
-        // Without its table it takes everything for killed.
-        log_error("no bell for kills", {{"name", role}, {"why", std::strerror(errno)}});
-      } else {
-        kill_bells_[role] = net::Descriptor(bell[0]);
-        const net::Descriptor theirs(bell[1]);
-        give(role, "kill-wake", theirs.get());
-        give(role, "kill-table", table_->fd());
-      }
+      // Without its table it takes everything for killed.
+      nursery_.spawn(give(role, "kill-wake", [this, role] { return make_bell(role); }));
+      nursery_.spawn(give(role, "kill-table", [this] { return copy_of(table_->fd()); }));
     }
     if (role == "control") {
       for (const char* name : {"control.sock", "admin.sock"}) {
-        const auto listening = listen_at(path_of(name));
-        if (listening) give(role, name, listening->get());
-        if (!listening) {
-          log_error("a socket of control's", {{"why", listening.error().message()}});
-        }
+        nursery_.spawn(give(role, name, [this, name] { return listen_at(path_of(name)); }));
       }
     }
     if (role == "sandboxd") {
-      give(role, "house-key", house_key_.get());
-      give(role, "wardens", wardens_.get());
+      nursery_.spawn(give(role, "house-key", same(house_key_)));
+      nursery_.spawn(give(role, "wardens", same(wardens_)));
     }
-    if (role == "audit") join_audit();
+    if (role == "audit") nursery_.spawn(join_audit());
     children_.at(role).furnished = true;
     for (auto& [name, child] : children_) {
       if (!child.furnished || name == role) continue;
-      const Child& mine = children_.at(role);
-      const auto names = [](const Child& a, const std::string& b) {
-        return std::find(a.spec.peers.begin(), a.spec.peers.end(), b) != a.spec.peers.end();
-      };
-      if (names(mine, name) || names(child, role)) join(role, name);
+      if (are_peers(children_.at(role), child)) nursery_.spawn(join(role, name));
     }
     co_return;
   }
 
-  void join(const std::string& a, const std::string& b) {
-    auto pair = net::make_socket_pair();
-    if (!pair) {
-      log_error("two roles cannot be joined", {{"why", pair.error().message()}});
-      return;
-    }
-    attach(a, b, pair->first.get());
-    attach(b, a, pair->second.get());
-  }
-  void join_audit() {
-    auto pair = net::make_socket_pair();
-    if (!pair) {
-      log_error("no line to the audit role", {{"why", pair.error().message()}});
-      return;
-    }
-    attach("audit", "supervisor", pair->first.get());
-    scribe_.attach(std::move(pair->second));
-  }
-  void attach(const std::string& to, const std::string& peer, int fd) {
-    ipc::AttachPeer message{peer};
-    hand(to, ipc::parcel_of(message), fd);
-  }
-  void give(const std::string& to, const std::string& name, int fd) {
-    ipc::GiveDescriptor message{name};
-    hand(to, ipc::parcel_of(message), fd);
-  }
-  void hand(const std::string& to, ipc::Parcel message, int fd) {
+  // Descriptors may run out here or there: what was not taken is offered again as long as those
+  // whom it is for are the same.
+
+  static Result<net::Descriptor> copy_of(int fd) {
     net::Descriptor copy(fcntl(fd, F_DUPFD_CLOEXEC, 3));
-    nursery_.spawn([](this auto, Impl* self, std::string role, ipc::Parcel parcel,
-                      net::Descriptor mine) -> Task<void> {
-      ipc::Channel* channel = self->children_.at(role).channel.get();
-      if (channel == nullptr) co_return;
-      const std::array<int, 1> fds = {mine.get()};
-      const auto taken =
-          co_await channel->exchange(std::move(parcel), fds, self->loop_.in(kAnswerMost));
-      if (!taken) {
-        log_warning("a role did not take what it was given",
-                    {{"name", role}, {"why", taken.error().message()}});
+    if (!copy.is_open()) return failure_from_errno(errno, "copying a descriptor");
+    return copy;
+  }
+  // A pair of sockets, of which the role gets one.
+  Result<net::Descriptor> make_bell(const std::string& role) {
+    std::array<int, 2> ends{-1, -1};
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends.data()) != 0) {
+      return failure_from_errno(errno, "making a bell");
+    }
+    kill_bells_[role] = net::Descriptor(ends[0]);
+    return net::Descriptor(ends[1]);
+  }
+
+  Task<void> give(std::string to, std::string what, std::function<Result<net::Descriptor>()> make) {
+    const pid_t pid = children_.at(to).pid;
+    while (children_.at(to).pid == pid) {
+      const Result<void> given = co_await hand(to, ipc::GiveDescriptor{what}, make());
+      if (given) co_return;
+      log_warning("a role did not take what it was given",
+                  {{"name", to}, {"what", what}, {"why", given.error().message()}});
+      if (given.error() == Error::kInvalid) co_return;
+      co_await loop_.sleep_for(kLookAgain);
+    }
+  }
+  Task<void> join(std::string a, std::string b) {
+    const std::pair pids(children_.at(a).pid, children_.at(b).pid);
+    while (pids == std::pair(children_.at(a).pid, children_.at(b).pid)) {
+      const Result<void> joined = co_await try_join(a, b);
+      if (joined) co_return;
+      log_warning("two roles are not joined yet",
+                  {{"one", a}, {"other", b}, {"why", joined.error().message()}});
+      co_await loop_.sleep_for(kLookAgain);
+    }
+  }
+  // Both must be each other's peers and live; one that has ended is joined when it is back.
+  static Task<Result<ipc::Done>> join_again(Impl* self, std::string role, std::string peer) {
+    const auto other = self->children_.find(peer);
+    if (other == self->children_.end() || !(are_peers(self->children_.at(role), other->second))) {
+      co_return failure(Error::kDenied, "it is not a peer of this role");
+    }
+    if (other->second.furnished) self->nursery_.spawn(self->join(role, peer));
+    co_return ipc::Done{};
+  }
+  static bool are_peers(const Child& a, const Child& b) {
+    const auto names = [](const Child& one, const Child& other) {
+      const auto& peers = one.spec.peers;
+      return std::find(peers.begin(), peers.end(), other.spec.name) != peers.end();
+    };
+    return names(a, b) || names(b, a);
+  }
+  Task<Result<void>> try_join(std::string a, std::string b) {
+    auto ends = CO_TRY(net::make_socket_pair());
+    CO_TRY(co_await hand(a, ipc::AttachPeer{b, true}, std::move(ends.first)));
+    co_return co_await hand(b, ipc::AttachPeer{a, false}, std::move(ends.second));
+  }
+  Task<void> join_audit() {
+    const pid_t pid = children_.at("audit").pid;
+    while (children_.at("audit").pid == pid) {
+      auto ends = net::make_socket_pair();
+      Result<void> joined;
+      if (!ends) joined = Failure(ends.error());
+      if (ends) {
+        joined =
+            co_await hand("audit", ipc::AttachPeer{"supervisor", false}, std::move(ends->first));
       }
-    }(this, to, std::move(message), std::move(copy)));
+      if (joined) co_return scribe_.attach(std::move(ends->second));
+      log_warning("no line to the audit role", {{"why", joined.error().message()}});
+      co_await loop_.sleep_for(kLookAgain);
+    }
+  }
+  template <class Message>
+  Task<Result<void>> hand(std::string to, Message message, Result<net::Descriptor> given) {
+    const net::Descriptor mine = CO_TRY(std::move(given));
+    ipc::Channel* channel = children_.at(to).channel.get();
+    if (channel == nullptr) co_return failure(Error::kUnavailable, to + " is away");
+    const std::array<int, 1> fds = {mine.get()};
+    CO_TRY(co_await channel->exchange(ipc::parcel_of(message), fds, loop_.in(kAnswerMost)));
+    co_return Result<void>();
   }
 
   Task<void> tend(std::string name) {
