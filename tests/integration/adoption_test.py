@@ -15,7 +15,7 @@ import unittest
 
 from busy_house import BusyHouse
 from corridor_house import Upstream, event
-from house import main
+from house import main, send_signal
 
 TICKS = "i=0; while true; do echo $i; i=$((i+1)); sleep 0.02; done"
 ASK = "curl -sS http://api.gatehouse/things; echo"
@@ -199,7 +199,7 @@ class Adoption(unittest.TestCase):
         wardens = [pid for pid, program in HOUSE.processes().items()
                    if pid not in before and program == "gatehouse-warden"]
         self.assertEqual(len(wardens), 1)
-        os.kill(wardens[0], signal.SIGKILL)
+        send_signal(wardens[0], signal.SIGKILL)
         self.assertNotEqual(run.wait(10), 0)
         self.outcome(name, "SIGKILL")
         self.nothing_is_left_of(name)

@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 from corridor_house import Upstream
-from house import House
+from house import House, send_signal
 
 KEY = "sk-busy-test-0123456789abcdef"
 CONFIG = """version: 1
@@ -90,16 +90,18 @@ class BusyHouse(House):
 
     def kill(self, name):
         """Kills a role, and waits until another is ready."""
+        self.wait_for_role(name, None)
         pid = self.role(name)["pid"]
-        os.kill(int(pid), signal.SIGKILL)
+        send_signal(pid, signal.SIGKILL)
         self.wait_for_role(name, pid)
 
     def take_away(self, name):
         """Kills a role that then cannot be started, until it is brought back."""
+        self.wait_for_role(name, None)
         pid = self.role(name)["pid"]
         executable = self.bin / ("gatehouse-" + name.split(".")[0])
         executable.rename(str(executable) + ".away")
-        os.kill(int(pid), signal.SIGKILL)
+        send_signal(pid, signal.SIGKILL)
         while self.role(name)["state"] == "ready":
             time.sleep(0.02)
 

@@ -21,6 +21,14 @@ def gatehouse(*words, **more):
                           stdin=more.pop("stdin", subprocess.DEVNULL), **more)
 
 
+def send_signal(pid, what):
+    """To that process and to no other: a role that is away has pid -1, and kill(2) takes that for
+    every process there is."""
+    if int(pid) <= 1:
+        raise ProcessLookupError(f"{pid} is no process of the house")
+    os.kill(int(pid), what)
+
+
 def files_with(folder, secret):
     """The files below `folder` that hold it, plain, in UTF-16 or in base64 at any alignment."""
     text = secret.encode()

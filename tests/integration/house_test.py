@@ -14,7 +14,7 @@ import time
 import unittest
 from pathlib import Path
 
-from house import GATEHOUSE, House, gatehouse, main
+from house import GATEHOUSE, House, gatehouse, main, send_signal
 
 KEY = "sk-house-test-0123456789abcdef"
 
@@ -162,13 +162,13 @@ class Confinement(unittest.TestCase):
     def test_the_doctor_sees_a_role_that_is_away(self):
         roles = json.loads(HOUSE.ask("status", "--json").stdout)["roles"]
         pid = int(next(role["pid"] for role in roles if role["role"] == "courier"))
-        os.kill(pid, signal.SIGSTOP)
+        send_signal(pid, signal.SIGSTOP)
         try:
             done = HOUSE.ask("doctor")
             self.assertNotEqual(done.returncode, 0)
             self.assertIn("courier could not be examined", done.stdout)
         finally:
-            os.kill(pid, signal.SIGCONT)
+            send_signal(pid, signal.SIGCONT)
 
 
 class Runs(unittest.TestCase):

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Agents at work in their sandboxes: each asks a model, calls a tool, changes a thing and reads one,
-in turn, and tells what became of it. What they were answered can then be held against what the
-upstream was sent and what the log has."""
+"""Agents at work in their sandboxes: each asks a model, calls a tool, changes a thing and reads
+one, in turn, and tells what became of it. What they were answered can then be held against what
+the upstream was sent and what the log has."""
 import json
 import subprocess
 import threading
@@ -132,6 +132,7 @@ def ids_in(text):
 
 
 def effects():
-    """The ids of all that the upstream was sent."""
-    return {identity for _, _, _, body in list(Upstream.seen)
+    """The ids of what the upstream was sent that may change something: a question to a model is
+    none (its Intent is durable before the answer is released)."""
+    return {identity for _, path, _, body in list(Upstream.seen) if "completions" not in path
             for identity in ids_in(body.decode(errors="replace"))}

@@ -10,7 +10,7 @@ import time
 import unittest
 from pathlib import Path
 
-from house import House, main
+from house import House, main, send_signal
 
 
 def setUpModule():
@@ -61,7 +61,7 @@ class Roles(unittest.TestCase):
         """Kills it, and waits until it is back with everything that it needs."""
         before = role(name)
         self.assertEqual(before["state"], "ready")
-        os.kill(int(before["pid"]), signal.SIGKILL)
+        send_signal(before["pid"], signal.SIGKILL)
         deadline = time.monotonic() + 15
         while True:
             now = role(name)
@@ -133,9 +133,9 @@ class Roles(unittest.TestCase):
             names = [run.stderr.readline().split()[2] for run in runs]
             homes = [gateway_of(name) for name in names]
             self.assertEqual(len(set(homes)), 2, homes)
-            os.kill(int(role(homes[0])["pid"]), signal.SIGSTOP)
+            send_signal(role(homes[0])["pid"], signal.SIGSTOP)
             self.assertIn("default-deny", asked(runs[1]), "the other one does not notice")
-            os.kill(int(role(homes[0])["pid"]), signal.SIGCONT)
+            send_signal(role(homes[0])["pid"], signal.SIGCONT)
             self.kill(homes[0])
             self.assertIn("default-deny", asked(runs[1]))
             self.assertIn("default-deny", asked(runs[0]), "its Door is open again")
