@@ -146,6 +146,8 @@ Task<Result<ipc::RunsOfTrace>> find_trace(Service* service, ipc::FindTrace reque
   co_return found;
 }
 
+Task<Result<ipc::CounterList>> counters(const Service* service) { co_return service->counters(); }
+
 struct Rings {
   Service* service;
   net::Loop* loop;
@@ -189,6 +191,7 @@ class Book::Impl {
     });
     control.on<ipc::ReadBody>(
         [book](ipc::ReadBody request, Fds) { return read_body(book, std::move(request)); });
+    control.on<ipc::GetCounters>([book](ipc::GetCounters, Fds) { return counters(book); });
     control.on<ipc::FindTrace>(
         [book](ipc::FindTrace request, Fds) { return find_trace(book, request); });
     gateway_.on<ipc::OfferRing>([this, loop, book](ipc::OfferRing, Fds fds) {

@@ -4,6 +4,7 @@
 #include "audit/entry.h"
 #include "base/encoding.h"
 #include "base/log.h"
+#include "ipc/counters.h"
 
 namespace gatehouse::audit {
 namespace {
@@ -104,9 +105,25 @@ Result<bool> Service::pump() {
     ring = drain(*ring) ? ring + 1 : rings_.erase(ring);
   }
   if (log_->gathered_bytes() == 0) return false;
-  TRY(log_->commit());
+  const Result<void> committed = log_->commit();
+  cannot_write_ = !committed;
+  ++(committed ? commits_ : failed_commits_);
+  if (!committed) return Failure(committed.error());
   for (const Ring& ring : rings_) ring.reader->publish_durable();
   return true;
+}
+
+ipc::CounterList Service::counters() const {
+  ipc::CounterList list;
+  list.counters = {{"entries", log_->size()},
+                   {"commits", commits_},
+                   {"commits.failed", failed_commits_},
+                   {"cannot_write", cannot_write_ ? 1U : 0U},
+                   {"gathered_bytes", log_->gathered_bytes()},
+                   {"rings", rings_.size()},
+                   {"dropped", dropped_}};
+  ipc::add_process_counters(list);
+  return list;
 }
 
 bool Service::prepare_to_sleep() {

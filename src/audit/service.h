@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "audit/log.h"
+#include "ipc/control_gateway.h"
 #include "ipc/ring.h"
 
 namespace gatehouse::audit {
@@ -35,6 +36,7 @@ class Service {
   [[nodiscard]] bool prepare_to_sleep();
   void woken();
 
+  [[nodiscard]] ipc::CounterList counters() const;
   [[nodiscard]] Log& log() { return *log_; }
 
  private:
@@ -50,6 +52,9 @@ class Service {
   std::unique_ptr<Log> log_;
   std::vector<Ring> rings_;
   std::uint64_t next_ring_ = 1;
+  std::uint64_t commits_ = 0;
+  std::uint64_t failed_commits_ = 0;
+  bool cannot_write_ = false;  // the last commit failed
   std::uint64_t dropped_ = 0;  // records that did not belong into the log
 };
 

@@ -54,6 +54,8 @@ const ErrorRow& row_of(Error::Code code) {
   return kRows[code];
 }
 
+std::span<const ErrorRow> error_rows() { return kRows; }
+
 Failure failure_from_errno(int error_number, std::string_view what) {
   Error::Code code = Error::kInternal;
   switch (error_number) {

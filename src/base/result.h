@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <expected>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -62,6 +63,7 @@ struct ErrorRow {
   int exit_code;           // sysexits(3)
 };
 [[nodiscard]] const ErrorRow& row_of(Error::Code code);
+[[nodiscard]] std::span<const ErrorRow> error_rows();
 
 template <class T>
 using Result = std::expected<T, Error>;

@@ -9,6 +9,7 @@
 #include "control/admin.h"
 #include "control/front.h"
 #include "control/http.h"
+#include "control/monitor.h"
 #include "control/role_ports.h"
 #include "control/vfs.h"
 #include "net/file.h"
@@ -88,6 +89,20 @@ int run(int argc, char** argv) {
       log_error("the admin API's socket", {{"why", opened.error().message()}});
     }
   });
+  control::Monitor monitor(*loop, ports);
+  control::HttpFront metrics(
+      *loop, [&monitor](control::ApiRequest r) { return monitor.answer_house(std::move(r)); },
+      owner);
+  control::HttpFront metrics_at_port(
+      *loop, [&monitor](control::ApiRequest r) { return monitor.answer(std::move(r)); }, owner);
+  for (const auto& [name, serving] :
+       {std::pair{"metrics.sock", &metrics}, std::pair{"metrics", &metrics_at_port}}) {
+    role.on_descriptor(name, [serving](net::Descriptor fd) {
+      if (const Result<void> opened = serving->open_local(std::move(fd)); !opened) {
+        log_error("the listener for metrics", {{"why", opened.error().message()}});
+      }
+    });
+  }
   ipc::Confinement plan;
   plan.uid = flags.uid;
   plan.network = ipc::Network::kAccept;

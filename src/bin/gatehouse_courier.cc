@@ -4,6 +4,15 @@
 #include "bin/role_main.h"
 #include "courier/courier.h"
 
+namespace {
+
+gatehouse::net::Task<gatehouse::Result<gatehouse::ipc::CounterList>> tell(
+    const gatehouse::courier::Courier* courier) {
+  co_return courier->counters();
+}
+
+}  // namespace
+
 int main(int argc, char** argv) {
   using namespace gatehouse;
   const bin::RoleFlags flags = bin::begin_role("courier", argc, argv);
@@ -28,6 +37,8 @@ int main(int argc, char** argv) {
   control.on<ipc::Fetch>([&courier](ipc::Fetch request, std::vector<net::Descriptor>) {
     return courier.fetch(std::move(request));
   });
+  control.on<ipc::GetCounters>(
+      [&courier](ipc::GetCounters, std::vector<net::Descriptor>) { return tell(&courier); });
   role.serve("vault", vault);
   role.serve("control", control);
   ipc::Confinement plan;

@@ -22,6 +22,10 @@ Task<Result<Reply>> create(sandbox::Keeper* keeper, ipc::CreateSandbox request) 
 
 Task<Result<ipc::HostLimits>> host_limits() { co_return sandbox::Keeper::host_limits(); }
 
+Task<Result<ipc::CounterList>> counters(const sandbox::Keeper* keeper) {
+  co_return keeper->counters();
+}
+
 std::string read_all(const char* path) {
   std::ostringstream text;
   text << std::ifstream(path).rdbuf();
@@ -56,6 +60,8 @@ int run(int argc, char** argv) {
       [&keeper](ipc::ListSandboxes, std::vector<net::Descriptor>) { return keeper.list(); });
   control.on<ipc::GetHostLimits>(
       [](ipc::GetHostLimits, std::vector<net::Descriptor>) { return host_limits(); });
+  control.on<ipc::GetCounters>(
+      [&keeper](ipc::GetCounters, std::vector<net::Descriptor>) { return counters(&keeper); });
   role.on_descriptor("house-key", [&keeper](net::Descriptor memory) {
     if (const auto taken = keeper.take_key(memory); !taken) {
       log_error("no sandbox can be made", {{"why", taken.error().message()}});

@@ -49,6 +49,7 @@ void add_running(CLI::App& app, Options& options, Verb& chosen) {
   revive_verb->add_option("RUN", options.run, "run_...");
   revive_verb->add_flag("--all", options.all, "everything");
   verb(app, options, "status", "the roles, and what is killed", status, chosen);
+  verb(app, options, "metrics", "what Prometheus reads", print_metrics, chosen);
   verb(app, options, "doctor", "try what each role can still do, and say what is not enforced",
        doctor, chosen);
 }

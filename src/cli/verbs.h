@@ -56,6 +56,9 @@ struct Options {
 [[nodiscard]] Result<int> init(const Options& options, const Wiring& wiring);
 [[nodiscard]] Result<int> up(const Options& options, const Wiring& wiring);
 [[nodiscard]] Result<int> check_config(const Options& options, const Wiring& wiring);
+// The text that Prometheus reads, of the house that runs on this data.
+[[nodiscard]] Result<std::string> fetch_metrics(const std::string& data);
+[[nodiscard]] Result<int> print_metrics(const Options& options, const Wiring& wiring);
 [[nodiscard]] Result<int> print_schema(const Options& options, const Wiring& wiring);
 [[nodiscard]] Result<int> start_run(const Options& options, const Wiring& wiring);
 [[nodiscard]] Result<int> kill(const Options& options, const Wiring& wiring);

@@ -18,6 +18,7 @@ inline constexpr std::string_view kProblemType = "application/problem+json";  //
 
 struct ApiRequest {
   std::string method;
+  std::string host;  // that the request is for, without its port; "" for none
   std::string path;  // canonical, without query
   std::map<std::string, std::string> query;
   std::string authorization;    // the header's value; "" for none, so below

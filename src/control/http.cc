@@ -86,6 +86,7 @@ Result<ApiRequest> request_of(const wire::RequestHead& head, std::string body) {
   ApiTarget target = TRY(parse_target(head.path_and_query()));
   ApiRequest request;
   request.method = head.method;
+  if (head.authority) request.host = head.authority->host.text();
   request.path = std::move(target.path);
   request.query = std::move(target.query);
   request.authorization = TRY(single(head.headers, "authorization"));

@@ -6,6 +6,7 @@
 #include <array>
 
 #include "base/encoding.h"
+#include "ipc/counters.h"
 #include "wire/http1.h"
 
 namespace gatehouse::courier {
@@ -206,6 +207,23 @@ Task<Result<std::unique_ptr<net::Stream>>> Courier::dial(const ipc::RegisteredEn
 }
 
 Task<Result<ipc::Posted>> Courier::post(ipc::Post request) {
+  auto posted = co_await post_once(std::move(request));
+  if (posted) ++answered_;
+  if (!posted) ++failed_[row_of(posted.error().code()).label];
+  co_return posted;
+}
+
+ipc::CounterList Courier::counters() const {
+  ipc::CounterList list;
+  list.counters = {{"posts.answered", answered_}, {"endpoints", endpoints_.size()}};
+  for (const auto& [label, count] : failed_) {
+    list.counters.push_back({"posts.failed." + std::string(label), count});
+  }
+  ipc::add_process_counters(list);
+  return list;
+}
+
+Task<Result<ipc::Posted>> Courier::post_once(ipc::Post request) {
   const auto found = endpoints_.find(request.url);
   if (found == endpoints_.end()) {
     co_return failure(Error::kDenied, "the courier goes to registered endpoints only");

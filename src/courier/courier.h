@@ -8,6 +8,7 @@
 
 #include "ipc/channel.h"
 #include "ipc/control_courier.h"
+#include "ipc/control_gateway.h"
 #include "net/resolve.h"
 #include "net/tls.h"
 
@@ -25,12 +26,18 @@ class Courier {
   // Never follows a redirect. Errors: as post().
   [[nodiscard]] net::Task<Result<ipc::Fetched>> fetch(ipc::Fetch request);
 
+  // Of posts, by how they ended.
+  [[nodiscard]] ipc::CounterList counters() const;
+
  private:
+  net::Task<Result<ipc::Posted>> post_once(ipc::Post request);
   net::Task<Result<std::unique_ptr<net::Stream>>> dial(const ipc::RegisteredEndpoint& endpoint,
                                                        Deadline deadline);
 
   net::Loop& loop_;
   net::Resolver& resolver_;
+  std::uint64_t answered_ = 0;
+  std::map<std::string_view, std::uint64_t> failed_;          // by the label of the error
   std::map<std::string, ipc::RegisteredEndpoint> endpoints_;  // by URL
 };
 

@@ -12,6 +12,7 @@
 #include "gateway/names.h"
 #include "ipc/any_audit.h"
 #include "ipc/control_gateway.h"
+#include "ipc/counters.h"
 #include "ipc/gateway_vault.h"
 
 namespace gatehouse::gateway {
@@ -159,6 +160,9 @@ Task<Result<void>> Gate::try_ring(std::uint64_t number) {
 Task<Result<ipc::CounterList>> Gate::tell_counters() {
   ipc::CounterList list = counters.list();
   list.counters.push_back({"audit.lost", recorder.lost()});
+  list.counters.push_back({"open", connections_.size()});
+  list.counters.push_back({"doors", doors_.size()});
+  ipc::add_process_counters(list);
   co_return list;
 }
 

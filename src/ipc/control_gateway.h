@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Control tells the gateway what is in force, and asks what it has counted.
+// Control tells the gateway what is in force, and asks every role what it has counted.
 #pragma once
 
 #include <cstdint>
@@ -10,7 +10,8 @@
 
 namespace gatehouse::ipc {
 
-// What a gateway has counted since it began, by name. Control -> gateway, and forwarded for people.
+// What a process has counted since it began, and what it has now, by name. Control -> each role
+// and the supervisor; those of the gateways, added up, are forwarded for people.
 struct Counter {
   std::string name;
   std::uint64_t value = 0;

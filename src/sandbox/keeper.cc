@@ -15,6 +15,7 @@
 
 #include "base/log.h"
 #include "ipc/codec.h"
+#include "ipc/counters.h"
 #include "sandbox/adoption.h"
 #include "sandbox/cgroup.h"
 #include "sandbox/warden.h"
@@ -158,6 +159,7 @@ Result<void> Keeper::start_warden(Sandbox& sandbox) {
 }
 
 Task<Result<Keeper::Created>> Keeper::create(ipc::CreateSandbox request) {
+  ++asked_;
   const RunId run = request.run.run;
   if (sandboxes_.contains(run))
     co_return failure(Error::kConflict, "this run has a sandbox already");
@@ -192,8 +194,19 @@ Task<Result<Keeper::Created>> Keeper::create(ipc::CreateSandbox request) {
   created.about.not_enforced = sandbox->report.not_enforced;
   created.fds = std::move(sandbox->stdio);
   log_info("a sandbox runs", {{"run", run.text()}, {"trace", request.run.trace.text()}});
+  ++made_;
   keep(std::move(sandbox));
   co_return created;
+}
+
+ipc::CounterList Keeper::counters() const {
+  ipc::CounterList list;
+  list.counters = {{"sandboxes.asked", asked_},
+                   {"sandboxes.made", made_},
+                   {"sandboxes.adopted", adopted_},
+                   {"sandboxes.live", sandboxes_.size()}};
+  ipc::add_process_counters(list);
+  return list;
 }
 
 void Keeper::keep(std::unique_ptr<Sandbox> sandbox) {
@@ -364,6 +377,7 @@ Task<Result<void>> Keeper::adopt(std::unique_ptr<net::LocalStream> line) {
     co_return failure(Error::kConflict, "the sandbox of " + run.text() + " has a warden here");
   }
   if (!report.gateway.empty()) sandbox->share = Share(*this, report.gateway);
+  ++adopted_;
   log_info("a sandbox is adopted", {{"run", run.text()},
                                     {"trace", report.run.trace.text()},
                                     {"state", report.has_ended    ? "ended"

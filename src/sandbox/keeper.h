@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/secret.h"
+#include "ipc/control_gateway.h"
 #include "ipc/role.h"
 #include "ipc/sandbox.h"
 #include "sandbox/plan.h"
@@ -39,6 +40,7 @@ class Keeper {
   [[nodiscard]] net::Task<Result<ipc::SandboxList>> list();
   // What this host cannot give a sandbox, tried with a cgroup of no one's.
   [[nodiscard]] static Result<ipc::HostLimits> host_limits();
+  [[nodiscard]] ipc::CounterList counters() const;
   // A gateway that has come (again) gets its Doors.
   void offer_doors(const std::string& gateway);
 
@@ -72,6 +74,9 @@ class Keeper {
   Instant began_;
   std::map<std::string, std::size_t> doors_;  // by gateway
   std::map<RunId, std::unique_ptr<Sandbox>> sandboxes_;
+  std::uint64_t asked_ = 0;  // for sandboxes, since this process began; of these:
+  std::uint64_t made_ = 0;
+  std::uint64_t adopted_ = 0;  // from an earlier sandboxd
   std::set<RunId> condemned_;  // told to end while their warden was not here
   net::Nursery tasks_;
 };

@@ -20,4 +20,8 @@ struct SocketKind {
 // In the place of what an earlier house has left there. Errors: kInvalid when the path is too long.
 [[nodiscard]] Result<net::Descriptor> listen_at(const std::string& path, SocketKind kind = {});
 
+// At an IP address that is this machine's own, `ADDRESS:PORT`; an IPv6 address in brackets. Errors:
+// kInvalid; kConflict when somebody else listens there.
+[[nodiscard]] Result<net::Descriptor> listen_at_address(const std::string& address);
+
 }  // namespace gatehouse::supervisor

@@ -17,6 +17,7 @@
 #include <set>
 
 #include "base/log.h"
+#include "ipc/counters.h"
 #include "ipc/role.h"
 #include "supervisor/house_key.h"
 #include "supervisor/listen.h"
@@ -97,6 +98,7 @@ class Supervisor::Impl {
     auto listener = TRY(loop_.adopt_listener(TRY(listen_at(path_of("supervisor.sock")))));
     nursery_.spawn(serve_people(std::move(listener)));
     wardens_ = TRY(listen_at(path_of(ipc::kWardensSocket), {SOCK_SEQPACKET, 0600}));
+    if (!settings_.metrics.empty()) metrics_ = TRY(listen_at_address(settings_.metrics));
     for (const RoleSpec& spec : settings_.roles) {
       Child& child = children_[spec.name];
       child.spec = spec;
@@ -117,6 +119,8 @@ class Supervisor::Impl {
       people_[uid].on<ipc::Examine>(
           [this](ipc::Examine, std::vector<net::Descriptor>) { return examine(this); });
     }
+    control_.on<ipc::GetCounters>(
+        [this](ipc::GetCounters, std::vector<net::Descriptor>) { return counters(this); });
     permit_kills(control_, "");  // which puts on record itself who asked it
   }
   // `by` asks; "" is not put on record.
@@ -145,6 +149,7 @@ class Supervisor::Impl {
     done.sandboxes = self->stop_sandboxes(request);
     if (request.destroy && !request.all) self->to_destroy_.insert(request.run);
     const Result<void> saved = self->kill_file_.save(next);
+    ++self->kills_;
     log_warning("killed", {{"run", request.all ? "all" : request.run.text()},
                            {"trace", trace_text(next, request.run)},
                            {"generation", done.generation},
@@ -181,6 +186,7 @@ class Supervisor::Impl {
       const bool still = next.all || next.runs.contains(run);
       if (!still && (request.all || run == request.run) && sandbox.thaw()) ++done.sandboxes;
     }
+    ++self->revivals_;
     log_warning("revived", {{"run", request.all ? "all" : request.run.text()},
                             {"trace", trace_text(before, request.run)},
                             {"generation", done.generation}});
@@ -239,6 +245,15 @@ class Supervisor::Impl {
       status.roles.push_back({name, child.pid, child.ready, child.restarts});
     }
     co_return status;
+  }
+
+  static Task<Result<ipc::CounterList>> counters(Impl* self) {
+    ipc::CounterList list;
+    list.counters = {{"kills", self->kills_},
+                     {"revivals", self->revivals_},
+                     {"sandboxes", self->sandboxes_.all().size()}};
+    ipc::add_process_counters(list);
+    co_return list;
   }
 
   static Task<Result<ipc::Examination>> examine(Impl* self) {
@@ -411,9 +426,12 @@ class Supervisor::Impl {
       nursery_.spawn(give(role, "kill-table", [this] { return copy_of(table_->fd()); }));
     }
     if (role == "control") {
-      for (const char* name : {"control.sock", "admin.sock"}) {
+      for (const char* name : {"control.sock", "admin.sock", "metrics.sock"}) {
         nursery_.spawn(give(role, name, [this, name] { return listen_at(path_of(name)); }));
       }
+    }
+    if (role == "control" && metrics_.is_open()) {
+      nursery_.spawn(give(role, "metrics", same(metrics_)));
     }
     if (role == "sandboxd") {
       nursery_.spawn(give(role, "house-key", same(house_key_)));
@@ -626,6 +644,9 @@ class Supervisor::Impl {
   ipc::Permits control_;
   std::map<std::string, ipc::Permits> role_permits_;
   std::map<std::string, Child> children_;
+  net::Descriptor metrics_;  // control's listener, if there is one
+  std::uint64_t kills_ = 0;
+  std::uint64_t revivals_ = 0;
   Sandboxes sandboxes_;
   net::Descriptor house_key_;
   net::Descriptor wardens_;  // the listener that they knock at

@@ -30,6 +30,7 @@ struct Settings {
   std::string data;           // the data directory, for what roles are asked to try
   std::string run_directory;  // supervisor.sock, control.sock and the kill file
   std::vector<RoleSpec> roles;
+  std::string metrics;          // ADDRESS:PORT that control serves metrics at too; "" for none
   std::uint32_t owner_uid = 0;  // beside root, who may kill and revive
 };
 

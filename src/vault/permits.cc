@@ -4,6 +4,12 @@
 
 namespace gatehouse::vault {
 
+namespace {
+
+net::Task<Result<ipc::CounterList>> told(ipc::CounterList list) { co_return list; }
+
+}  // namespace
+
 void permit_gateway(ipc::Permits& permits, Service& service, const std::string& name) {
   permits.on<ipc::Lease>([&service, name](ipc::Lease request, std::vector<net::Descriptor>) {
     return service.lease(std::move(request), name);
@@ -40,6 +46,10 @@ void permit_control(ipc::Permits& permits, Service& service) {
   permits.on<ipc::RemoveConnection>([&service](ipc::RemoveConnection request, Fds) {
     return service.remove(std::move(request));
   });
+  permits.on<ipc::GetCounters>(
+      [&service](ipc::GetCounters, Fds) -> net::Task<Result<ipc::CounterList>> {
+        return told(service.counters());
+      });
   permits.on<ipc::DeclareRunLive>([&service](ipc::DeclareRunLive request, Fds) {
     return service.declare_live(std::move(request));
   });

@@ -9,6 +9,7 @@
 #include "base/encoding.h"
 #include "base/log.h"
 #include "base/random.h"
+#include "ipc/counters.h"
 #include "wire/trace.h"
 
 namespace gatehouse::vault {
@@ -173,6 +174,7 @@ Task<Result<ipc::Leased>> Service::lease(ipc::Lease request, std::string holder)
   Result<ipc::Leased> leased = co_await checked_lease(std::move(request), std::move(holder));
   if (leased || leased.error() != Error::kLeaseRefused) co_return leased;
   // A gateway that asks for what it must not have is on record, and cannot fill the log with it.
+  ++uses_["refused"];
   if (loop_.now() - refusals_since_ > 1s) {
     refusals_since_ = loop_.now();
     refusals_ = 0;
@@ -184,7 +186,7 @@ Task<Result<ipc::Leased>> Service::lease(ipc::Lease request, std::string holder)
     use.tenant = run->second.about.tenant;
     use.user = run->second.about.user;
   }
-  (void)co_await ports_.record(std::move(use));
+  (void)co_await record(std::move(use));
   co_return leased;
 }
 
@@ -243,11 +245,26 @@ Task<Result<ipc::Leased>> Service::checked_lease(ipc::Lease request, std::string
           leased.lease,
           sealer_.fingerprint(run->about.tenant, leased.value),
           "lease"};
-  CO_TRY(co_await ports_.record(std::move(use)));
+  CO_TRY(co_await record(std::move(use)));
   CO_TRY(live_run(request.run));
   leases_.insert_or_assign(leased.lease,
                            LiveLease{request.run, service.name, generation, std::move(holder)});
   co_return leased;
+}
+
+Task<Result<void>> Service::record(Use use) {
+  if (use.what != "refused") ++uses_[use.what];
+  return ports_.record(std::move(use));
+}
+
+ipc::CounterList Service::counters() const {
+  ipc::CounterList list;
+  for (const auto& [what, count] : uses_) list.counters.push_back({"uses." + what, count});
+  list.counters.push_back({"leases.live", leases_.size()});
+  list.counters.push_back({"runs.live", runs_.size()});
+  list.counters.push_back({"records", store_.records().size()});
+  ipc::add_process_counters(list);
+  return list;
 }
 
 Task<Result<ipc::Done>> Service::end_lease(ipc::EndLease request) {
@@ -273,7 +290,7 @@ Task<Result<ipc::LeafIssued>> Service::leaf(ipc::Leaf request) {
   use.user = run->about.user;
   use.host = request.host;
   use.what = "leaf";
-  CO_TRY(co_await ports_.record(std::move(use)));
+  CO_TRY(co_await record(std::move(use)));
   co_return ipc::LeafIssued{std::move(leaf.chain_pem), std::move(leaf.key_pem),
                             leaf.not_after_unix_s};
 }
@@ -564,7 +581,7 @@ Task<void> Service::fly(RecordKey key, std::shared_ptr<Opened> connection,
 
 // What people and renewals do to connections, for the record; a log that is away does not undo it.
 Task<void> Service::note(Use use) {
-  const Result<void> recorded = co_await ports_.record(std::move(use));
+  const Result<void> recorded = co_await record(std::move(use));
   if (!recorded) log_warning("not on record", {{"why", recorded.error().message()}});
 }
 

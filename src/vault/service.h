@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "ipc/channel.h"
+#include "ipc/control_gateway.h"
 #include "ipc/control_vault.h"
 #include "ipc/gateway_vault.h"
 #include "ipc/vault_courier.h"
@@ -84,6 +85,8 @@ class Service {
   // That gateway is gone, and its Exchanges with it. Returns how many leases ended.
   std::size_t end_leases_of(std::string_view holder);
 
+  // What was done since it began, by Use::what, and what there is now.
+  [[nodiscard]] ipc::CounterList counters() const;
   [[nodiscard]] std::size_t live_leases() const { return leases_.size(); }
 
  private:
@@ -115,6 +118,7 @@ class Service {
     net::Event refreshed;
   };
 
+  net::Task<Result<void>> record(Use use);
   net::Task<Result<ipc::Leased>> checked_lease(ipc::Lease request, std::string holder);
   Result<LiveRun*> live_run(const RunId& run);
   Result<const ipc::PublishService*> service_of(std::string_view tenant,
@@ -162,7 +166,8 @@ class Service {
   std::map<RecordKey, Secret> statics_;
   Instant refusals_since_;  // the second in which refusals are counted now
   std::uint32_t refusals_ = 0;
-  net::Nursery flights_;  // last: its tasks use all the rest
+  std::map<std::string, std::uint64_t> uses_;  // by Use::what, since this process began
+  net::Nursery flights_;                       // last: its tasks use all the rest
 };
 
 // Separate tables: a gateway's connection can do no more than these three, and what it leases is

@@ -1,15 +1,19 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""What an operator sees of a house that runs: the example configurations in force, logs."""
+"""What an operator sees of a house that runs: the example configurations in force, logs, metrics
+and health."""
 import json
 import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import time
 import unittest
+import urllib.error
+import urllib.request
 from pathlib import Path
 
 from house import GATEHOUSE, House, gatehouse, main
@@ -22,7 +26,9 @@ RFC3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 def setUpModule():
     global HOUSE
     HOUSE = House()
-    HOUSE.config.write_text(HOUSE.config.read_text() + "log: {format: json}\n")
+    HOUSE.port = free_port()
+    HOUSE.config.write_text(HOUSE.config.read_text() + "log: {format: json}\n"
+                            f"metrics: {{listen: '127.0.0.1:{HOUSE.port}'}}\n")
     HOUSE.up()
     HOUSE.connect(KEY)
 
@@ -30,6 +36,24 @@ def setUpModule():
 def tearDownModule():
     HOUSE.down()
     HOUSE.remove()
+
+
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return server.getsockname()[1]
+
+
+def fetch(path, **headers):
+    request = urllib.request.Request(f"http://127.0.0.1:{HOUSE.port}{path}", headers=headers)
+    try:
+        with urllib.request.urlopen(request, timeout=20) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+
+
+def sample(name):
+    return json.loads(HOUSE.ask("metrics", "--json").stdout).get(name, 0)
 
 
 def logged():
@@ -45,9 +69,11 @@ class Examples(unittest.TestCase):
         for example in sorted((ROOT / "docs/examples").glob("*.yaml")):
             data = Path(folder) / example.stem
             data.mkdir()
+            config = Path(folder) / example.name
+            config.write_text(example.read_text().replace(":9464", f":{free_port()}"))
             with open(Path(folder) / f"{example.stem}.log", "wb") as log:
                 houses.append((example, data, subprocess.Popen(
-                    [GATEHOUSE, "up", "--config", str(example), "--data", str(data)],
+                    [GATEHOUSE, "up", "--config", str(config), "--data", str(data)],
                     stdout=log, stderr=log)))
         try:
             for example, data, _ in houses:
@@ -70,6 +96,90 @@ class Examples(unittest.TestCase):
                 return json.loads(done.stdout)
             time.sleep(0.05)
         raise AssertionError(Path(f"{data}.log").read_text())
+
+
+class Metrics(unittest.TestCase):
+    def test_prometheus_own_tool_finds_nothing_wrong_with_them(self):
+        status, text = fetch("/metrics")
+        self.assertEqual(status, 200)
+        done = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True,
+                              text=True, timeout=60)
+        self.assertEqual((done.returncode, done.stdout + done.stderr), (0, ""))
+
+    def test_every_process_of_every_role_is_there_and_nothing_unknown(self):
+        text = fetch("/metrics")[1]
+        names = {role["role"] for role in HOUSE.roles()} | {"supervisor"}
+        for name in names:
+            for metric in ("gatehouse_role_answering", "gatehouse_process_cpu_seconds_total"):
+                self.assertRegex(text, rf'(?m)^{metric}{{role="{re.escape(name)}"}} [1-9.0]')
+        self.assertIn("\ngatehouse_control_unknown_counters 0\n", text)
+        for role in ("gateway", "vault", "audit", "courier", "sandboxd", "supervisor"):
+            self.assertIn(f"# HELP gatehouse_{role}_", text)
+
+    def test_what_happens_is_counted(self):
+        def counted():
+            return [sum(sample(name) for name in names) for names in (
+                [f'gatehouse_gateway_refusals_total{{role="{role["role"]}",reason="denied"}}'
+                 for role in HOUSE.roles()],
+                ['gatehouse_sandboxd_made_sandboxes_total{role="sandboxd"}'],
+                ['gatehouse_vault_uses_total{role="vault",use="stored"}'])]
+        before = counted()
+        entries = sample('gatehouse_audit_entries_total{role="audit"}')
+        HOUSE.run("/bin/sh", "-c", "curl -sS http://example.com/")
+        HOUSE.connect(KEY)
+        self.assertEqual(counted(), [number + 1 for number in before])
+        self.assertGreater(sample('gatehouse_audit_entries_total{role="audit"}'), entries + 2)
+
+    def test_no_name_of_a_persons_or_an_agents_is_in_them(self):
+        HOUSE.run("/bin/sh", "-c", "curl -sS http://canary-host.example/canary-path")
+        text = fetch("/metrics")[1]
+        for name in ("alice", "shell", "openai", "canary", KEY, str(HOUSE.folder), "run_"):
+            self.assertNotIn(name, text)
+
+    def test_the_house_is_well_and_ready(self):
+        self.assertEqual(fetch("/healthz"), (200, "ok\n"))
+        status, text = fetch("/readyz")
+        self.assertEqual((status, json.loads(text)),
+                         (200, {"ready": True, "everything_killed": False, "missing": []}))
+
+    def test_it_says_which_role_is_missing_and_why(self):
+        pid = int(next(role["pid"] for role in HOUSE.roles() if role["role"] == "courier"))
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            status, text = fetch("/readyz")
+            self.assertEqual(fetch("/healthz")[0], 200)
+            self.assertEqual(sample('gatehouse_role_answering{role="courier"}'), 0)
+        finally:
+            os.kill(pid, signal.SIGCONT)
+        missing = json.loads(text)["missing"]
+        self.assertEqual((status, len(missing), missing[0]["role"]), (503, 1, "courier"), text)
+        self.assertIn("does not answer", missing[0]["why"])
+
+    def test_only_this_machines_own_names_are_answered_and_only_to_reads(self):
+        self.assertEqual(fetch("/metrics", Host=f"localhost:{HOUSE.port}")[0], 200)
+        self.assertEqual(fetch("/metrics", Host="rebound.example")[0], 421)
+        self.assertEqual(fetch("/else")[0], 404)
+        with socket.create_connection(("127.0.0.1", HOUSE.port), 10) as sock:
+            sock.sendall(b"DELETE /metrics HTTP/1.1\r\nhost: localhost\r\n\r\n")
+            self.assertTrue(sock.recv(4096).startswith(b"HTTP/1.1 405 "))
+
+    def test_the_socket_is_the_owners(self):
+        path = HOUSE.data / "run/metrics.sock"
+        def read(uid):
+            done = subprocess.run(["curl", "-s", "-o", "/dev/null", "-w", "%{http_code}",
+                                   "--unix-socket", str(path), "http://localhost/metrics"],
+                                  capture_output=True, text=True, user=uid, cwd="/", timeout=30)
+            return done.stdout
+        os.chmod(HOUSE.folder, 0o755)
+        os.chmod(HOUSE.data, 0o755)
+        self.assertEqual(read(0), "200")
+        self.assertEqual(read(65534), "403")
+
+    def test_a_port_that_is_taken_is_told(self):
+        with tempfile.TemporaryDirectory() as folder:
+            done = gatehouse("up", "--config", str(HOUSE.config), "--data", folder, timeout=20)
+        self.assertEqual(done.returncode, 73, done.stderr)
+        self.assertIn(f"127.0.0.1:{HOUSE.port}", done.stderr)
 
 
 class Logs(unittest.TestCase):
@@ -102,7 +212,9 @@ class Logs(unittest.TestCase):
 
     def test_a_flag_stands_above_the_file(self):
         with tempfile.TemporaryDirectory() as folder:
-            with subprocess.Popen([GATEHOUSE, "up", "--config", str(HOUSE.config), "--data", folder,
+            config = Path(folder) / "gatehouse.yaml"
+            config.write_text("version: 1\nlog: {format: json}\n")
+            with subprocess.Popen([GATEHOUSE, "up", "--config", str(config), "--data", folder,
                                    "--log", "text"], stderr=subprocess.PIPE, text=True) as house:
                 first = house.stderr.readline()
                 house.send_signal(signal.SIGINT)
