@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "supervisor/supervisor.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <signal.h>
 #include <sys/prctl.h>
@@ -20,6 +19,7 @@
 #include "ipc/counters.h"
 #include "ipc/role.h"
 #include "supervisor/house_key.h"
+#include "supervisor/joiner.h"
 #include "supervisor/listen.h"
 #include "supervisor/notify.h"
 #include "supervisor/posture.h"
@@ -36,22 +36,9 @@ constexpr int kWrongConfiguration = 78;  // EX_CONFIG of sysexits(3)
 constexpr Nanos kBackOffFirst = 100ms;
 constexpr Nanos kBackOffMost = 10s;
 constexpr Nanos kTryMost = 10s;          // for a role to try what it can do
-constexpr Nanos kAnswerMost = 10s;       // for a role to take what it is given
 constexpr std::size_t kPeopleMost = 32;  // connections at a time
 constexpr Nanos kLookAgain = 1s;
 constexpr Nanos kStopMost = 5s;  // for sandboxes to end when the house stops
-
-struct Child {
-  RoleSpec spec;
-  pid_t pid = -1;
-  net::Descriptor pidfd;
-  std::unique_ptr<ipc::Channel> channel;
-  bool ready = false;
-  bool was_ready = false;
-  bool furnished = false;  // has been offered to the peers that came before it
-  std::uint32_t restarts = 0;
-  Nanos back_off = kBackOffFirst;
-};
 
 }  // namespace
 
@@ -64,6 +51,7 @@ class Supervisor::Impl {
         files_(std::move(files)),
         kill_file_(*files_),
         table_(std::move(table)),
+        joiner_(loop, children_),
         sandboxes_(loop),
         scribe_(loop),
         nursery_(loop) {}
@@ -102,6 +90,7 @@ class Supervisor::Impl {
     for (const RoleSpec& spec : settings_.roles) {
       Child& child = children_[spec.name];
       child.spec = spec;
+      child.back_off = kBackOffFirst;
     }
     for (auto& [name, child] : children_) start(child);
     nursery_.spawn(wait_for_signals());
@@ -422,38 +411,32 @@ class Supervisor::Impl {
     const auto same = [](const net::Descriptor& fd) { return [&fd] { return copy_of(fd.get()); }; };
     if (ipc::role_of(role) == "gateway" || role == "vault") {
       // Without its table it takes everything for killed.
-      nursery_.spawn(give(role, "kill-wake", [this, role] { return make_bell(role); }));
-      nursery_.spawn(give(role, "kill-table", [this] { return copy_of(table_->fd()); }));
+      joiner_.give(role, "kill-wake", [this, role] { return make_bell(role); });
+      joiner_.give(role, "kill-table", [this] { return copy_of(table_->fd()); });
     }
     if (role == "control") {
       for (const char* name : {"control.sock", "admin.sock", "metrics.sock"}) {
-        nursery_.spawn(give(role, name, [this, name] { return listen_at(path_of(name)); }));
+        joiner_.give(role, name, [this, name] { return listen_at(path_of(name)); });
       }
     }
     if (role == "control" && metrics_.is_open()) {
-      nursery_.spawn(give(role, "metrics", same(metrics_)));
+      joiner_.give(role, "metrics", same(metrics_));
     }
     if (role == "sandboxd") {
-      nursery_.spawn(give(role, "house-key", same(house_key_)));
-      nursery_.spawn(give(role, "wardens", same(wardens_)));
+      joiner_.give(role, "house-key", same(house_key_));
+      joiner_.give(role, "wardens", same(wardens_));
     }
-    if (role == "audit") nursery_.spawn(join_audit());
+    if (role == "audit") {
+      joiner_.connect(role, [this](net::Descriptor line) { scribe_.attach(std::move(line)); });
+    }
     children_.at(role).furnished = true;
     for (auto& [name, child] : children_) {
       if (!child.furnished || name == role) continue;
-      if (are_peers(children_.at(role), child)) nursery_.spawn(join(role, name));
+      if (are_peers(children_.at(role), child)) joiner_.join(role, name);
     }
     co_return;
   }
 
-  // Descriptors may run out here or there: what was not taken is offered again as long as those
-  // whom it is for are the same.
-
-  static Result<net::Descriptor> copy_of(int fd) {
-    net::Descriptor copy(fcntl(fd, F_DUPFD_CLOEXEC, 3));
-    if (!copy.is_open()) return failure_from_errno(errno, "copying a descriptor");
-    return copy;
-  }
   // A pair of sockets, of which the role gets one.
   Result<net::Descriptor> make_bell(const std::string& role) {
     std::array<int, 2> ends{-1, -1};
@@ -463,72 +446,9 @@ class Supervisor::Impl {
     kill_bells_[role] = net::Descriptor(ends[0]);
     return net::Descriptor(ends[1]);
   }
-
-  Task<void> give(std::string to, std::string what, std::function<Result<net::Descriptor>()> make) {
-    const pid_t pid = children_.at(to).pid;
-    while (children_.at(to).pid == pid) {
-      const Result<void> given = co_await hand(to, ipc::GiveDescriptor{what}, make());
-      if (given) co_return;
-      log_warning("a role did not take what it was given",
-                  {{"name", to}, {"what", what}, {"why", given.error().message()}});
-      if (given.error() == Error::kInvalid) co_return;
-      co_await loop_.sleep_for(kLookAgain);
-    }
-  }
-  Task<void> join(std::string a, std::string b) {
-    const std::pair pids(children_.at(a).pid, children_.at(b).pid);
-    while (pids == std::pair(children_.at(a).pid, children_.at(b).pid)) {
-      const Result<void> joined = co_await try_join(a, b);
-      if (joined) co_return;
-      log_warning("two roles are not joined yet",
-                  {{"one", a}, {"other", b}, {"why", joined.error().message()}});
-      co_await loop_.sleep_for(kLookAgain);
-    }
-  }
-  // Both must be each other's peers and live; one that has ended is joined when it is back.
   static Task<Result<ipc::Done>> join_again(Impl* self, std::string role, std::string peer) {
-    const auto other = self->children_.find(peer);
-    if (other == self->children_.end() || !(are_peers(self->children_.at(role), other->second))) {
-      co_return failure(Error::kDenied, "it is not a peer of this role");
-    }
-    if (other->second.furnished) self->nursery_.spawn(self->join(role, peer));
+    CO_TRY(self->joiner_.join_again(role, peer));
     co_return ipc::Done{};
-  }
-  static bool are_peers(const Child& a, const Child& b) {
-    const auto names = [](const Child& one, const Child& other) {
-      const auto& peers = one.spec.peers;
-      return std::find(peers.begin(), peers.end(), other.spec.name) != peers.end();
-    };
-    return names(a, b) || names(b, a);
-  }
-  Task<Result<void>> try_join(std::string a, std::string b) {
-    auto ends = CO_TRY(net::make_socket_pair());
-    CO_TRY(co_await hand(a, ipc::AttachPeer{b, true}, std::move(ends.first)));
-    co_return co_await hand(b, ipc::AttachPeer{a, false}, std::move(ends.second));
-  }
-  Task<void> join_audit() {
-    const pid_t pid = children_.at("audit").pid;
-    while (children_.at("audit").pid == pid) {
-      auto ends = net::make_socket_pair();
-      Result<void> joined;
-      if (!ends) joined = Failure(ends.error());
-      if (ends) {
-        joined =
-            co_await hand("audit", ipc::AttachPeer{"supervisor", false}, std::move(ends->first));
-      }
-      if (joined) co_return scribe_.attach(std::move(ends->second));
-      log_warning("no line to the audit role", {{"why", joined.error().message()}});
-      co_await loop_.sleep_for(kLookAgain);
-    }
-  }
-  template <class Message>
-  Task<Result<void>> hand(std::string to, Message message, Result<net::Descriptor> given) {
-    const net::Descriptor mine = CO_TRY(std::move(given));
-    ipc::Channel* channel = children_.at(to).channel.get();
-    if (channel == nullptr) co_return failure(Error::kUnavailable, to + " is away");
-    const std::array<int, 1> fds = {mine.get()};
-    CO_TRY(co_await channel->exchange(ipc::parcel_of(message), fds, loop_.in(kAnswerMost)));
-    co_return Result<void>();
   }
 
   Task<void> tend(std::string name) {
@@ -619,6 +539,7 @@ class Supervisor::Impl {
 
   void end_children() {
     nursery_.cancel_all();
+    joiner_.cancel_all();
     for (auto& [name, child] : children_) {
       child.channel.reset();  // a role ends when its line to us ends
       if (child.pid > 0) kill(child.pid, SIGTERM);
@@ -647,6 +568,7 @@ class Supervisor::Impl {
   net::Descriptor metrics_;  // control's listener, if there is one
   std::uint64_t kills_ = 0;
   std::uint64_t revivals_ = 0;
+  Joiner joiner_;
   Sandboxes sandboxes_;
   net::Descriptor house_key_;
   net::Descriptor wardens_;  // the listener that they knock at
