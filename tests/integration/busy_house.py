@@ -88,12 +88,15 @@ class BusyHouse(House):
             assert time.monotonic() < deadline, now
             time.sleep(0.02)
 
-    def kill(self, name):
-        """Kills a role, and waits until another is ready."""
-        self.wait_for_role(name, None)
-        pid = self.role(name)["pid"]
-        send_signal(pid, signal.SIGKILL)
-        self.wait_for_role(name, pid)
+    def kill(self, *names):
+        """Kills roles at once, and waits until others are ready."""
+        for name in names:
+            self.wait_for_role(name, None)
+        pids = {name: self.role(name)["pid"] for name in names}
+        for pid in pids.values():
+            send_signal(pid, signal.SIGKILL)
+        for name, pid in pids.items():
+            self.wait_for_role(name, pid)
 
     def take_away(self, name):
         """Kills a role that then cannot be started, until it is brought back."""

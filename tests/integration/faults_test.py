@@ -25,7 +25,7 @@ from load import Agent, effects, intents
 SECONDS = float(os.environ.get("FAULT_SECONDS", "3"))
 ROLES = ("audit", "vault", "courier", "gateway", "control", "sandboxd")
 RUN_DIRECTORY = {"lock", "kills", "kills.new", "kills.reserve", "house-key", "supervisor.sock",
-                 "control.sock", "admin.sock", "wardens.sock"}
+                 "control.sock", "admin.sock", "metrics.sock", "wardens.sock"}
 
 
 def mounts():
@@ -116,9 +116,12 @@ class Faults(unittest.TestCase):
                     ready = time.monotonic()
                     back = max(self.all_work(died), ready) - died
                     times.setdefault(name.split(".")[0], []).append(back)
+                died = time.monotonic()
+                self.house.kill(*random.sample(order, 2))
+                times.setdefault("two at once", []).append(self.all_work(died) - died)
                 held.append(descriptors(supervisor))
         self.assertLessEqual(held[-1], held[0] + 6, "the supervisor keeps what it does not need")
-        self.assertEqual(set(times), set(ROLES))
+        self.assertEqual(set(times), {*ROLES, "two at once"})
         for name, spans in sorted(times.items()):
             print(f"{name}: back after {min(spans):.2f} to {max(spans):.2f} s, "
                   f"{len(spans)} times", flush=True)
@@ -159,6 +162,11 @@ class Faults(unittest.TestCase):
         self.house.begin()
         for i in range(2):
             self.agent(f"a{i}")
+        for _ in range(max(1, int(SECONDS / 20))):
+            self.stops_and_is_taken_up()
+        self.settled()
+
+    def stops_and_is_taken_up(self):
         self.house.kill_supervisor()
         deadline = time.monotonic() + 5
         while not all(self.is_frozen(agent.run) for agent in self.agents):
@@ -171,7 +179,6 @@ class Faults(unittest.TestCase):
         died = time.monotonic()
         self.house.up()
         print(f"supervisor: back after {self.all_work(died) - died:.2f} s", flush=True)
-        self.settled()
 
     def is_frozen(self, run):
         for path in (f"/sys/fs/cgroup/unified/gatehouse/{run}/cgroup.freeze",
