@@ -4,6 +4,7 @@
 #include "cli/cli.h"
 #include "control/config.h"
 #include "control/present.h"
+#include "control/redacted.h"
 
 namespace gatehouse::bin {
 namespace {
@@ -24,6 +25,14 @@ Result<cli::ConfigReport> check_config(const std::string& path) {
   return report;
 }
 
+std::vector<cli::ConfigErrorRow> config_errors() {
+  std::vector<cli::ConfigErrorRow> rows;
+  for (const control::ProblemRow& row : control::problem_rows()) {
+    rows.push_back({std::string(row.label), std::string(row.cause), std::string(row.remedy)});
+  }
+  return rows;
+}
+
 Result<void> up(const std::string& data, const std::string& config, const std::string& log) {
   const control::Config read = TRY(control::load_config(config));
   House house{data, config, TRY(roles_directory()), {}, read.metrics_listen};
@@ -37,7 +46,8 @@ Result<void> up(const std::string& data, const std::string& config, const std::s
 
 int main(int argc, char** argv) {
   using namespace gatehouse;
-  return cli::run_cli(argc, argv,
-                      {bin::data_of, bin::check_config, control::config_schema,
-                       control::example_config, control::json_of_yaml, bin::up});
+  return cli::run_cli(
+      argc, argv,
+      {bin::data_of, bin::check_config, control::config_schema, bin::config_errors,
+       control::redacted_config, control::example_config, control::json_of_yaml, bin::up});
 }

@@ -3,6 +3,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include "cli/help.h"
 #include "cli/verbs.h"
 
 namespace gatehouse::cli {
@@ -52,6 +53,11 @@ void add_running(CLI::App& app, Options& options, Verb& chosen) {
   verb(app, options, "metrics", "what Prometheus reads", print_metrics, chosen);
   verb(app, options, "doctor", "try what each role can still do, and say what is not enforced",
        doctor, chosen);
+  CLI::App* bundle =
+      verb(app, options, "support-bundle",
+           "write a file for whoever helps, without names and secrets", support_bundle, chosen);
+  bundle->add_option("FILE", options.output, "where to write it")->required();
+  bundle->add_option("--log", options.log, "the house's log: its last lines go with it, redacted");
 }
 
 void add_looking(CLI::App& app, Options& options, Verb& chosen) {
@@ -157,8 +163,46 @@ void add_objects(CLI::App& app, Options& options, Verb& chosen) {
   }
 }
 
+OptionWords words_of(const CLI::Option& option) {
+  OptionWords words;
+  if (option.nonpositional()) {
+    for (const std::string& name : option.get_lnames()) words.names.push_back("--" + name);
+    for (const std::string& name : option.get_snames()) words.names.push_back("-" + name);
+  } else {
+    words.names.push_back(option.get_name(true));
+  }
+  words.what = option.get_description();
+  words.takes_value = option.get_items_expected_max() > 0;
+  words.repeats = option.get_expected_max() > 1;
+  return words;
+}
+
+// The tree of verbs as it is declared here.
+VerbWords words_of(const CLI::App& app, std::string path) {
+  VerbWords words;
+  words.names.push_back(app.get_name());
+  for (const std::string& alias : app.get_aliases()) words.names.push_back(alias);
+  words.what = app.get_description();
+  for (const CLI::Option* option : app.get_options({})) {
+    (option->nonpositional() ? words.options : words.positionals).push_back(words_of(*option));
+  }
+  for (const CLI::App* inner : app.get_subcommands([](const CLI::App*) { return true; })) {
+    words.verbs.push_back(words_of(*inner, path + "/" + inner->get_name()));
+  }
+  words.path = std::move(path);
+  return words;
+}
+
 // `gatehouse help audit verify`: of the verb that the words name; of all, without words.
-Result<int> show_help(CLI::App& app, const std::vector<std::string>& words) {
+Result<int> show_help(CLI::App& app, const Options& options, const Wiring& wiring) {
+  const std::vector<std::string>& words = options.files;
+  if (!words.empty() && words.front() == "errors") {
+    return help_errors({words.begin() + 1, words.end()}, options.form, wiring);
+  }
+  if (options.form == Form::kJson) {
+    print(json_of(words_of(app, "")));
+    return 0;
+  }
   CLI::App* of = &app;
   std::string name = "gatehouse";
   for (const std::string& word : words) {
@@ -188,9 +232,15 @@ int run_cli(int argc, char** argv, const Wiring& wiring) {
   add_looking(app, options, chosen);
   add_people(app, options, chosen);
   add_objects(app, options, chosen);
-  std::vector<std::string> help_for;
-  CLI::App* help_verb = app.add_subcommand("help", "this text, or that of a verb");
-  help_verb->add_option("VERB", help_for, "which");
+  CLI::App* help_verb = app.add_subcommand("help", "this text, that of a verb, or of errors");
+  help_verb->add_option("VERB", options.files, "which; or: errors [CODE]...");
+  help_verb->add_flag_callback(
+      "--json", [&options] { options.form = Form::kJson; }, "all verbs, or the errors, as JSON");
+  CLI::App* completion =
+      app.add_subcommand("completion", "print a script by which a shell completes our words");
+  completion->add_option("SHELL", options.output, "bash, zsh or fish")
+      ->required()
+      ->check(CLI::IsMember({"bash", "zsh", "fish"}));
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& help) {
@@ -199,7 +249,12 @@ int run_cli(int argc, char** argv, const Wiring& wiring) {
     app.exit(error);
     return kUsage;
   }
-  const Result<int> done = chosen == nullptr ? show_help(app, help_for) : chosen(options, wiring);
+  if (completion->parsed()) {
+    print(completion_for(options.output, words_of(app, "")));
+    return 0;
+  }
+  const Result<int> done =
+      chosen == nullptr ? show_help(app, options, wiring) : chosen(options, wiring);
   return done ? *done : complain(options.form, done.error());
 }
 

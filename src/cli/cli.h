@@ -25,12 +25,24 @@ struct ConfigReport {
   std::vector<ConfigProblem> problems;
 };
 
+// A kind of what a config can be wrong with, for the error catalogue.
+struct ConfigErrorRow {
+  std::string code;
+  std::string cause;
+  std::string remedy;
+};
+// What stands for a text that is not shown.
+using Pseudonym = std::function<std::string(std::string_view)>;
+
 struct Wiring {
   // The data directory that a valid config names. Errors: every problem of the file, a line each.
   std::function<Result<std::string>(const std::string& config)> data_of;
   // Errors: that it cannot be read at all.
   std::function<Result<ConfigReport>(const std::string& config)> check_config;
   std::function<std::string_view()> config_schema;
+  std::function<std::vector<ConfigErrorRow>()> config_errors;
+  // As JSON, without names and texts; "null" when it is no YAML.
+  std::function<std::string(const std::string& config, const Pseudonym&)> redacted_config;
   // The commented config that `init` writes.
   std::function<std::string(std::string_view data)> example_config;
   // A YAML text as JSON. Errors: kInvalid.

@@ -40,7 +40,8 @@ struct Diagnosis {
   }
 };
 
-void write_json(const Diagnosis& all, const std::vector<std::string>& complaints) {
+std::string json_of(const Diagnosis& all) {
+  const std::vector<std::string> complaints = all.complaints();
   wire::JsonWriter writer;
   writer.begin_object().key("mode").string(all.roles.mode);
   writer.key("well").boolean(complaints.empty());
@@ -58,7 +59,7 @@ void write_json(const Diagnosis& all, const std::vector<std::string>& complaints
     writer.end_array().end_object();
   }
   writer.end_array().end_object();
-  print(std::move(writer).text() + "\n");
+  return std::move(writer).text();
 }
 
 // A row an ability, a column a role: what it can do, with a mark where that is not as it should be.
@@ -83,10 +84,8 @@ void write_table(const Diagnosis& all) {
   print(fmt::format("mode: {}\n\n{}\n", all.roles.mode, table.text(Form::kTable)));
 }
 
-}  // namespace
-
-Result<int> doctor(const Options& options, const Wiring& wiring) {
-  const std::string run = TRY(data_directory(options, wiring)) + "/run";
+Result<Diagnosis> examined(const std::string& data) {
+  const std::string run = data + "/run";
   Diagnosis all;
   Client supervisor = TRY(Client::connect(run + "/supervisor.sock"));
   all.roles = TRY(supervisor.call(ipc::Examine{}));
@@ -98,9 +97,18 @@ Result<int> doctor(const Options& options, const Wiring& wiring) {
   } else {
     all.sandboxes_unknown = limits.error().message();
   }
+  return all;
+}
+
+}  // namespace
+
+Result<std::string> diagnosis(const std::string& data) { return json_of(TRY(examined(data))); }
+
+Result<int> doctor(const Options& options, const Wiring& wiring) {
+  const Diagnosis all = TRY(examined(TRY(data_directory(options, wiring))));
   const std::vector<std::string> complaints = all.complaints();
   if (options.form == Form::kJson) {
-    write_json(all, complaints);
+    print(json_of(all) + "\n");
   } else {
     write_table(all);
     for (const std::string& line : complaints) print(line + "\n");

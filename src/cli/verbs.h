@@ -46,6 +46,7 @@ struct Options {
   std::string directory;
   std::vector<std::string> files;
   std::string log;
+  std::string output;
 };
 
 // Where things lie: flags before $GATEHOUSE_DATA before the first config file that exists
@@ -65,6 +66,9 @@ struct Options {
 [[nodiscard]] Result<int> revive(const Options& options, const Wiring& wiring);
 [[nodiscard]] Result<int> status(const Options& options, const Wiring& wiring);
 [[nodiscard]] Result<int> doctor(const Options& options, const Wiring& wiring);
+// What `doctor` finds, as JSON, of the house that runs on this data.
+[[nodiscard]] Result<std::string> diagnosis(const std::string& data);
+[[nodiscard]] Result<int> support_bundle(const Options& options, const Wiring& wiring);
 [[nodiscard]] Result<int> connect(const Options& options, const Wiring& wiring);
 [[nodiscard]] Result<int> list_connections(const Options& options, const Wiring& wiring);
 [[nodiscard]] Result<int> list_runs(const Options& options, const Wiring& wiring);
