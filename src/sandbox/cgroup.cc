@@ -144,6 +144,19 @@ bool Cgroup::clear_left(const std::string& name) {
   return is_clear;
 }
 
+Result<void> Cgroup::leave_for_wardens() {
+  const std::string root = v2_root();
+  if (root.empty()) return failure(Error::kUnsupported, "there is no cgroup2");
+  const std::string parent = root + "/gatehouse";
+  const std::string group = parent + "/wardens";
+  ::mkdir(parent.c_str(), 0755);
+  ::mkdir(group.c_str(), 0755);
+  if (!write_file(group + "/cgroup.procs", "0")) {
+    return failure_from_errno(errno, "going into " + group);
+  }
+  return {};
+}
+
 Result<void> Cgroup::add(int pid) {
   for (const std::string& directory : directories_) {
     if (!write_file(directory + "/cgroup.procs", std::to_string(pid))) {

@@ -30,6 +30,10 @@ class Cgroup {
   Cgroup(const Cgroup&) = delete;
   Cgroup& operator=(const Cgroup&) = delete;
 
+  // Moves this process out of whatever group it was started in, which a service manager may kill as
+  // a whole, into one for wardens. Errors: kUnsupported (there is no cgroup2), the kernel's.
+  [[nodiscard]] static Result<void> leave_for_wardens();
+
   [[nodiscard]] Result<void> add(int pid);
   void kill_all() const;
   void thaw() const;

@@ -304,6 +304,10 @@ int guard_sandbox(int init_fd, Nanos adoption_most) {
   signal(SIGPIPE, SIG_IGN);
   Result<Charge> charge = read_charge();
   if (!charge) return refuse(charge.error());
+  if (const Result<void> left = Cgroup::leave_for_wardens(); !left) {
+    log_warning("this sandbox ends with the house if a service manager ends what is left of it",
+                {{"why", left.error().message()}});
+  }
   Result<Launched> launched = launch(charge->plan, init_fd);
   if (!launched) return refuse(launched.error());
   Warden warden(std::move(*charge), std::move(*launched), adoption_most);

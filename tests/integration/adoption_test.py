@@ -5,6 +5,7 @@ it, what ended is told with its own status, and nothing is left."""
 import glob
 import json
 import os
+import pty
 import select
 import signal
 import socket
@@ -12,6 +13,7 @@ import subprocess
 import threading
 import time
 import unittest
+from pathlib import Path
 
 from busy_house import BusyHouse
 from corridor_house import Upstream, event
@@ -86,7 +88,7 @@ class Adoption(unittest.TestCase):
             time.sleep(0.02)
         self.assertNotIn(name, str(json.loads(HOUSE.ask("status", "--json").stdout)["killed"]))
 
-    def adopted(self, name, how="running", times=1):
+    def adopted(self, name, how="", times=1):
         deadline = time.monotonic() + 10
         wanted = f"a sandbox is adopted run={name}"
         while sum(wanted in line and f"state={how}" in line
@@ -245,6 +247,42 @@ class Adoption(unittest.TestCase):
         HOUSE.ask("revive", "--all")
         for one in (name, ticking, killed):
             self.nothing_is_left_of(one)
+
+    def test_a_terminal_goes_on_without_sandboxd(self):
+        ours, theirs = pty.openpty()
+        run = HOUSE.start("/bin/sh", "-c", "echo begun; read line; echo got=$line; exit 4",
+                          stdin=theirs, stdout=theirs, stderr=subprocess.PIPE, text=True)
+        os.close(theirs)
+        name = run.stderr.readline().split()[2]
+        HOUSE.kill("sandboxd")
+        self.adopted(name)
+        os.write(ours, b"words\n")
+        self.assertEqual(run.wait(10), 4)
+        self.assertIn(b"got=words", os.read(ours, 65536))
+        os.close(ours)
+        run.stderr.close()
+
+    def test_wardens_outlive_a_service_manager_that_ends_what_a_dead_house_leaves(self):
+        root = next((path for path in ("/sys/fs/cgroup", "/sys/fs/cgroup/unified")
+                     if os.path.exists(path + "/cgroup.controllers")), None)
+        if root is None:
+            self.skipTest("no cgroup2")
+        service = Path(root, "gatehouse-test-service")
+        service.mkdir(exist_ok=True)
+        self.addCleanup(service.rmdir)
+        HOUSE.down()
+        HOUSE.up(before=lambda: (service / "cgroup.procs").write_text("0"))
+        run, name = self.start("read line; exit 8")
+        inside = (service / "cgroup.procs").read_text().split()
+        self.assertEqual(len(inside), len(HOUSE.processes()) - 1, "all but the warden")
+        HOUSE.process.kill()
+        (service / "cgroup.kill").write_text("1")
+        HOUSE.process.wait(10)
+        HOUSE.up()
+        self.adopted(name)
+        run.stdin.close()
+        self.assertEqual(run.wait(10), 8)
+        self.outcome(name, "exit 8")
 
     def test_a_house_that_is_told_to_stop_ends_its_sandboxes_and_says_so(self):
         run, name = self.start(TICKS)

@@ -226,12 +226,7 @@ class Faults(unittest.TestCase):
         self.settled()
 
     def test_descriptors_that_run_out_refuse_in_words_and_are_not_missed_later(self):
-        with open(self.house.log, "ab") as log:
-            self.house.process = subprocess.Popen(
-                [self.house.executable, "up", "--config", str(self.house.config)], stdout=log,
-                stderr=log,
-                preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (100, 100)))
-        self.house.wait_until_ready()
+        self.house.up(lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (100, 100)))
         self.house.connect(KEY)
         for i in range(2):
             self.agent(f"a{i}")

@@ -57,10 +57,12 @@ class House:
         self.executable = GATEHOUSE  # what `up` runs; its roles lie beside it
         self.process = None
 
-    def up(self):
+    def up(self, before=None):
+        """`before` is called in its process, ahead of it."""
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen([self.executable, "up", "--config",
-                                             str(self.config)], stdout=log, stderr=log)
+                                             str(self.config)], stdout=log, stderr=log,
+                                            preexec_fn=before)
         self.wait_until_ready()
 
     def wait_until_ready(self):
