@@ -335,8 +335,8 @@ Task<void> Keeper::clear_cgroups(RunId run) {
 // --- those of an earlier sandboxd
 
 Result<void> Keeper::take_rendezvous(net::Descriptor listener) {
-  began_ = role_.loop().now();
   tasks_.spawn(welcome(TRY(role_.loop().adopt_listener(std::move(listener)))));
+  listens_since_ = role_.loop().now();
   return {};
 }
 
@@ -446,7 +446,9 @@ Task<void> Keeper::reopen(RunId run) {
 }
 
 Task<Result<ipc::SandboxList>> Keeper::list() {
-  co_await role_.loop().sleep_until(began_ + kAdoptionWindow);
+  // Where nobody can knock yet, who has not come is not lost.
+  while (!listens_since_) co_await role_.loop().sleep_for(kAgain);
+  co_await role_.loop().sleep_until(*listens_since_ + kAdoptionWindow);
   ipc::SandboxList list;
   for (const auto& [run, sandbox] : sandboxes_) list.runs.push_back(run);
   co_return list;

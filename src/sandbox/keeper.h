@@ -6,6 +6,7 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -71,7 +72,7 @@ class Keeper {
   std::string warden_;
   std::string init_;
   Secret house_key_;
-  Instant began_;
+  std::optional<Instant> listens_since_;      // for wardens
   std::map<std::string, std::size_t> doors_;  // by gateway
   std::map<RunId, std::unique_ptr<Sandbox>> sandboxes_;
   std::uint64_t asked_ = 0;  // for sandboxes, since this process began; of these:
