@@ -15,7 +15,8 @@ function(gatehouse_install)
     gatehouse-sandboxd gatehouse-warden gatehouse-init gatehouse-control
     RUNTIME DESTINATION ${GATEHOUSE_ROLES_DIR})
   install(FILES docs/man/gatehouse.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
-  install(DIRECTORY docs/ DESTINATION ${CMAKE_INSTALL_DOCDIR} FILES_MATCHING PATTERN "*.md")
+  install(DIRECTORY docs/ DESTINATION ${CMAKE_INSTALL_DOCDIR} FILES_MATCHING
+    PATTERN "*.md" PATTERN "examples/*.yaml" PATTERN "*.schema.json")
   install(FILES README.md SECURITY.md DESTINATION ${CMAKE_INSTALL_DOCDIR})
   install(FILES packaging/gatehouse.yaml
     DESTINATION ${CMAKE_INSTALL_DOCDIR}/examples)
@@ -23,7 +24,7 @@ function(gatehouse_install)
     DESTINATION lib/sysusers.d RENAME gatehouse.conf)
   install(FILES packaging/gatehouse.tmpfiles
     DESTINATION lib/tmpfiles.d RENAME gatehouse.conf)
-  # Completions are taken where the tree has them.
+  # The command itself writes what completes it.
   foreach(completion IN ITEMS
       "bash gatehouse ${CMAKE_INSTALL_DATADIR}/bash-completion/completions"
       "zsh _gatehouse ${CMAKE_INSTALL_DATADIR}/zsh/site-functions"
@@ -32,9 +33,12 @@ function(gatehouse_install)
     list(GET completion 0 shell)
     list(GET completion 1 file)
     list(GET completion 2 place)
-    if(EXISTS ${CMAKE_SOURCE_DIR}/packaging/completions/${shell}/${file})
-      install(FILES packaging/completions/${shell}/${file} DESTINATION ${place})
-    endif()
+    set(made ${CMAKE_BINARY_DIR}/completions/${shell})
+    install(CODE "
+      file(MAKE_DIRECTORY \"${made}\")
+      execute_process(COMMAND \"$<TARGET_FILE:gatehouse>\" completion ${shell}
+        OUTPUT_FILE \"${made}/${file}\" COMMAND_ERROR_IS_FATAL ANY)")
+    install(FILES ${made}/${file} DESTINATION ${place})
   endforeach()
   # The unit names the command by its absolute path, which is known only when it is installed.
   install(CODE "

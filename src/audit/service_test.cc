@@ -53,11 +53,32 @@ TEST(Service, ARoleWritesWhatIsItsOwnUnderItsOwnName) {
   }
 }
 
+std::uint64_t counted(const Service& service, std::string_view name) {
+  for (const ipc::Counter& counter : service.counters().counters) {
+    if (counter.name == name) return counter.value;
+  }
+  return UINT64_MAX;
+}
+
+TEST(Service, SaysThatTheLogCannotBeWrittenUntilItCan) {
+  Book book;
+  ASSERT_TRUE(book.service.append(entry_of(Kind::kVaultUse, "vault"), "vault"));
+  book.disk->fail_after(1, Error::kExhausted);
+  EXPECT_FALSE(book.service.pump());
+  EXPECT_EQ(counted(book.service, "cannot_write"), 1U);
+  EXPECT_EQ(counted(book.service, "commits.failed"), 1U);
+  EXPECT_EQ(counted(book.service, "entries"), 0U);
+  EXPECT_TRUE(book.service.pump());
+  EXPECT_EQ(counted(book.service, "cannot_write"), 0U);
+  EXPECT_EQ(counted(book.service, "commits"), 1U);
+  EXPECT_EQ(counted(book.service, "entries"), 1U);
+}
+
 TEST(Service, AGatewayCannotPutWordsIntoAnothersMouth) {
   Book book;
-  for (const Kind kind : {Kind::kVaultUse, Kind::kKilled, Kind::kRevived, Kind::kRunStarted,
-                          Kind::kRunEnded, Kind::kConfigChanged, Kind::kAdministered,
-                          Kind::kTranscriptRead}) {
+  for (const Kind kind :
+       {Kind::kVaultUse, Kind::kKilled, Kind::kRevived, Kind::kRunStarted, Kind::kRunEnded,
+        Kind::kConfigChanged, Kind::kAdministered, Kind::kTranscriptRead}) {
     for (const char* role : {"gateway", "vault", "supervisor", "control"}) {
       book.put(ipc::RecordType::kEntry, entry_of(kind, role));
     }
