@@ -5,7 +5,7 @@ add_compile_options(-Wall -Wextra -Wconversion -Wshadow -Wthread-safety -Wdangli
   -fstack-protector-strong -fcf-protection -ftrivial-auto-var-init=zero
   -fno-omit-frame-pointer)
 add_compile_definitions(_GLIBCXX_ASSERTIONS)
-add_link_options(-fuse-ld=lld-19 -Wl,-z,relro,-z,now -pie)
+add_link_options(-fuse-ld=lld-19 -Wl,-z,relro,-z,now,--as-needed -pie)
 include_directories(${CMAKE_SOURCE_DIR}/src)
 
 set(GATEHOUSE_SANITIZE "" CACHE STRING "address, thread, fuzz or nothing")

@@ -10,6 +10,7 @@
 #include "control/front.h"
 #include "control/http.h"
 #include "control/monitor.h"
+#include "control/network.h"
 #include "control/role_ports.h"
 #include "control/vfs.h"
 #include "net/file.h"
@@ -31,13 +32,21 @@ void report(const control::Applied& applied) {
   for (const std::string& item : applied.removed) log_info("gone from the file", {{"what", item}});
 }
 
+// The file, and the proxy's credentials, which only root may be able to read.
+Result<std::pair<control::Config, Secret>> load(const char* path) {
+  control::Config config = TRY(control::load_config(path));
+  Secret authorization = TRY(control::proxy_authorization(config.network));
+  return std::pair(std::move(config), std::move(authorization));
+}
+
 int run(int argc, char** argv) {
   const RoleFlags flags = begin_role("control", argc, argv);
-  const auto config = control::load_config(flag(argc, argv, "--config"));
-  if (!config) {
-    log_error("the configuration is refused whole", {{"why", config.error().message()}});
+  auto loaded = load(flag(argc, argv, "--config"));
+  if (!loaded) {
+    log_error("the configuration is refused whole", {{"why", loaded.error().message()}});
     return 78;
   }
+  const control::Config& config = loaded->first;
   settle_role(flags, "state");
   auto files = net::open_file_system(".");
   if (!files) {
@@ -56,7 +65,8 @@ int run(int argc, char** argv) {
   ipc::Role role(*loop);
   control::RolePorts ports(role);
   control::Control control(*loop, **store, ports, boot);
-  const auto applied = control.begin(*config);
+  control.use_network(config.network.spec, std::move(loaded->second));
+  const auto applied = control.begin(config);
   if (!applied) {
     log_error("the configuration cannot be applied", {{"why", applied.error().message()}});
     return 78;

@@ -15,6 +15,7 @@
 #include "base/result.h"
 #include "control/objects.h"
 #include "control/yaml.h"
+#include "ipc/network.h"
 
 namespace gatehouse::control {
 
@@ -22,7 +23,14 @@ inline constexpr std::size_t kConfigMost = 1024 * 1024;  // bytes
 
 enum class LogFormat : std::uint8_t { kText, kJson };
 
+// How the house reaches the world.
+struct Network {
+  ipc::NetworkSpec spec;
+  std::string credentials_file;  // absolute, "" for none
+};
+
 struct Config {
+  Network network;
   std::string data;  // the data directory, absolute
   LogFormat log_format = LogFormat::kText;
   std::string metrics_listen;  // ADDRESS:PORT, loopback; "" for none

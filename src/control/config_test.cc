@@ -2,6 +2,12 @@
 #include "control/config.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "control/network.h"
 
 namespace gatehouse::control {
 namespace {
@@ -87,6 +93,90 @@ TEST(Config, RefusesWhatWouldOpenTheHouse) {
   EXPECT_NE(problems_of(with("    environment", "    read_only: [../SOUL.md]\n    environment")),
             "");
   EXPECT_NE(problems_of(with("    environment", "    memory: 1KiB\n    environment")), "");
+}
+
+TEST(Config, SaysHowTheWorldIsReached) {
+  const auto read = [](const std::string&) -> Result<std::string> {
+    return "-----BEGIN CERTIFICATE-----\n";
+  };
+  const auto config = decode_config(std::string(kGood) + R"(
+extra_ca: corporate.pem
+upstream_proxy:
+  url: http://[2001:db8::1]:3128
+  credentials_file: /etc/gatehouse/proxy
+  resolve: proxy
+  no_proxy: ["*.corp.example", build.corp.example, 10.0.0.0/8, "fd00::/8", 192.0.2.1]
+)",
+                                    read);
+  ASSERT_TRUE(config);
+  const ipc::NetworkSpec& spec = config->network.spec;
+  EXPECT_EQ(spec.proxy_host, "2001:db8::1");
+  EXPECT_EQ(spec.proxy_port, 3128);
+  EXPECT_TRUE(spec.proxy_wants_credentials);
+  EXPECT_TRUE(spec.proxy_resolves);
+  EXPECT_EQ(spec.no_proxy.size(), 5U);
+  EXPECT_EQ(spec.extra_ca_pem, "-----BEGIN CERTIFICATE-----\n");
+  EXPECT_TRUE(decode_config(kGood, no_file)->network.spec.proxy_host.empty());
+}
+
+TEST(Config, RefusesAProxyThatWouldNotBeWhatIsMeant) {
+  const auto proxy = [](std::string_view more) {
+    return problems_of(std::string(kGood) + "upstream_proxy: {" + std::string(more) + "}\n");
+  };
+  EXPECT_NE(proxy("").find("url"), std::string::npos);
+  const std::string told = proxy("url: 'http://alice:canary@proxy:3128'");
+  EXPECT_NE(told.find("credentials_file"), std::string::npos);
+  EXPECT_EQ(told.find("canary"), std::string::npos) << "a secret that was put there is not shown";
+  EXPECT_NE(proxy("url: 'https://proxy:3128'").find("plain http"), std::string::npos);
+  EXPECT_NE(proxy("url: 'http://proxy:3128/path'").find("without a path"), std::string::npos);
+  EXPECT_NE(proxy("url: 'http://proxy:1', credentials_file: secret").find("absolute"),
+            std::string::npos);
+  EXPECT_NE(proxy("url: 'http://proxy:1', resolve: maybe").find("resolve"), std::string::npos);
+  for (const char* wrong : {"10.0.0.0/33", "*", "Corp.example", "http://x", "a b", "10.0.0.0/"}) {
+    EXPECT_NE(proxy("url: 'http://proxy:1', no_proxy: ['" + std::string(wrong) + "']")
+                  .find("must be a host"),
+              std::string::npos)
+        << wrong;
+  }
+  const auto big = [](const std::string&) -> Result<std::string> {
+    return "-----BEGIN CERTIFICATE-----\n" + std::string(ipc::kExtraCaMost, 'x');
+  };
+  EXPECT_FALSE(decode_config(std::string(kGood) + "extra_ca: big.pem\n", big));
+  EXPECT_NE(problems_of(std::string(kGood) + "extra_ca: gone.pem\n").find("there is no gone.pem"),
+            std::string::npos);
+}
+
+class Credentials : public testing::Test {
+ protected:
+  ~Credentials() override { std::filesystem::remove(path); }
+  Result<Secret> of(std::string_view text,
+                    std::filesystem::perms mode = std::filesystem::perms{0600}) {
+    std::ofstream(path) << text;
+    std::filesystem::permissions(path, mode);
+    return proxy_authorization({{}, path});
+  }
+  std::string path = testing::TempDir() + "proxy-credentials-" + std::to_string(getpid());
+};
+
+TEST_F(Credentials, AreReadFromAFileThatOthersCannotRead) {
+  const auto read = of("alice:open sesame\n");
+  ASSERT_TRUE(read) << read.error().message();
+  EXPECT_EQ(read->open(Purpose::kCompare), "Basic YWxpY2U6b3BlbiBzZXNhbWU=");
+  EXPECT_TRUE(proxy_authorization({})->empty()) << "none are needed where none are named";
+}
+
+TEST_F(Credentials, AreRefusedWithoutBeingShown) {
+  EXPECT_EQ(of("alice:canary", std::filesystem::perms{0604}).error(), Error::kDenied);
+  for (const std::string& text :
+       {std::string(), std::string("canary"), std::string(":canary"),
+        std::string("alice:canary\nbob:canary"), "alice:canary" + std::string(5000, 'x')}) {
+    const auto read = of(text);
+    ASSERT_FALSE(read) << text.substr(0, 40);
+    EXPECT_EQ(read.error(), Error::kInvalid);
+    EXPECT_FALSE(read.error().message().contains("canary"));
+  }
+  std::filesystem::remove(path);
+  EXPECT_EQ(proxy_authorization({{}, path}).error(), Error::kNotFound);
 }
 
 TEST(Config, WhatIsNoYamlIsToldAndNothingCrashes) {

@@ -235,6 +235,11 @@ Task<Result<ipc::Parcel>> Control::ask(std::string role, ipc::Parcel request) {
   return ports_.ask(std::move(role), std::move(request), loop_.in(kAnswerMost));
 }
 
+void Control::use_network(ipc::NetworkSpec network, Secret proxy_authorization) {
+  network_ = std::move(network);
+  proxy_authorization_ = std::move(proxy_authorization);
+}
+
 Result<Applied> Control::begin(const Config& config) {
   Applied applied = TRY(store_.apply_file(config));
   for (const Run& run : TRY(store_.live_runs())) {
@@ -285,7 +290,10 @@ Task<Result<void>> Control::try_to_tell(std::string role) {
   if (role == "audit") co_return co_await tell_audit();
   if (role == "sandboxd") co_return co_await end_lost_runs();
   if (role == "courier") {
-    CO_TRY(co_await call("courier", compiled_endpoints(CO_TRY(store_.state()))));
+    ipc::PublishEndpoints endpoints = compiled_endpoints(CO_TRY(store_.state()));
+    endpoints.network = network_;
+    endpoints.proxy_authorization = proxy_authorization_.duplicate(Purpose::kTransport);
+    CO_TRY(co_await call("courier", std::move(endpoints)));
   }
   co_return Result<void>();
 }
@@ -345,7 +353,12 @@ Task<Result<void>> Control::tell_gateway(std::string name) {
   const State state = CO_TRY(store_.state());
   const auto now = static_cast<std::uint64_t>(loop_.wall().unix_millis());
   generation_ = std::max(generation_ + 1, now);  // grows over restarts too
+  if (!proxy_authorization_.empty()) {
+    ipc::UseProxyCredentials use{proxy_authorization_.duplicate(Purpose::kTransport)};
+    CO_TRY(co_await ports_.ask(name, ipc::parcel_of(use), loop_.in(kAnswerMost)));
+  }
   ipc::Snapshot snapshot = compiled_snapshot(state, generation_);
+  snapshot.network = network_;
   ipc::SnapshotReady ready{generation_};
   ipc::Parcel parcel = ipc::parcel_of(ready);
   parcel.fds.push_back(CO_TRY(sealed_memory(ipc::encode(snapshot))));

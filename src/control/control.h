@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Control's core: starts and ends Runs, tells the other roles what is in force, and answers the
 // CLI. It talks to the other roles through Ports, so that it can be tested without processes. Of
-// its Loop's thread. It never sees a secret: those pass sealed to the vault.
+// its Loop's thread. It never sees a person's secret: those pass sealed to the vault.
 #pragma once
 
 #include <cstdint>
@@ -38,6 +38,8 @@ class Control {
   // `boot` is the machine's boot_id. All must outlive it.
   Control(net::Loop& loop, StateStore& store, Ports& ports, std::string boot);
 
+  // Before serving: how those that dial reach the world, and the proxy's credentials for them.
+  void use_network(ipc::NetworkSpec network, Secret proxy_authorization);
   // Before serving: puts the file in force and ends the Runs of an earlier boot. Errors: the
   // store's.
   [[nodiscard]] Result<Applied> begin(const Config& config);
@@ -105,6 +107,8 @@ class Control {
   StateStore& store_;
   Ports& ports_;
   std::string boot_;
+  ipc::NetworkSpec network_;
+  Secret proxy_authorization_;  // the one secret that passes here: it is the house's own
   std::uint64_t generation_ = 0;
   std::vector<audit::Entry> unrecorded_;  // of the start, until the audit role is there
   ipc::Permits for_sandboxd_;

@@ -9,6 +9,7 @@
 #include <tuple>
 
 #include "base/encoding.h"
+#include "control/network.h"
 #include "control/rights.h"
 #include "wire/path.h"
 #include "wire/url.h"
@@ -117,6 +118,7 @@ class Decoding {
     }
     decode_log(file);
     decode_metrics(file);
+    config_.network = decode_network(file, read_, problems_);
     decode_tenants(file);
     for (const Yaml& node : items(file, "issuers")) decode_issuer(node);
     for (const Yaml& node : items(file, "users")) decode_user(node);

@@ -17,21 +17,6 @@ using net::Task;
 constexpr Nanos kPostMost = std::chrono::seconds(18);  // below the vault's own patience
 constexpr std::size_t kAnswerMost = 48 * 1024;
 
-bool may_dial(const net::Endpoint& at, bool allow_private) {
-  const auto address = wire::IpAddress::parse(at.host);
-  if (!address) return false;
-  switch (wire::address_class(*address)) {
-    case wire::AddressClass::kPublic:
-      return true;
-    case wire::AddressClass::kLoopback:
-    case wire::AddressClass::kPrivate:
-    case wire::AddressClass::kCgnat:
-      return allow_private;
-    default:
-      return false;
-  }
-}
-
 bool is_loopback(const wire::Host& host) {
   return host.ip() ? wire::address_class(*host.ip()) == wire::AddressClass::kLoopback
                    : host.text() == "localhost";
@@ -162,6 +147,8 @@ Task<Result<ipc::Done>> Courier::publish(ipc::PublishEndpoints request) {
     fresh.emplace(key, std::move(endpoint));
   }
   endpoints_ = std::move(fresh);
+  egress_.use(std::move(request.network));
+  egress_.use_credentials(std::move(request.proxy_authorization));
   co_return ipc::Done{};
 }
 
@@ -180,30 +167,12 @@ Task<Result<ipc::Fetched>> Courier::fetch(ipc::Fetch request) {
 Task<Result<std::unique_ptr<net::Stream>>> Courier::dial(const ipc::RegisteredEndpoint& endpoint,
                                                          Deadline deadline) {
   const wire::Url url = CO_TRY(wire::Url::parse(endpoint.url));
-  const std::string name = url.host.ip() ? url.host.ip()->text() : url.host.text();
-  const auto addresses = CO_TRY(co_await resolver_.resolve(name, url.port, deadline));
-  for (const net::Endpoint& address : addresses) {
-    if (!may_dial(address, endpoint.allow_private)) {
-      co_return failure(Error::kDenied,
-                        fmt::format("{} is at {}, where no authorization server may be; "
-                                    "allow_private permits it",
-                                    name, address.host));
-    }
-  }
-  Error last(Error::kUnreachable, name + " has no address");
-  for (const net::Endpoint& address : addresses) {
-    auto socket = co_await loop_.connect(address, deadline);
-    if (!socket) {
-      last = Error(Error::kUnreachable, socket.error().message());
-      continue;
-    }
-    if (url.scheme == wire::Scheme::kHttp) co_return std::move(*socket);
-    const auto tls = CO_TRY(net::TlsClient::make({.extra_ca_pem = endpoint.ca_pem}));
-    auto stream = co_await tls->connect(loop_, std::move(*socket), name, deadline);
-    if (!stream) co_return failure(Error::kUnreachable, stream.error().message());
-    co_return std::move(*stream);
-  }
-  co_return Failure(std::move(last));
+  ipc::EgressTarget to{url.host.ip() ? url.host.ip()->text() : url.host.text(), url.port,
+                       url.scheme == wire::Scheme::kHttps, endpoint.ca_pem, endpoint.allow_private};
+  auto stream = co_await egress_.dial(std::move(to), deadline);
+  if (stream) co_return std::move(*stream);
+  if (stream.error() == Error::kDenied) co_return Failure(stream.error());
+  co_return failure(Error::kUnreachable, stream.error().message());  // surely not sent
 }
 
 Task<Result<ipc::Posted>> Courier::post(ipc::Post request) {

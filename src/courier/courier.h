@@ -9,14 +9,13 @@
 #include "ipc/channel.h"
 #include "ipc/control_courier.h"
 #include "ipc/control_gateway.h"
-#include "net/resolve.h"
-#include "net/tls.h"
+#include "ipc/egress.h"
 
 namespace gatehouse::courier {
 
 class Courier {
  public:
-  Courier(net::Loop& loop, net::Resolver& resolver) : loop_(loop), resolver_(resolver) {}
+  Courier(net::Loop& loop, net::Resolver& resolver) : loop_(loop), egress_(loop, resolver) {}
 
   [[nodiscard]] net::Task<Result<ipc::Done>> publish(ipc::PublishEndpoints request);
   // Never follows a redirect. Errors: kDenied (not registered, or at an address that it may not be
@@ -35,7 +34,7 @@ class Courier {
                                                        Deadline deadline);
 
   net::Loop& loop_;
-  net::Resolver& resolver_;
+  ipc::Egress egress_;
   std::uint64_t answered_ = 0;
   std::map<std::string_view, std::uint64_t> failed_;          // by the label of the error
   std::map<std::string, ipc::RegisteredEndpoint> endpoints_;  // by URL

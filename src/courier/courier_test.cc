@@ -46,7 +46,11 @@ class CourierTest : public testing::Test {
       ++test->connections;
       std::string request;
       std::array<char, 4096> buffer;
-      while (!request.ends_with("the-form") && !request.ends_with("close\r\n\r\n")) {
+      const auto whole = [&] {
+        return request.ends_with("the-form") || request.ends_with("close\r\n\r\n")
+               || (request.starts_with("CONNECT ") && request.ends_with("\r\n\r\n"));
+      };
+      while (!whole()) {
         const auto got = co_await (*stream)->read(buffer, test->loop->in(5s));
         if (!got || *got == 0) break;
         request.append(buffer.data(), *got);
@@ -118,6 +122,26 @@ TEST_F(CourierTest, GoesToRegisteredEndpointsOnly) {
   ASSERT_TRUE(publish("https://as.test/token", false));
   EXPECT_FALSE(post(url)) << "a list replaces the one before";
   EXPECT_EQ(connections, 0);
+}
+
+TEST_F(CourierTest, GoesThroughTheHousesProxyAndIsSurelyNotSentWhereThatRefuses) {
+  ipc::PublishEndpoints request;
+  request.endpoints.push_back({"https://as.test/token", "", false});
+  request.network.proxy_host = "127.0.0.1";
+  request.network.proxy_port = listener->local().port;
+  request.network.proxy_resolves = true;
+  request.network.proxy_wants_credentials = true;
+  request.proxy_authorization = Secret("Basic Y2FuYXJ5");
+  ASSERT_TRUE(run(courier.publish(std::move(request))));
+  answer = answer_of("407 Proxy Authentication Required", "", "");
+  const auto posted = post("https://as.test/token");
+  ASSERT_FALSE(posted);
+  EXPECT_EQ(posted.error(), Error::kUnreachable);
+  EXPECT_FALSE(posted.error().message().contains("Y2FuYXJ5"));
+  ASSERT_EQ(requests.size(), 1u);
+  EXPECT_EQ(requests[0],
+            "CONNECT as.test:443 HTTP/1.1\r\nhost: as.test:443\r\n"
+            "proxy-authorization: Basic Y2FuYXJ5\r\n\r\n");
 }
 
 TEST_F(CourierTest, FollowsNoRedirect) {

@@ -46,6 +46,10 @@ void Gate::serve() {
       [this](ipc::SnapshotReady request, std::vector<net::Descriptor> fds) {
         return take_snapshot(request.generation, std::move(fds));
       });
+  for_control_.on<ipc::UseProxyCredentials>(
+      [this](ipc::UseProxyCredentials request, std::vector<net::Descriptor>) {
+        return take_credentials(std::move(request));
+      });
   for_control_.on<ipc::GetCounters>(
       [this](ipc::GetCounters, std::vector<net::Descriptor>) { return tell_counters(); });
   role.serve("sandboxd", for_sandboxd_);
@@ -107,8 +111,14 @@ Task<Result<ipc::Done>> Gate::take_snapshot(std::uint64_t generation,
   if (snapshot.generation != generation) {
     co_return failure(Error::kInvalid, "the Snapshot is of another generation than announced");
   }
+  upstreams.use(snapshot.network);
   rulebook = std::make_shared<const Rulebook>(std::move(snapshot));
   log_info("rules are in force", {{"generation", generation}});
+  co_return ipc::Done{};
+}
+
+Task<Result<ipc::Done>> Gate::take_credentials(ipc::UseProxyCredentials request) {
+  upstreams.use_credentials(std::move(request.authorization));
   co_return ipc::Done{};
 }
 

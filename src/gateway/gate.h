@@ -67,6 +67,7 @@ class Gate {
   };
   net::Task<Result<ipc::Done>> open_door(ipc::OpenDoor request, std::vector<net::Descriptor> fds);
   net::Task<Result<ipc::Done>> close_door(RunId run);
+  net::Task<Result<ipc::Done>> take_credentials(ipc::UseProxyCredentials request);
   net::Task<Result<ipc::Done>> take_snapshot(std::uint64_t generation,
                                              std::vector<net::Descriptor> fds);
   net::Task<void> accept_all(Door* door, net::Listener* listener, Entrance entrance);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Upstream: connections to where services live. Names are looked up once per connection, every
-// address is checked, and exactly the checked one is dialled. Strict custody (an egress process
+// Upstream: connections to where services live, kept for the next Exchange; ipc/egress.h dials
+// them. Strict custody (an egress process
 // that owns upstream TLS) is another implementation of this type.
 #pragma once
 
@@ -9,33 +9,28 @@
 #include <string>
 #include <unordered_map>
 
+#include "ipc/egress.h"
 #include "ipc/snapshot.h"
-#include "net/resolve.h"
-#include "net/tls.h"
 
 namespace gatehouse::gateway {
 
 // Where to dial. Connections are shared among Exchanges that agree in all of it.
-struct Destination {
-  std::string host;
-  std::uint16_t port = 0;
-  bool tls = false;
-  std::string ca_pem;
-  bool allow_private = false;
-  [[nodiscard]] std::string key() const;
-};
+using Destination = ipc::EgressTarget;
 
 class Upstreams {
  public:
-  Upstreams(net::Loop& loop, net::Resolver& resolver) : loop_(loop), resolver_(resolver) {}
+  Upstreams(net::Loop& loop, net::Resolver& resolver) : loop_(loop), egress_(loop, resolver) {}
+
+  // How the world is reached from now on; no connection made otherwise is used again.
+  void use(const ipc::NetworkSpec& network);
+  void use_credentials(Secret authorization) { egress_.use_credentials(std::move(authorization)); }
 
   struct Connection {
     std::unique_ptr<net::Stream> stream;
     std::string key;
     bool reused = false;
   };
-  // An idle connection that is still alive, or a new one. Errors: kDenied (the address is private,
-  // link-local or a cloud's metadata service), kUnreachable, kTimeout, kUpstream (TLS).
+  // An idle connection that is still alive, or a new one. Errors: those of Egress::dial.
   [[nodiscard]] net::Task<Result<Connection>> acquire(Destination to, Deadline deadline);
   // A new one in any case. Errors: the same.
   [[nodiscard]] net::Task<Result<Connection>> acquire_new(Destination to, Deadline deadline);
@@ -48,12 +43,12 @@ class Upstreams {
     std::unique_ptr<net::Stream> stream;
     Instant until;
   };
-  net::Task<Result<std::unique_ptr<net::Stream>>> dial(const Destination& to, Deadline deadline);
+  [[nodiscard]] std::string key_of(const Destination& to) const;
 
   net::Loop& loop_;
-  net::Resolver& resolver_;
+  ipc::Egress egress_;
+  std::uint64_t networks_ = 0;  // how many there were: a part of each connection's key
   std::unordered_map<std::string, std::deque<Idle>> idle_;
-  std::unordered_map<std::string, std::unique_ptr<net::TlsClient>> tls_;  // by trust anchors
 };
 
 }  // namespace gatehouse::gateway

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "ipc/message.h"
+#include "ipc/network.h"
 
 namespace gatehouse::ipc {
 
@@ -64,9 +65,10 @@ struct Snapshot {
   std::uint64_t generation = 0;
   std::vector<ServiceSpec> services;
   std::vector<RuleSpec> rules;
+  NetworkSpec network;
   template <class F>
   void fields(F& f) {
-    f(generation, services, rules);
+    f(generation, services, rules, network);
   }
 };
 

@@ -9,6 +9,7 @@
 
 #include "base/secret.h"
 #include "ipc/message.h"
+#include "ipc/network.h"
 
 namespace gatehouse::ipc {
 
@@ -53,9 +54,11 @@ struct PublishEndpoints {
   static constexpr MessageType kType = 0x0302;
   using Reply = Done;
   std::vector<RegisteredEndpoint> endpoints;
+  NetworkSpec network;
+  Secret proxy_authorization;  // empty for none
   template <class F>
   void fields(F& f) {
-    f(endpoints);
+    f(endpoints, network, proxy_authorization);
   }
 };
 

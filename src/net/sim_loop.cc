@@ -38,8 +38,9 @@ class SeededLoop : public SimLoop {
   Instant now() override { return now_; }
   // A fixed morning, so that logs of one seed are equal.
   WallTime wall() override {
-    return WallTime(1'767'225'600'000'000'000 + now_.since_boot().count());
+    return WallTime(1'767'225'600'000'000'000 + (now_.since_boot() + wall_jump_).count());
   }
+  void jump_wall(Nanos by) override { wall_jump_ += by; }
   void stop() override { stopping_ = true; }
   void post(std::function<void()> work) override {
     const std::lock_guard lock(mutex_);
@@ -112,6 +113,7 @@ class SeededLoop : public SimLoop {
   SeededRandom random_;
   std::uint64_t digest_;
   Instant now_{std::chrono::seconds(1)};
+  Nanos wall_jump_{0};
   Instant limit_{Nanos::max()};
   static constexpr std::uint64_t kNoLimit = ~std::uint64_t{0};
   std::uint64_t steps_left_ = kNoLimit;

@@ -29,6 +29,8 @@ class SimLoop : public Loop {
   [[nodiscard]] virtual std::pair<std::unique_ptr<Stream>, std::unique_ptr<Stream>> make_pair() = 0;
   // Draws from the seed: true about once in `n` times.
   [[nodiscard]] virtual bool chance(std::uint64_t n) = 0;
+  // Somebody sets the wall clock, forward or back; the monotonic one goes on.
+  virtual void jump_wall(Nanos by) = 0;
   // Ends the connection of a stream as a crash would: the other side's next read or write fails.
   virtual void break_stream(Stream& stream) = 0;
 

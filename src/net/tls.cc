@@ -91,10 +91,36 @@ Result<ContextPtr> make_context(const SSL_METHOD* method) {
   return context;
 }
 
+std::string text_of(const ASN1_TIME* time) {
+  std::tm parts{};
+  if (ASN1_TIME_to_tm(time, &parts) != 1) return "a time that cannot be read";
+  return fmt::format("{:04}-{:02}-{:02} {:02}:{:02} UTC", parts.tm_year + 1900, parts.tm_mon + 1,
+                     parts.tm_mday, parts.tm_hour, parts.tm_min);
+}
+
+// Keeps of a certificate that is refused for its time which time that is: when the handshake has
+// failed, the certificate is gone.
+int keep_validity(int accepted, X509_STORE_CTX* store) {
+  const int why = X509_STORE_CTX_get_error(store);
+  if (accepted == 1 || (why != X509_V_ERR_CERT_NOT_YET_VALID && why != X509_V_ERR_CERT_HAS_EXPIRED))
+    return accepted;
+  const auto* ssl = static_cast<const SSL*>(
+      X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx()));
+  auto* kept = ssl == nullptr ? nullptr : static_cast<std::string*>(SSL_get_app_data(ssl));
+  const X509* certificate = X509_STORE_CTX_get_current_cert(store);
+  if (kept == nullptr || certificate == nullptr) return accepted;
+  *kept = why == X509_V_ERR_CERT_HAS_EXPIRED
+              ? "it ended at " + text_of(X509_get0_notAfter(certificate))
+              : "it begins at " + text_of(X509_get0_notBefore(certificate));
+  return accepted;
+}
+
 class TlsStream : public Stream {
  public:
   TlsStream(Loop& loop, std::unique_ptr<Stream> socket, SslPtr ssl)
-      : loop_(loop), socket_(std::move(socket)), ssl_(std::move(ssl)) {}
+      : loop_(loop), socket_(std::move(socket)), ssl_(std::move(ssl)) {
+    SSL_set_app_data(ssl_.get(), &validity_);
+  }
 
   Task<Result<void>> handshake(Deadline deadline) {
     while (true) {
@@ -207,8 +233,15 @@ class TlsStream : public Stream {
   Error handshake_error() {
     const long verify = SSL_get_verify_result(ssl_.get());
     if (verify != X509_V_OK) {
-      return {Error::kUpstream, std::string("the TLS certificate is not accepted: ")
-                                    + X509_verify_cert_error_string(verify)};
+      std::string why = std::string("the TLS certificate is not accepted: ")
+                        + X509_verify_cert_error_string(verify);
+      if (!validity_.empty()) {
+        why += fmt::format(
+            "; {}, and this machine's clock says {}: if the clock is wrong, set it "
+            "(timedatectl); else the other side must renew its certificate",
+            validity_, loop_.wall().text());
+      }
+      return {Error::kUpstream, std::move(why)};
     }
     return {Error::kUpstream, "the TLS handshake failed: " + openssl_reason()};
   }
@@ -216,6 +249,7 @@ class TlsStream : public Stream {
   Loop& loop_;
   std::unique_ptr<Stream> socket_;
   SslPtr ssl_;
+  std::string validity_;  // of a certificate that was refused for its time
   bool ended_ = false;
 };
 
@@ -232,7 +266,7 @@ TlsClient::~TlsClient() = default;
 Result<std::unique_ptr<TlsClient>> TlsClient::make(const Options& options) {
   auto impl = std::make_unique<Impl>();
   impl->context = TRY(make_context(TLS_client_method()));
-  SSL_CTX_set_verify(impl->context.get(), SSL_VERIFY_PEER, nullptr);
+  SSL_CTX_set_verify(impl->context.get(), SSL_VERIFY_PEER, keep_validity);
   if (options.system_roots) SSL_CTX_set_default_verify_paths(impl->context.get());
   if (!options.extra_ca_pem.empty()) TRY(trust(impl->context.get(), options.extra_ca_pem));
   if (options.identity != nullptr) TRY(use_identity(impl->context.get(), *options.identity));

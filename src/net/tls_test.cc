@@ -27,13 +27,13 @@ std::string pem_of(auto write) {
 }
 
 // A self-signed certificate for `name`, its own trust anchor.
-TlsIdentity self_signed(const std::string& name) {
+TlsIdentity self_signed(const std::string& name, long from_s = -60, long until_s = 3600) {
   EVP_PKEY* key = EVP_EC_gen("P-256");
   X509* certificate = X509_new();
   X509_set_version(certificate, 2);
   ASN1_INTEGER_set(X509_get_serialNumber(certificate), 1);
-  X509_gmtime_adj(X509_getm_notBefore(certificate), -60);
-  X509_gmtime_adj(X509_getm_notAfter(certificate), 3600);
+  X509_gmtime_adj(X509_getm_notBefore(certificate), from_s);
+  X509_gmtime_adj(X509_getm_notAfter(certificate), until_s);
   X509_set_pubkey(certificate, key);
   X509_NAME* subject = X509_get_subject_name(certificate);
   X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_ASC,
@@ -121,6 +121,29 @@ TEST(Tls, ACertificateOfAnotherNameIsNotAccepted) {
   const Outcome outcome = meet(**server, **client, "other.test");
   ASSERT_FALSE(outcome.client);
   EXPECT_EQ(outcome.client.error(), Error::kUpstream);
+}
+
+TEST(Tls, ACertificateOfAnotherTimeIsRefusedWithBothTimes) {
+  constexpr long kDay = 24 * 3600;
+  struct Case {
+    long from_s;
+    long until_s;
+    const char* said;
+  };
+  for (const Case& times :
+       {Case{kDay, 2 * kDay, "it begins at 2"}, Case{-2 * kDay, -kDay, "it ended at 2"}}) {
+    const TlsIdentity identity = self_signed("gate.test", times.from_s, times.until_s);
+    auto server = TlsServer::make({.identity = &identity});
+    auto client =
+        TlsClient::make({.extra_ca_pem = identity.certificate_pem, .system_roots = false});
+    const Outcome outcome = meet(**server, **client, "gate.test");
+    ASSERT_FALSE(outcome.client);
+    EXPECT_EQ(outcome.client.error(), Error::kUpstream);
+    const std::string& message = outcome.client.error().message();
+    EXPECT_TRUE(message.contains(times.said)) << message;
+    EXPECT_TRUE(message.contains("this machine's clock says 2")) << message;
+    EXPECT_TRUE(message.contains("timedatectl")) << message;
+  }
 }
 
 TEST(Tls, ACertificateOfAStrangerIsNotAccepted) {

@@ -26,6 +26,7 @@ constexpr Nanos kPendingFor = std::chrono::minutes(10);
 constexpr Nanos kCourierMost = std::chrono::seconds(20);
 constexpr Nanos kRenewalRest = std::chrono::seconds(30);  // between two that a 401 asked for
 constexpr Nanos kRefreshMost = std::chrono::seconds(24);
+constexpr std::int64_t kTokenLifeMostMs = 10LL * 365 * 24 * 3600 * 1000;  // as it is parsed
 constexpr std::string_view kInboxName = "inbox-key";
 constexpr std::string_view kAuthorityName = "interception-ca";
 
@@ -35,12 +36,14 @@ std::string random_text(std::size_t bytes) {
   return to_base64url(raw);
 }
 
-// A token is renewed five seconds before it ends; what is refused before is renewed once.
-bool is_due(const AccessToken& token, std::int64_t now_ms) {
-  if (token.value.empty()) return true;
-  if (token.expires_unix_ms == 0) return false;
-  const std::int64_t left = token.expires_unix_ms - now_ms;
-  return left < 5'000;
+// A token is renewed this long before it ends; what is refused before is renewed once.
+constexpr Nanos kRenewedBefore = 5s;
+
+// The end of a token whose time was told or read just now.
+std::optional<Instant> end_of(const AccessToken& token, net::Loop& loop) {
+  if (token.expires_unix_ms == 0) return std::nullopt;
+  const std::int64_t left_ms = token.expires_unix_ms - loop.wall().unix_millis();
+  return loop.now() + Millis(std::clamp<std::int64_t>(left_ms, 0, kTokenLifeMostMs));
 }
 
 RecordKey connection_key(const std::string& tenant, const std::string& user,
@@ -497,6 +500,7 @@ Task<Result<ipc::Done>> Service::finish(ipc::FinishAuthorization request) {
   const RecordKey key = connection_key(pending.about.tenant, pending.about.user, service);
   CO_TRY(store_.put(key, tokens_text(tokens), loop_.wall().unix_millis()));
   opened_.erase(key);
+  CO_TRY(opened(key));  // now, while what the wall clock says of the token's end is what was told
   log_info(
       "a connection was made",
       {{"tenant", pending.about.tenant}, {"user", pending.about.user}, {"service", service.name}});
@@ -509,6 +513,7 @@ Result<std::shared_ptr<Service::Opened>> Service::opened(const RecordKey& key) {
   if (found != opened_.end()) return found->second;
   auto fresh = std::make_shared<Opened>(loop_);
   fresh->tokens = TRY(parse_tokens(TRY(store_.get(key))));
+  fresh->access_ends = end_of(fresh->tokens.access, loop_);
   opened_.emplace(key, fresh);
   return fresh;
 }
@@ -538,8 +543,8 @@ Task<Result<std::shared_ptr<Service::Opened>>> Service::with_valid_token(
                                   service.name, service.name, user_flag(std::get<1>(key))));
   }
   const auto wants_renewal = [&] {
-    return asking.rejected == connection->generation
-           || is_due(connection->tokens.access, loop_.wall().unix_millis());
+    return asking.rejected == connection->generation || connection->tokens.access.value.empty()
+           || (connection->access_ends && *connection->access_ends - loop_.now() < kRenewedBefore);
   };
   if (!wants_renewal()) co_return connection;
   if (!connection->refreshing) {
@@ -620,6 +625,7 @@ Task<Result<void>> Service::refresh(RecordKey key, std::shared_ptr<Opened> conne
                       "renewing the access to " + service.name + ": " + answer.error().message());
   }
   tokens.access = std::move(answer->access);
+  connection->access_ends = end_of(tokens.access, loop_);
   if (answer->refresh) tokens.refresh = std::move(*answer->refresh);
   if (!answer->scope.empty()) tokens.scope = answer->scope;
   tokens.state = "ok";

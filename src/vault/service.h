@@ -114,7 +114,10 @@ class Service {
     bool refreshing = false;
     std::optional<Error> failed;   // the last flight
     std::uint64_t generation = 0;  // of successful refreshes
-    Instant may_renew;             // before this, a 401 does not make it renew again
+    // The access token's end: by the clock that nobody sets, so that a wall clock which is set
+    // wrong neither keeps a token that has ended nor renews one that has not.
+    std::optional<Instant> access_ends;
+    Instant may_renew;  // before this, a 401 does not make it renew again
     net::Event refreshed;
   };
 

@@ -400,6 +400,22 @@ TEST_F(VaultTest, FiftyAtOnceRefreshOnce) {
   EXPECT_FALSE(ports.server.dead);
 }
 
+TEST_F(VaultTest, AWallClockThatIsSetMovesNoTokensEnd) {
+  connect_calendar("alice");  // for an hour
+  const RunId of = live("alice", {"calendar"});
+  const int before = ports.server.requests;
+  loop->jump_wall(std::chrono::hours(24 * 365));
+  ASSERT_TRUE(run(service->lease(ask(of, "calendar", "calendar.test"), "gateway")));
+  EXPECT_EQ(ports.server.requests, before) << "it has not ended: nothing is renewed";
+  loop->jump_wall(-std::chrono::hours(2 * 24 * 365));
+  loop->run_for(std::chrono::minutes(61));
+  ASSERT_TRUE(run(service->lease(ask(of, "calendar", "calendar.test"), "gateway")));
+  EXPECT_EQ(ports.server.requests, before + 1) << "it has ended: it is renewed";
+  loop->run_for(std::chrono::minutes(50));
+  ASSERT_TRUE(run(service->lease(ask(of, "calendar", "calendar.test"), "gateway")));
+  EXPECT_EQ(ports.server.requests, before + 1) << "the end of what was renewed counts from then";
+}
+
 TEST_F(VaultTest, ARejectedTokenIsRenewedOnceByWhoeverHeldIt) {
   connect_calendar("alice");
   const RunId of = live("alice", {"calendar"});

@@ -99,7 +99,7 @@ class Substance(unittest.TestCase):
                                   check=False, env={"LD_TRACE_LOADED_OBJECTS": "1"})
             count = len(re.findall(r"=> /", done.stdout))
             self.assertGreater(count, 5)
-            for library, package in (("libssl.so", "libssl3"), ("libc.so", "libc6"),
+            for library, package in (("libcrypto.so", "libssl3"), ("libc.so", "libc6"),
                                      ("libstdc++.so", "libstdc++6"), ("libcares", "libc-ares2"),
                                      ("libsodium", "libsodium23"), ("libfmt", "libfmt9"),
                                      ("libseccomp", "libseccomp2"), ("libcap.", "libcap2"),

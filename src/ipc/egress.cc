@@ -1,0 +1,273 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "ipc/egress.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <optional>
+
+#include "wire/address.h"
+#include "wire/http1.h"
+#include "wire/url.h"
+
+namespace gatehouse::ipc {
+namespace {
+
+using net::Task;
+using wire::AddressClass;
+
+constexpr std::size_t kPlacesMost = 3;   // addresses that the proxy is asked for in turn
+constexpr std::size_t kInterimMost = 4;  // 1xx answers before the real one
+constexpr std::string_view kAnswer = "the proxy's answer: ";
+
+bool may_dial(const net::Endpoint& at, bool allow_private) {
+  const auto address = wire::IpAddress::parse(at.host);
+  if (!address) return false;
+  switch (wire::address_class(*address)) {
+    case AddressClass::kPublic:
+      return true;
+    case AddressClass::kLoopback:
+    case AddressClass::kPrivate:
+    case AddressClass::kCgnat:
+      return allow_private;
+    default:
+      return false;  // metadata, link-local, multicast, reserved: never
+  }
+}
+
+std::string class_of(const net::Endpoint& endpoint) {
+  const auto address = wire::IpAddress::parse(endpoint.host);
+  return address ? std::string(wire::label(wire::address_class(*address))) : "unknown";
+}
+
+struct Prefix {
+  wire::IpAddress address;
+  unsigned bits = 0;  // of the 16 bytes
+};
+
+std::optional<Prefix> parse_prefix(std::string_view text) {
+  const std::size_t slash = text.find('/');
+  const auto address = wire::IpAddress::parse(text.substr(0, slash));
+  if (!address) return {};
+  const unsigned most = address->is_v4() ? 32 : 128;
+  unsigned bits = most;
+  if (slash != std::string_view::npos) {
+    const std::string_view digits = text.substr(slash + 1);
+    const auto read = std::from_chars(digits.data(), digits.data() + digits.size(), bits);
+    if (read.ec != std::errc() || read.ptr != digits.data() + digits.size() || bits > most) {
+      return {};
+    }
+  }
+  return Prefix{*address, bits + (128 - most)};
+}
+
+bool contains(const Prefix& prefix, const wire::IpAddress& address) {
+  if (prefix.address.is_v4() != address.is_v4()) return false;
+  for (unsigned bit = 0; bit < prefix.bits; bit += 8) {
+    const unsigned left = std::min(8U, prefix.bits - bit);
+    const auto mask = static_cast<std::uint8_t>(0xff << (8 - left));
+    const unsigned byte = bit / 8;
+    if (((prefix.address.bytes()[byte] ^ address.bytes()[byte]) & mask) != 0) return false;
+  }
+  return true;
+}
+
+bool is_named(const NetworkSpec& network, const wire::IpAddress& address) {
+  return std::any_of(network.no_proxy.begin(), network.no_proxy.end(), [&](const auto& item) {
+    const auto prefix = parse_prefix(item);
+    return prefix && contains(*prefix, address);
+  });
+}
+
+// As a CONNECT request names it.
+std::string place_of(const std::string& host, std::uint16_t port) {
+  const auto address = wire::IpAddress::parse(host);
+  return fmt::format("{}:{}", address ? wire::Host::of(*address).text() : host, port);
+}
+
+// The request, in memory that is wiped when it goes.
+class ConnectRequest {
+ public:
+  ConnectRequest() = default;
+  ConnectRequest(const ConnectRequest&) = delete;
+  ConnectRequest& operator=(const ConnectRequest&) = delete;
+  ~ConnectRequest() { wipe({text_.data(), text_.capacity()}); }
+
+  void fill(const std::string& place, const Secret& authorization) {
+    text_.reserve(2 * place.size() + authorization.size() + 128);
+    text_ += "CONNECT ";
+    text_ += place;
+    text_ += " HTTP/1.1\r\nhost: ";
+    text_ += place;
+    if (!authorization.empty()) {
+      text_ += "\r\nproxy-authorization: ";
+      text_ += authorization.open(Purpose::kInject);
+    }
+    text_ += "\r\n\r\n";
+  }
+  [[nodiscard]] const std::string& text() const { return text_; }
+
+ private:
+  std::string text_;
+};
+
+// The status of the final head. What follows a head that opens the tunnel would be the other end's
+// word before it was asked anything.
+Task<Result<int>> read_status(net::Stream* proxy, Deadline deadline) {
+  std::array<char, 4096> buffer{};
+  std::string waiting;
+  for (std::size_t heads = 0; heads <= kInterimMost; ++heads) {
+    wire::ResponseParser parser;
+    while (!parser.done()) {
+      if (waiting.empty()) {
+        const std::size_t got = CO_TRY(co_await proxy->read(buffer, deadline));
+        if (got == 0) co_return failure(Error::kUnreachable, "the proxy closed without an answer");
+        waiting.assign(buffer.data(), got);
+      }
+      const auto progress = parser.feed(waiting);
+      if (!progress) {
+        co_return failure(Error::kUnreachable, std::string(kAnswer) + progress.error().message());
+      }
+      waiting.erase(0, progress->consumed);
+    }
+    const int status = parser.take().status;
+    if (status < 200) continue;
+    if (status < 300 && !waiting.empty()) {
+      co_return failure(Error::kUnreachable,
+                        std::string(kAnswer) + "more came than the head that opens a tunnel");
+    }
+    co_return status;
+  }
+  co_return failure(Error::kUnreachable, std::string(kAnswer) + "none but interim ones came");
+}
+
+std::string refusal(const std::string& proxy, const std::string& place, int status,
+                    bool has_credentials) {
+  if (status == 407) {
+    return fmt::format("the proxy {} {} (407): see upstream_proxy.credentials_file", proxy,
+                       has_credentials ? "does not take the credentials" : "wants credentials");
+  }
+  return fmt::format("the proxy {} does not connect to {}: it answers {}", proxy, place, status);
+}
+
+}  // namespace
+
+bool is_no_proxy(std::string_view text) {
+  if (parse_prefix(text)) return true;
+  const std::string_view name = text.substr(text.starts_with("*.") ? 2 : 0);
+  const auto host = wire::Host::parse(name);
+  return host && !host->is_ip_literal() && host->text() == name;
+}
+
+bool is_direct(const NetworkSpec& network, const std::string& host) {
+  if (network.proxy_host.empty()) return true;
+  if (const auto address = wire::IpAddress::parse(host)) {
+    return wire::address_class(*address) == AddressClass::kLoopback || is_named(network, *address);
+  }
+  const auto name = wire::Host::parse(host);
+  if (!name || name->text() == "localhost") return true;
+  return std::any_of(network.no_proxy.begin(), network.no_proxy.end(),
+                     [&](const auto& pattern) { return wire::host_matches(pattern, *name); });
+}
+
+Task<Result<Egress::Stream>> Egress::dial(EgressTarget to, Deadline deadline) {
+  const NetworkSpec network = network_;  // it may be another when a wait is over
+  const bool direct = is_direct(network, to.host);
+  const bool is_name = !wire::IpAddress::parse(to.host);
+  Stream socket;
+  if (!direct && network.proxy_resolves && is_name) {
+    socket = CO_TRY(co_await through_proxy(network, {place_of(to.host, to.port)}, deadline));
+  } else {
+    Addresses addresses = CO_TRY(co_await checked_addresses(to, deadline));
+    const bool near = std::all_of(addresses.begin(), addresses.end(), [&](const auto& address) {
+      return is_named(network, *wire::IpAddress::parse(address.host));
+    });
+    if (direct || near) {
+      socket = CO_TRY(co_await connect_any(std::move(addresses), to.host, deadline));
+    } else {
+      std::vector<std::string> places;
+      for (const net::Endpoint& address : addresses) {
+        places.push_back(place_of(address.host, address.port));
+      }
+      socket = CO_TRY(co_await through_proxy(network, std::move(places), deadline));
+    }
+  }
+  if (!to.tls) co_return socket;
+  co_return co_await secured(std::move(socket), std::move(to), network.extra_ca_pem, deadline);
+}
+
+Task<Result<Egress::Addresses>> Egress::checked_addresses(EgressTarget to, Deadline deadline) {
+  Addresses addresses = CO_TRY(co_await resolver_.resolve(to.host, to.port, deadline));
+  for (const net::Endpoint& address : addresses) {
+    if (may_dial(address, to.allow_private)) continue;
+    co_return failure(
+        Error::kDenied,
+        fmt::format("{} is at {}, which is {}; set allow_private for the service if it is meant to "
+                    "be there (never possible for metadata services)",
+                    to.host, address.host, class_of(address)));
+  }
+  co_return addresses;
+}
+
+Task<Result<Egress::Stream>> Egress::connect_any(Addresses addresses, std::string to,
+                                                 Deadline deadline) {
+  Error last(Error::kUnreachable, to + " has no address");
+  for (const net::Endpoint& address : addresses) {
+    auto socket = co_await loop_.connect(address, deadline);
+    if (socket) co_return std::move(*socket);
+    last = socket.error();
+  }
+  co_return Failure(std::move(last));
+}
+
+Task<Result<Egress::Stream>> Egress::through_proxy(NetworkSpec network,
+                                                   std::vector<std::string> places,
+                                                   Deadline deadline) {
+  if (network.proxy_wants_credentials && authorization_.empty()) {
+    co_return failure(Error::kUnreachable,
+                      "the proxy's credentials are not known yet; nothing passes without them");
+  }
+  EgressTarget proxy{network.proxy_host, network.proxy_port, false, "", true};
+  const Addresses at = CO_TRY(co_await checked_addresses(std::move(proxy), deadline));
+  if (places.size() > kPlacesMost) places.resize(kPlacesMost);
+  Error last(Error::kUnreachable, "there is no place to ask the proxy for");
+  for (const std::string& place : places) {
+    auto socket = co_await ask_proxy(network, at, place, deadline);
+    if (socket) co_return std::move(*socket);
+    last = socket.error();
+  }
+  co_return Failure(std::move(last));
+}
+
+Task<Result<Egress::Stream>> Egress::ask_proxy(NetworkSpec network, Addresses proxy,
+                                               std::string place, Deadline deadline) {
+  const std::string name = place_of(network.proxy_host, network.proxy_port);
+  auto socket = co_await connect_any(std::move(proxy), name, deadline);
+  if (!socket) co_return Failure(socket.error().in("reaching the proxy " + name));
+  const bool has_credentials = network.proxy_wants_credentials;
+  const Secret none;
+  ConnectRequest request;
+  request.fill(place, has_credentials ? authorization_ : none);
+  CO_TRY(co_await (*socket)->write(request.text(), deadline));
+  const Result<int> status = co_await read_status(socket->get(), deadline);
+  if (!status) co_return Failure(status.error().in("asking the proxy " + name));
+  if (*status >= 300) {
+    co_return failure(Error::kUnreachable, refusal(name, place, *status, has_credentials));
+  }
+  co_return std::move(*socket);
+}
+
+Task<Result<Egress::Stream>> Egress::secured(Stream socket, EgressTarget to,
+                                             std::string extra_ca_pem, Deadline deadline) {
+  std::string anchors = to.ca_pem + extra_ca_pem;
+  auto found = tls_.find(anchors);
+  if (found == tls_.end()) {
+    auto client = CO_TRY(net::TlsClient::make({.extra_ca_pem = anchors}));
+    found = tls_.emplace(std::move(anchors), std::move(client)).first;
+  }
+  co_return co_await found->second->connect(loop_, std::move(socket), to.host, deadline);
+}
+
+}  // namespace gatehouse::ipc

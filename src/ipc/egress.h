@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+// Egress: the one way in which a role opens a connection to the world. A name is looked up once,
+// every address is checked, and exactly a checked one is dialled: by this machine, or by an HTTP
+// proxy that is asked for it (CONNECT, RFC 9110 section 9.3.6). Of its Loop's thread.
+//
+// What is *not* guaranteed: where the proxy looks names up (NetworkSpec::proxy_resolves), nobody
+// here knows what it dials; only hosts that are addresses are checked then.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "base/secret.h"
+#include "ipc/network.h"
+#include "net/resolve.h"
+#include "net/tls.h"
+
+namespace gatehouse::ipc {
+
+struct EgressTarget {
+  std::string host;  // a name, or an IP literal without brackets
+  std::uint16_t port = 0;
+  bool tls = false;
+  std::string ca_pem;          // trust anchors beside the house's and the system's
+  bool allow_private = false;  // loopback and private addresses too
+};
+
+class Egress {
+ public:
+  Egress(net::Loop& loop, net::Resolver& resolver) : loop_(loop), resolver_(resolver) {}
+
+  // For what is dialled from now on.
+  void use(NetworkSpec network) { network_ = std::move(network); }
+  void use_credentials(Secret authorization) { authorization_ = std::move(authorization); }
+  [[nodiscard]] const NetworkSpec& network() const { return network_; }
+
+  // Nothing of a request has been sent when it fails. Errors: kDenied (the address is private,
+  // link-local or a cloud's metadata service), kUnreachable (no address, nobody there, the proxy
+  // refuses), kTimeout, kUpstream (TLS).
+  [[nodiscard]] net::Task<Result<std::unique_ptr<net::Stream>>> dial(EgressTarget to,
+                                                                     Deadline deadline);
+
+ private:
+  using Stream = std::unique_ptr<net::Stream>;
+  using Addresses = std::vector<net::Endpoint>;
+  net::Task<Result<Addresses>> checked_addresses(EgressTarget to, Deadline deadline);
+  net::Task<Result<Stream>> connect_any(Addresses addresses, std::string to, Deadline deadline);
+  net::Task<Result<Stream>> through_proxy(NetworkSpec network, std::vector<std::string> places,
+                                          Deadline deadline);
+  net::Task<Result<Stream>> ask_proxy(NetworkSpec network, Addresses proxy, std::string place,
+                                      Deadline deadline);
+  net::Task<Result<Stream>> secured(Stream socket, EgressTarget to, std::string extra_ca_pem,
+                                    Deadline deadline);
+
+  net::Loop& loop_;
+  net::Resolver& resolver_;
+  NetworkSpec network_;
+  Secret authorization_;
+  std::unordered_map<std::string, std::unique_ptr<net::TlsClient>> tls_;  // by trust anchors
+};
+
+// Whether `host` (as in EgressTarget) is dialled without the proxy by its name or literal alone.
+// Loopback always is: the proxy's loopback is another machine's.
+[[nodiscard]] bool is_direct(const NetworkSpec& network, const std::string& host);
+
+// Whether `text` may stand in NetworkSpec::no_proxy.
+[[nodiscard]] bool is_no_proxy(std::string_view text);
+
+}  // namespace gatehouse::ipc
