@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // The control role: what is in force, and people's way to it.
+#include <cerrno>
 #include <charconv>
 #include <cstring>
 #include <fstream>
+#include <iterator>
 
 #include "base/log.h"
 #include "bin/role_main.h"
@@ -39,6 +41,20 @@ Result<std::pair<control::Config, Secret>> load(const char* path) {
   return std::pair(std::move(config), std::move(authorization));
 }
 
+// The admin API's certificate and key, read while this may still be root; null without TLS.
+Result<std::unique_ptr<net::TlsServer>> tls_of(const control::AdminListen& admin) {
+  if (admin.certificate.empty()) return nullptr;
+  const auto text_of = [](const std::string& path) -> Result<std::string> {
+    std::ifstream file(path, std::ios::binary);
+    if (!file) return failure_from_errno(errno, "reading " + path);
+    return std::string(std::istreambuf_iterator<char>(file), {});
+  };
+  std::string key = TRY(text_of(admin.key));
+  const net::TlsIdentity identity{TRY(text_of(admin.certificate)), Secret(key)};
+  wipe({key.data(), key.size()});
+  return net::TlsServer::make({&identity, ""});
+}
+
 int run(int argc, char** argv) {
   const RoleFlags flags = begin_role("control", argc, argv);
   auto loaded = load(flag(argc, argv, "--config"));
@@ -47,6 +63,11 @@ int run(int argc, char** argv) {
     return 78;
   }
   const control::Config& config = loaded->first;
+  const auto tls = tls_of(config.admin);
+  if (!tls) {
+    log_error("the admin API's certificate", {{"why", tls.error().message()}});
+    return 78;
+  }
   settle_role(flags, "state");
   auto files = net::open_file_system(".");
   if (!files) {
@@ -97,6 +118,11 @@ int run(int argc, char** argv) {
   role.on_descriptor("admin.sock", [&http](net::Descriptor fd) {
     if (const Result<void> opened = http.open_local(std::move(fd)); !opened) {
       log_error("the admin API's socket", {{"why", opened.error().message()}});
+    }
+  });
+  role.on_descriptor("admin.tcp", [&http, &tls](net::Descriptor fd) {
+    if (const Result<void> opened = http.open_tcp(std::move(fd), tls->get()); !opened) {
+      log_error("the admin API's port", {{"why", opened.error().message()}});
     }
   });
   control::Monitor monitor(*loop, ports);

@@ -15,6 +15,7 @@ struct House {
   std::string executables;  // where the roles' executables lie
   std::string log;          // "text" or "json"; "" for what $GATEHOUSE_LOG says
   std::string metrics;      // ADDRESS:PORT that metrics and health are served at; "" for none
+  std::string admin;        // ADDRESS:PORT that the admin API is served at; "" for none
 };
 
 // Where the roles' executables lie: beside the command in a build tree, else where the installation

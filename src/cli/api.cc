@@ -3,10 +3,16 @@
 
 #include <fmt/format.h>
 
+#include <cerrno>
+#include <cstdlib>
+#include <fstream>
+#include <iterator>
+
 #include "base/encoding.h"
 #include "base/time.h"
 #include "cli/session.h"
 #include "wire/json.h"
+#include "wire/url.h"
 
 namespace gatehouse::cli {
 namespace {
@@ -41,10 +47,53 @@ Result<Api> Api::open(const Options& options, const Wiring& wiring) {
   return api;
 }
 
+namespace {
+
+// Sessions travel there: in the clear to loopback only.
+Result<HttpPlace> place_at(const std::string& server, const std::string& ca_file) {
+  const wire::Url url = TRY(wire::Url::parse(server));
+  const bool is_loopback =
+      url.host.ip() && wire::address_class(*url.host.ip()) == wire::AddressClass::kLoopback;
+  if (url.path_and_query != "/" || (url.scheme == wire::Scheme::kHttp && !is_loopback)) {
+    return failure(Error::kInvalid,
+                   "a server is https://HOST:PORT, without a path (http at a loopback address)");
+  }
+  HttpPlace place;
+  place.origin = url.origin();
+  if (ca_file.empty()) return place;
+  std::ifstream file(ca_file, std::ios::binary);
+  if (!file) return failure_from_errno(errno, "reading " + ca_file);
+  place.ca_pem.assign(std::istreambuf_iterator<char>(file), {});
+  return place;
+}
+
+std::string variable(const char* name) {
+  const char* value = std::getenv(name);
+  return value == nullptr ? "" : value;
+}
+
+}  // namespace
+
 Result<Api> Api::open_unsigned(const Options& options, const Wiring& wiring) {
+  const bool says_where = !options.data.empty() || !options.config.empty();
+  const std::string server =
+      !options.server.empty() || says_where ? options.server : variable("GATEHOUSE_SERVER");
+  if (!server.empty()) {
+    const std::string ca =
+        options.server_ca.empty() ? variable("GATEHOUSE_SERVER_CA") : options.server_ca;
+    return Api(TRY(place_at(server, ca)));
+  }
   HttpPlace place;
   place.socket = TRY(data_directory(options, wiring)) + "/run/admin.sock";
   return Api(std::move(place));
+}
+
+Result<std::optional<Api>> Api::signed_in(const Options& options, const Wiring& wiring) {
+  const Api there = TRY(open_unsigned(options, wiring));
+  if (there.place_.socket.empty() || TRY(stored_session(there.house()))) {
+    return TRY(open(options, wiring));
+  }
+  return std::nullopt;
 }
 
 Result<HttpReply> Api::call(std::string_view method, const std::string& path,

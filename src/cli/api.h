@@ -2,6 +2,7 @@
 // The CLI's end of the admin API.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -14,13 +15,18 @@ namespace gatehouse::cli {
 
 class Api {
  public:
-  // The house's own socket below its data directory; as whoever is signed in there, else as who the
-  // kernel says. Errors: kUnauthenticated when a session is over: nobody becomes somebody else by
-  // that.
+  // The server that is named, else the house's own socket below its data directory; as whoever is
+  // signed in there, else as who the kernel says. Errors: kUnauthenticated when a session is over:
+  // nobody becomes somebody else by that.
   [[nodiscard]] static Result<Api> open(const Options& options, const Wiring& wiring);
+  // Where somebody is signed in, or a server elsewhere is named; nothing for the owner at the
+  // house's own sockets.
+  [[nodiscard]] static Result<std::optional<Api>> signed_in(const Options& options,
+                                                            const Wiring& wiring);
   // As nobody who has signed in.
   [[nodiscard]] static Result<Api> open_unsigned(const Options& options, const Wiring& wiring);
 
+  [[nodiscard]] bool is_elsewhere() const { return place_.socket.empty(); }
   // What its sessions are stored under.
   [[nodiscard]] const std::string& house() const {
     return place_.socket.empty() ? place_.origin : place_.socket;

@@ -24,6 +24,12 @@ CLI::App* verb(CLI::App& app, Options& options, const char* name, const char* wh
   return sub;
 }
 
+// For verbs that go to an admin API elsewhere too.
+void add_server(CLI::App* sub, Options& options) {
+  sub->add_option("--server", options.server, "https://HOST:PORT of a gatehouse elsewhere");
+  sub->add_option("--server-ca", options.server_ca, "further trust anchors (PEM) for it");
+}
+
 void add_running(CLI::App& app, Options& options, Verb& chosen) {
   CLI::App* init_verb =
       verb(app, options, "init", "write a commented gatehouse.yaml", init, chosen);
@@ -43,11 +49,15 @@ void add_running(CLI::App& app, Options& options, Verb& chosen) {
   run->positionals_at_end();
   CLI::App* kill_verb = verb(app, options, "kill", "stop a run at once, durably", kill, chosen);
   kill_verb->add_option("RUN", options.run, "run_...");
+  kill_verb->add_option("--tenant", options.tenant, "of which tenant, for who is signed in");
+  add_server(kill_verb, options);
   kill_verb->add_flag("--all", options.all, "everything");
   kill_verb->add_flag("--destroy", options.destroy, "end the sandbox instead of freezing it");
   kill_verb->add_option("--reason", options.reason, "for the record");
   CLI::App* revive_verb = verb(app, options, "revive", "let a killed run go on", revive, chosen);
   revive_verb->add_option("RUN", options.run, "run_...");
+  revive_verb->add_option("--tenant", options.tenant, "of which tenant, for who is signed in");
+  add_server(revive_verb, options);
   revive_verb->add_flag("--all", options.all, "everything");
   verb(app, options, "status", "the roles, and what is killed", status, chosen);
   verb(app, options, "metrics", "what Prometheus reads", print_metrics, chosen);
@@ -77,12 +87,16 @@ void add_looking(CLI::App& app, Options& options, Verb& chosen) {
   links->add_option("--tenant", options.tenant, "of which tenant, if there are several");
   CLI::App* runs = verb(app, options, "runs", "list runs, the newest first", list_runs, chosen);
   runs->add_option("--most,-n", options.most, "how many");
+  runs->add_option("--tenant", options.tenant, "of which tenant, for who is signed in");
+  add_server(runs, options);
   CLI::App* objects = verb(app, options, "objects", "list tenants, users, services, agents, rules",
                            list_objects, chosen);
   objects->alias("ls");
   objects->add_option("KIND", options.kind, "only these");
   CLI::App* story = verb(app, options, "transcript", "the story of a run", transcript, chosen);
   story->add_option("RUN", options.run, "run_..., or a trace id")->required();
+  story->add_option("--tenant", options.tenant, "of which tenant, for who is signed in");
+  add_server(story, options);
   story->add_flag("--full", options.full, "long inputs and outputs in full");
   CLI::App* audit = app.add_subcommand("audit", "the audit log");
   audit->require_subcommand(1);
@@ -104,8 +118,11 @@ void add_people(CLI::App& app, Options& options, Verb& chosen) {
   in->add_flag("--device", options.device, "by a code that is typed in elsewhere");
   in->add_option("--token-file", options.token_file,
                  "as a service account, by the token in this file");
-  verb(app, options, "logout", "end the session", logout, chosen);
-  verb(app, options, "whoami", "who is signed in, and with which roles", who_am_i, chosen);
+  add_server(in, options);
+  add_server(verb(app, options, "logout", "end the session", logout, chosen), options);
+  add_server(
+      verb(app, options, "whoami", "who is signed in, and with which roles", who_am_i, chosen),
+      options);
 }
 
 struct Noun {
@@ -133,6 +150,7 @@ void add_objects(CLI::App& app, Options& options, Verb& chosen) {
     of->parse_complete_callback([&options, kind] { options.kind = kind; });
     const auto add = [&](const char* name, const char* what, Verb call) {
       CLI::App* sub = verb(*of, options, name, what, call, chosen);
+      add_server(sub, options);
       if (kind != "tenant") sub->add_option("--tenant", options.tenant, "of which tenant");
       if (kind == "rule") sub->add_option("--agent,-a", options.agent, "of which agent");
       return sub;

@@ -6,6 +6,7 @@
 
 #include "base/encoding.h"
 #include "cli/client.h"
+#include "cli/remote.h"
 #include "cli/verbs.h"
 #include "ipc/cli_control.h"
 #include "ipc/supervisor.h"
@@ -32,6 +33,15 @@ Result<RunId> target_of(const Options& options) {
 }  // namespace
 
 Result<int> kill(const Options& options, const Wiring& wiring) {
+  if (TRY(Api::open_unsigned(options, wiring)).is_elsewhere()) {
+    return remote_kill(TRY(Api::open(options, wiring)), options);
+  }
+  // A kill is not held up by a session that is over or an API that is away: the owner has the
+  // supervisor's socket.
+  if (const auto api = Api::signed_in(options, wiring); !options.all && api && *api) {
+    const Result<int> done = remote_kill(**api, options);
+    if (done || done.error() == Error::kDenied) return done;
+  }
   const RunId run = TRY(target_of(options));
   Client client = TRY(supervisor_of(options, wiring));
   const ipc::KillDone done =
@@ -46,6 +56,7 @@ Result<int> kill(const Options& options, const Wiring& wiring) {
 }
 
 Result<int> revive(const Options& options, const Wiring& wiring) {
+  if (const auto api = TRY(Api::signed_in(options, wiring))) return remote_revive(*api, options);
   const RunId run = TRY(target_of(options));
   Client client = TRY(supervisor_of(options, wiring));
   const ipc::KillDone done = TRY(client.call(ipc::Revive{run, options.all}));
@@ -118,6 +129,7 @@ Result<int> list_connections(const Options& options, const Wiring& wiring) {
 }
 
 Result<int> list_runs(const Options& options, const Wiring& wiring) {
+  if (const auto api = TRY(Api::signed_in(options, wiring))) return remote_runs(*api, options);
   Client client = TRY(control_of(options, wiring));
   const ipc::RunList list = TRY(client.call(ipc::ListRuns{options.most}));
   Table table({"run", "agent", "user", "started", "ended", "outcome", "trace"});

@@ -4,6 +4,7 @@
 
 #include "base/encoding.h"
 #include "cli/client.h"
+#include "cli/remote.h"
 #include "cli/verbs.h"
 #include "ipc/any_audit.h"
 
@@ -53,6 +54,8 @@ Result<RunId> named_run(Client& client, const std::string& name) {
 }  // namespace
 
 Result<int> transcript(const Options& options, const Wiring& wiring) {
+  if (const auto api = TRY(Api::signed_in(options, wiring)))
+    return remote_transcript(*api, options);
   Client client = TRY(Client::connect(TRY(data_directory(options, wiring)) + "/run/control.sock"));
   const RunId run = TRY(named_run(client, options.run));
   const audit::Transcript story = TRY(story_of(client, run));

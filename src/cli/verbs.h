@@ -17,6 +17,8 @@ struct Options {
   Form form = Form::kTable;
   std::string data;    // --data, "" if not given
   std::string config;  // --config
+  std::string server;  // https://HOST:PORT of an admin API elsewhere; "": the house on this host
+  std::string server_ca;
   std::string tenant;
   std::string user;
   std::string agent;

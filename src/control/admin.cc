@@ -515,9 +515,17 @@ Admin::Answered Admin::stop_run(Call& call) {
 
 Admin::Answered Admin::transcript(Call& call) {
   const Run run = CO_TRY(run_of(call));
+  const auto given = call.request.query.find("form");
+  const std::string form = given == call.request.query.end() ? "json" : given->second;
+  if (form != "json" && form != "text" && form != "full") {
+    co_return failure(Error::kInvalid, "form is json, text or full");
+  }
   CO_TRY(co_await control_.record_reading(call.who.text(), run));
   const Story story = CO_TRY(co_await read_story(control_, run.id, kStoryMost));
-  co_return json_answer(story.json());
+  if (form == "json") co_return json_answer(story.json());
+  ApiAnswer answer = json_answer(story.text(form == "full"));
+  answer.type = "text/plain; charset=utf-8";
+  co_return answer;
 }
 
 Admin::Answered Admin::list_acts(Call& call) {

@@ -87,9 +87,16 @@ std::expected<Config, Problems> decode_config(std::string_view yaml, const ReadN
 Result<std::expected<Config, Problems>> check_config(const std::string& path) {
   const std::string text = TRY(read_whole(path));
   const std::string directory = path.contains('/') ? path.substr(0, path.rfind('/') + 1) : "";
-  return decode_config(text, [&](const std::string& named) {
-    return read_whole(named.starts_with('/') ? named : directory + named);
-  });
+  const auto place_of = [&](const std::string& named) {
+    return named.empty() || named.starts_with('/') ? named : directory + named;
+  };
+  auto config =
+      decode_config(text, [&](const std::string& named) { return read_whole(place_of(named)); });
+  if (!config) return config;
+  for (std::string* file : {&config->admin.certificate, &config->admin.key}) {
+    *file = place_of(*file);
+  }
+  return config;
 }
 
 Result<Config> load_config(const std::string& path) {

@@ -29,11 +29,20 @@ struct Network {
   std::string credentials_file;  // absolute, "" for none
 };
 
+// Where the admin API is served beside its socket; the files are absolute paths, read by the
+// control role alone.
+struct AdminListen {
+  std::string at;           // ADDRESS:PORT, "" for nowhere
+  std::string certificate;  // a chain, PEM; "" without TLS, on loopback only
+  std::string key;
+};
+
 struct Config {
   Network network;
   std::string data;  // the data directory, absolute
   LogFormat log_format = LogFormat::kText;
   std::string metrics_listen;  // ADDRESS:PORT, loopback; "" for none
+  AdminListen admin;
   std::vector<Tenant> tenants;
   std::vector<User> users;
   std::vector<Service> services;

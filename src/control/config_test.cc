@@ -187,5 +187,24 @@ TEST(Config, WhatIsNoYamlIsToldAndNothingCrashes) {
   }
 }
 
+TEST(Config, TheAdminApiIsInTheClearOnLoopbackOnly) {
+  const auto listening = [](std::string_view admin) {
+    const std::string text = "version: 1\ndata: /data\nadmin: " + std::string(admin) + "\n";
+    const auto config = decode_config(text, no_file);
+    return config ? config->admin.at : "refused";
+  };
+  const std::string tls = ", tls_certificate: c.pem, tls_key: k.pem}";
+  EXPECT_EQ(listening("{listen: \"127.0.0.1:7443\"}"), "127.0.0.1:7443");
+  EXPECT_EQ(listening("{listen: \"[::1]:7443\"}"), "[::1]:7443");
+  EXPECT_EQ(listening("{listen: \"0.0.0.0:7443\"" + tls), "0.0.0.0:7443");
+  for (const char* open : {"0.0.0.0:7443", "[::]:7443", "10.0.0.1:7443", "192.0.2.1:7443"}) {
+    EXPECT_EQ(listening("{listen: \"" + std::string(open) + "\"}"), "refused") << open;
+  }
+  EXPECT_EQ(listening("{listen: \"127.0.0.1:7443\", tls_key: k.pem}"), "refused");
+  EXPECT_EQ(listening("{listen: \"127.0.0.1\"}"), "refused");
+  EXPECT_EQ(listening("{listen: \"localhost:7443\"" + tls), "refused");
+  EXPECT_EQ(listening("{}"), "refused");
+}
+
 }  // namespace
 }  // namespace gatehouse::control

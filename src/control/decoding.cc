@@ -119,6 +119,7 @@ class Decoding {
     decode_log(file);
     decode_metrics(file);
     config_.network = decode_network(file, read_, problems_);
+    decode_admin(file);
     decode_tenants(file);
     for (const Yaml& node : items(file, "issuers")) decode_issuer(node);
     for (const Yaml& node : items(file, "users")) decode_user(node);
@@ -190,6 +191,42 @@ class Decoding {
       }
     }
     section.finish();
+  }
+
+  // Sessions travel here, so what is not loopback is TLS.
+  void decode_admin(Section& file) {
+    const Yaml* node = file.value("admin");
+    if (node == nullptr) return;
+    Section section(*node, "admin", problems_);
+    config_.admin.certificate = file_name(section, "tls_certificate");
+    config_.admin.key = file_name(section, "tls_key");
+    const bool is_tls = !config_.admin.certificate.empty();
+    if ((section.value("tls_certificate") != nullptr) != (section.value("tls_key") != nullptr)) {
+      section.problem("tls_key", "tls_certificate and tls_key go together",
+                      ProblemKind::kWrongTogether);
+    }
+    if (const auto listen = section.string("listen", Need::kRequired)) {
+      const auto at = wire::Authority::parse(*listen);
+      if (!at || !at->port || !at->host.ip()) {
+        section.problem("listen",
+                        "listen must be an address and a port: 127.0.0.1:7443 or [::]:7443");
+      } else if (!is_tls && wire::address_class(*at->host.ip()) != wire::AddressClass::kLoopback) {
+        section.problem("listen",
+                        "without tls_certificate and tls_key it can be a loopback address only",
+                        ProblemKind::kWrongTogether);
+      } else {
+        config_.admin.at = at->text();
+      }
+    }
+    section.finish();
+  }
+
+  static std::string file_name(Section& section, std::string_view key) {
+    std::string name = section.string_or(key, "");
+    if (section.value(key) != nullptr && name.empty()) {
+      section.problem(key, fmt::format("{} must name a file", key));
+    }
+    return name;
   }
 
   void decode_tenants(Section& file) {

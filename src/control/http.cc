@@ -120,34 +120,53 @@ std::string response_of(const ApiAnswer& answer, bool ends) {
 }  // namespace
 
 HttpFront::HttpFront(net::Loop& loop, Handler handler, std::uint32_t owner_uid)
-    : loop_(loop),
-      handler_(std::move(handler)),
-      owner_uid_(owner_uid),
-      people_(loop),
-      accepting_(loop) {}
+    : loop_(loop), handler_(std::move(handler)), owner_uid_(owner_uid), local_(loop), tcp_(loop) {
+  local_.is_local = true;
+}
 
 Result<void> HttpFront::open_local(net::Descriptor listener) {
-  accepting_.cancel_all();
-  local_ = TRY(loop_.adopt_listener(std::move(listener)));
-  accepting_.spawn(accept(local_.get()));
+  return open(local_, std::move(listener));
+}
+
+Result<void> HttpFront::open_tcp(net::Descriptor listener, net::TlsServer* tls) {
+  tcp_.tls = tls;
+  return open(tcp_, std::move(listener));
+}
+
+Result<void> HttpFront::open(Door& door, net::Descriptor listener) {
+  door.accepting.cancel_all();
+  door.listener = TRY(loop_.adopt_listener(std::move(listener)));
+  door.accepting.spawn(accept(&door));
   return {};
 }
 
-Task<void> HttpFront::accept(net::Listener* listener) {
+Task<void> HttpFront::accept(Door* door) {
   while (true) {
-    auto stream = co_await listener->accept(Deadline::never());
+    auto stream = co_await door->listener->accept(Deadline::never());
     if (!stream && stream.error() == Error::kClosed) co_return;
     if (!stream) {
       co_await loop_.sleep_for(kPause);
       continue;
     }
-    if (people_.size() >= kConnectionsMost) {
+    if (door->people.size() >= kConnectionsMost) {
       log_warning("too many connections to the admin API", {{"most", kConnectionsMost}});
       continue;
     }
-    const auto uid = net::peer_uid(**stream);
-    people_.spawn(serve(*std::move(stream), uid ? std::optional(*uid) : std::nullopt));
+    if (door->tls != nullptr) {
+      door->people.spawn(serve_tls(door->tls, *std::move(stream)));
+      continue;
+    }
+    std::optional<std::uint32_t> uid;
+    if (door->is_local) {
+      if (const auto peer = net::peer_uid(**stream)) uid = *peer;
+    }
+    door->people.spawn(serve(*std::move(stream), uid));
   }
+}
+
+Task<void> HttpFront::serve_tls(net::TlsServer* tls, std::unique_ptr<net::Stream> socket) {
+  auto accepted = co_await tls->accept(loop_, std::move(socket), loop_.in(kRequestMost));
+  if (accepted) co_await serve(std::move(accepted->stream), std::nullopt);
 }
 
 Task<void> HttpFront::serve(std::unique_ptr<net::Stream> stream, std::optional<std::uint32_t> uid) {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The admin API's own listeners, by HTTP/1.1: a unix socket on the host, where the kernel says who
-// is there (SO_PEERCRED, unix(7)). It shares no route, listener or process with the gateway.
-// Anybody may connect; what they may ask is the handler's to say.
+// is there (SO_PEERCRED, unix(7)), and TCP, with TLS or on loopback, where nobody is anybody
+// without a session. It shares no route, listener or process with the gateway. Anybody may connect;
+// what they may ask is the handler's to say.
 #pragma once
 
 #include <cstdint>
@@ -12,30 +13,43 @@
 #include "control/api.h"
 #include "net/nursery.h"
 #include "net/stream.h"
+#include "net/tls.h"
 
 namespace gatehouse::control {
 
 class HttpFront {
  public:
   using Handler = std::function<net::Task<ApiAnswer>(ApiRequest)>;
-  static constexpr std::size_t kConnectionsMost = 64;
+  static constexpr std::size_t kConnectionsMost = 64;  // of each listener
 
   // Root and `owner_uid` are the house at the unix socket.
   HttpFront(net::Loop& loop, Handler handler, std::uint32_t owner_uid);
 
   // Serves this listener instead of an earlier one. Errors: kInvalid.
   [[nodiscard]] Result<void> open_local(net::Descriptor listener);
+  // The same for TCP. `tls` may be null, and must outlive this.
+  [[nodiscard]] Result<void> open_tcp(net::Descriptor listener, net::TlsServer* tls);
 
  private:
-  net::Task<void> accept(net::Listener* listener);
+  // One listener and who came by it.
+  struct Door {
+    explicit Door(net::Loop& loop) : people(loop), accepting(loop) {}
+    std::unique_ptr<net::Listener> listener;
+    net::TlsServer* tls = nullptr;
+    bool is_local = false;
+    net::Nursery people;
+    net::Nursery accepting;
+  };
+  Result<void> open(Door& door, net::Descriptor listener);
+  net::Task<void> accept(Door* door);
+  net::Task<void> serve_tls(net::TlsServer* tls, std::unique_ptr<net::Stream> socket);
   net::Task<void> serve(std::unique_ptr<net::Stream> stream, std::optional<std::uint32_t> uid);
 
   net::Loop& loop_;
   Handler handler_;
   std::uint32_t owner_uid_;
-  std::unique_ptr<net::Listener> local_;
-  net::Nursery people_;
-  net::Nursery accepting_;
+  Door local_;
+  Door tcp_;
 };
 
 }  // namespace gatehouse::control

@@ -111,10 +111,10 @@ void write_parameters(JsonWriter& out, const Route& route) {
     write_parameter(out, path.substr(at + 1, end - at - 1), "path", true, kText);
   }
   for (const std::string_view name : route.query) {
-    const bool is_limit = name == "limit";
-    write_parameter(
-        out, name, "query", false,
-        is_limit ? R"({"type":"integer","minimum":1,"maximum":500,"default":100})" : kText);
+    std::string_view schema = kText;
+    if (name == "limit") schema = R"({"type":"integer","minimum":1,"maximum":500,"default":100})";
+    if (name == "form") schema = R"({"enum":["json","text","full"],"default":"json"})";
+    write_parameter(out, name, "query", false, schema);
   }
   if (route.method == "POST" && route.action != Action::kSignIn) {
     write_parameter(out, "Idempotency-Key", "header", false,

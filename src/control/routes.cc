@@ -88,7 +88,7 @@ std::vector<Route> make_routes() {
                  Right::kTranscript,
                  {},
                  "The story of a Run; that it was read is put on record",
-                 {}});
+                 {"form"}});
   all.push_back({"POST",
                  runs + "/{run}/kill",
                  Action::kKill,

@@ -37,13 +37,16 @@ Task<Result<std::string>> read_body(Control* control, audit::BodyRef body, Allow
 
 }  // namespace
 
-std::string Story::json() const {
-  return transcript.json([this](const audit::BodyRef& body) -> Result<std::string> {
+audit::FetchBody Story::fetch() const {
+  return [this](const audit::BodyRef& body) -> Result<std::string> {
     const auto found = bodies.find(body.object);
     if (found == bodies.end()) return failure(Error::kNotFound, "the log does not have it");
     return found->second;
-  });
+  };
 }
+
+std::string Story::json() const { return transcript.json(fetch()); }
+std::string Story::text(bool whole) const { return transcript.text(fetch(), whole); }
 
 Task<Result<Story>> read_story(Control& control, RunId run, std::size_t most) {
   Story story;

@@ -13,8 +13,12 @@ namespace gatehouse::control {
 struct Story {
   audit::Transcript transcript;
   std::map<audit::ObjectId, std::string> bodies;
-  // As `gatehouse transcript --json` has it.
+  // As `gatehouse transcript` has it, with --json and without; `whole` is --full.
   [[nodiscard]] std::string json() const;
+  [[nodiscard]] std::string text(bool whole) const;
+
+ private:
+  [[nodiscard]] audit::FetchBody fetch() const;
 };
 
 // Errors: kNotFound when nothing is on record of the Run; kTooLarge above `most` bytes of Entries

@@ -87,6 +87,7 @@ class Supervisor::Impl {
     nursery_.spawn(serve_people(std::move(listener)));
     wardens_ = TRY(listen_at(path_of(ipc::kWardensSocket), {SOCK_SEQPACKET, 0600}));
     if (!settings_.metrics.empty()) metrics_ = TRY(listen_at_address(settings_.metrics));
+    if (!settings_.admin_listen.empty()) admin_ = TRY(listen_at_address(settings_.admin_listen));
     for (const RoleSpec& spec : settings_.roles) {
       Child& child = children_[spec.name];
       child.spec = spec;
@@ -418,6 +419,7 @@ class Supervisor::Impl {
       for (const char* name : {"control.sock", "admin.sock", "metrics.sock"}) {
         joiner_.give(role, name, [this, name] { return listen_at(path_of(name)); });
       }
+      if (admin_.is_open()) joiner_.give(role, "admin.tcp", same(admin_));
     }
     if (role == "control" && metrics_.is_open()) {
       joiner_.give(role, "metrics", same(metrics_));
@@ -563,6 +565,7 @@ class Supervisor::Impl {
   std::map<std::string, net::Descriptor> kill_bells_;  // by role
   std::map<std::uint32_t, ipc::Permits> people_;       // by who they are
   ipc::Permits control_;
+  net::Descriptor admin_;  // control's admin API by TCP; none if it is not open
   std::map<std::string, ipc::Permits> role_permits_;
   std::map<std::string, Child> children_;
   net::Descriptor metrics_;  // control's listener, if there is one

@@ -32,6 +32,7 @@ struct Settings {
   std::vector<RoleSpec> roles;
   std::string metrics;          // ADDRESS:PORT that control serves metrics at too; "" for none
   std::uint32_t owner_uid = 0;  // beside root, who may kill and revive
+  std::string admin_listen;     // ADDRESS:PORT of control's admin API, "" for none
 };
 
 class Supervisor {

@@ -6,6 +6,8 @@ import http.cookiejar
 import json
 import os
 import re
+import shutil
+import socket
 import stat
 import subprocess
 import sys
@@ -18,6 +20,7 @@ from house import GATEHOUSE, House, main
 
 FIXTURES = Path(__file__).resolve().parent.parent / "fixtures"
 NODE = FIXTURES / "node_modules/.bin/node"
+NOBODY = 65_534
 CI_SECRET = "ci-secret-0123456789abcdef"
 PEOPLE = """
 issuers:
@@ -25,31 +28,45 @@ issuers:
      allow_private: true}}
 groups:
   - {{name: responders, issuer: corp, claim: SRE}}
+  - {{name: auditors, issuer: corp, claim: Audit}}
 accounts:
   - {{name: ci, issuer: corp, audience: "urn:gatehouse:ci", subject: ci}}
+admin: {{listen: "127.0.0.1:{port}", tls_certificate: admin.pem, tls_key: admin.key}}
 bindings:
   - {{role: owner, user: alice}}
+  - {{role: auditor, group: auditors}}
   - {{role: security, group: responders}}
   - {{role: developer, account: ci}}
 """
 
 
 def setUpModule():
-    global HOUSE, ISSUER, PROVIDER
+    global HOUSE, ISSUER, PROVIDER, COMMAND, PORT
     HOUSE = House()
+    HOUSE.folder.chmod(0o755)  # but not its data: who is elsewhere needs nothing of it
+    COMMAND = shutil.copy(GATEHOUSE, HOUSE.folder)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        PORT = listener.getsockname()[1]
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+                    "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=admin", "-days", "1",
+                    "-addext", "subjectAltName=IP:127.0.0.1", "-keyout",
+                    HOUSE.folder / "admin.key", "-out", HOUSE.folder / "admin.pem"], check=True,
+                   capture_output=True)
     secret = HOUSE.folder / "ci-secret"
     secret.write_text(CI_SECRET + "\n")
     PROVIDER = subprocess.Popen(
-        [NODE, FIXTURES / "issuer.mjs", "--users", "alice:;bob:SRE,Staff;eve:SRE",
+        [NODE, FIXTURES / "issuer.mjs", "--users", "alice:;bob:SRE,Staff;eve:SRE;ann:Audit",
          "--ci-secret-file", secret], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     ISSUER = json.loads(PROVIDER.stdout.readline())["issuer"]
     text = HOUSE.config.read_text()
-    text = re.sub(r"(?m)^bindings:\n  - .*\n", PEOPLE.format(issuer=ISSUER), text)
+    text = re.sub(r"(?m)^bindings:\n  - .*\n", PEOPLE.format(issuer=ISSUER, port=PORT), text)
     text = text.replace("  - name: alice\n", "  - name: alice\n"
                         "    login: {issuer: corp, subject: alice}\n"
-                        "  - {name: bob, login: {issuer: corp, subject: bob}}\n")
+                        "  - {name: bob, login: {issuer: corp, subject: bob}}\n"
+                        "  - {name: ann, login: {issuer: corp, subject: ann}}\n")
     HOUSE.config.write_text(text)
     HOUSE.up()
+    HOUSE.connect("sk-login-test-0123456789abcdef")
 
 
 def tearDownModule():
@@ -109,6 +126,87 @@ class Person:
 
     def file(self):
         return self.state / "gatehouse/sessions.json"
+
+
+class Elsewhere(Person):
+    """Somebody who is nobody on the host, and comes by TLS."""
+    def __init__(self, name):
+        super().__init__(name + "-elsewhere")
+        self.name = name
+        self.state.mkdir()
+        os.chown(self.state, NOBODY, NOBODY)
+        self.environment |= {"GATEHOUSE_SERVER": f"https://127.0.0.1:{PORT}",
+                             "GATEHOUSE_SERVER_CA": str(HOUSE.folder / "admin.pem")}
+        self.more = {"env": self.environment, "user": NOBODY, "group": NOBODY, "extra_groups": [],
+                     "cwd": "/"}
+
+    def ask(self, *words):
+        return subprocess.run([COMMAND, *words], capture_output=True, text=True, timeout=60,
+                              stdin=subprocess.DEVNULL, **self.more)
+
+    def log_in(self, *words):
+        with subprocess.Popen([COMMAND, "login", "--json", *words], stdout=subprocess.PIPE,
+                              text=True, **self.more) as login:
+            Browser(self.name).visit(json.loads(login.stdout.readline())["open"])
+            login.communicate(timeout=30)
+            return login.returncode
+
+
+class Remote(unittest.TestCase):
+    def test_who_is_elsewhere_does_by_tls_what_their_role_gives_them(self):
+        bob, ann = Elsewhere("bob"), Elsewhere("ann")
+        self.assertEqual(bob.ask("whoami").returncode, 77, "a port makes nobody anybody")
+        self.assertEqual((bob.log_in(), ann.log_in()), (0, 0))
+        with HOUSE.start("/bin/sleep", "100", stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                         stderr=subprocess.PIPE, text=True) as run:
+            name = re.search(r"run_\w+", run.stderr.readline())[0]
+            listed = bob.json("runs")
+            self.assertEqual((listed[0]["run"], listed[0]["outcome"]), (name, "running"))
+            self.assertEqual(bob.ask("transcript", name).returncode, 77)
+            self.assertEqual(ann.ask("kill", name).returncode, 77)
+            self.assertEqual(bob.ask("kill", "--all").returncode, 77)
+            killed = bob.json("kill", name, "--reason", "it ran wild")
+            self.assertEqual(killed, {"killed": name, "sandboxes": 1})
+            self.assertEqual(bob.json("revive", name), {"revived": name})
+            self.assertEqual(bob.ask("kill", name, "--destroy").returncode, 0)
+            self.assertEqual(run.wait(10), 137)
+        said = ann.ask("transcript", name).stdout
+        self.assertIn("user default/bob: it ran wild", said)
+        self.assertIn(f"run    {name}", said)
+        story = ann.json("transcript", name)
+        kinds = [step["entry"]["kind"] for step in story["steps"]]
+        self.assertIn("administered", kinds)
+        self.assertEqual(bob.ask("logout").returncode, 0)
+        self.assertEqual(bob.ask("runs").returncode, 77)
+
+    def test_nothing_goes_there_in_the_clear_or_to_who_is_not_trusted(self):
+        bob = Elsewhere("bob-elsewhere")
+        del bob.environment["GATEHOUSE_SERVER_CA"]
+        self.assertNotIn(bob.ask("whoami").returncode, (0, 77))
+        bob.environment["GATEHOUSE_SERVER"] = "http://192.0.2.1:80"
+        refused = bob.ask("whoami")
+        self.assertEqual(refused.returncode, 65)
+        self.assertIn("https://", refused.stderr)
+        with socket.create_connection(("127.0.0.1", PORT), timeout=10) as plain:
+            plain.sendall(b"GET /v1/openapi.json HTTP/1.1\r\nHost: x\r\n\r\n")
+            try:
+                self.assertNotIn(b"openapi", plain.recv(65536))
+            except ConnectionResetError:
+                pass
+
+    def test_a_kill_is_not_held_up_by_a_session_that_is_over(self):
+        owner = Person("owner")
+        owner.file().parent.mkdir(parents=True)
+        owner.file().write_text(json.dumps({str(HOUSE.data / "run/admin.sock"): {
+            "session": "ghs_x", "tenant": "default", "who": "x",
+            "ends": "2020-01-01T00:00:00.000Z"}}))
+        owner.file().chmod(0o600)
+        self.assertEqual(owner.ask("runs").returncode, 77)
+        name = "run_" + "0" * 25 + "1"
+        self.assertEqual(owner.ask("kill", name).returncode, 0)
+        owner.file().chmod(0o644)
+        self.assertEqual(owner.ask("kill", name).returncode, 0)
+        self.assertEqual(HOUSE.ask("revive", name).returncode, 0)
 
 
 class Login(unittest.TestCase):

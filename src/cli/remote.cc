@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/remote.h"
+
+#include <fmt/format.h>
+
+#include "base/encoding.h"
+#include "base/id.h"
+#include "wire/json.h"
+
+namespace gatehouse::cli {
+namespace {
+
+Result<std::string> path_of(const Api& api, const Options& options) {
+  if (options.all) {
+    return failure(Error::kDenied,
+                   "everything is stopped and let go on by the owner of the house, "
+                   "on its host");
+  }
+  if (options.run.empty()) return failure(Error::kInvalid, "name one run");
+  const RunId run = TRY(RunId::parse(options.run));
+  return fmt::format("/v1/tenants/{}/runs/{}", TRY(api.tenant(options)), run.text());
+}
+
+Result<std::uint64_t> sandboxes_in(const HttpReply& reply) {
+  const wire::JsonObject answer = TRY(wire::scan_object(reply.body));
+  const wire::JsonValue* count = answer.find("sandboxes");
+  const auto number = count == nullptr ? std::nullopt : count->integer();
+  if (!number || *number < 0) return failure(Error::kUpstream, "the gatehouse answered otherwise");
+  return static_cast<std::uint64_t>(*number);
+}
+
+}  // namespace
+
+Result<int> remote_runs(const Api& api, const Options& options) {
+  constexpr std::uint32_t kMost = 500;
+  const std::uint32_t most = std::min(options.most, kMost);
+  const HttpReply reply = TRY(
+      api.call("GET", fmt::format("/v1/tenants/{}/runs?limit={}", TRY(api.tenant(options)), most)));
+  const wire::JsonObject page = TRY(wire::scan_object(reply.body));
+  const wire::JsonValue* items = page.find("items");
+  if (items == nullptr) return failure(Error::kUpstream, "the gatehouse answered without items");
+  Table table({"run", "agent", "user", "started", "ended", "outcome", "trace"});
+  for (const wire::JsonValue& item : TRY(wire::scan_array(items->raw))) {
+    const wire::JsonObject run = TRY(wire::scan_object(item.raw));
+    const auto text = [&](std::string_view key) { return run.string(key).value_or(""); };
+    const wire::JsonValue* status = run.find("exit_status");
+    const std::string outcome =
+        status == nullptr ? "running"
+                          : outcome_of(static_cast<std::int32_t>(status->integer().value_or(0)));
+    table.add({text("run"), text("agent"), text("user"), text("started"), text("ended"), outcome,
+               text("trace_id")});
+  }
+  print(table.text(options.form));
+  return 0;
+}
+
+Result<int> remote_transcript(const Api& api, const Options& options) {
+  const std::string form = options.form == Form::kJson ? "json" : options.full ? "full" : "text";
+  const HttpReply reply =
+      TRY(api.call("GET", fmt::format("{}/transcript?form={}", TRY(path_of(api, options)), form)));
+  print(options.form == Form::kJson ? reply.body + "\n" : printable(reply.body));
+  return 0;
+}
+
+Result<int> remote_kill(const Api& api, const Options& options) {
+  wire::JsonWriter body;
+  body.begin_object();
+  body.key("reason").string(options.reason).key("destroy").boolean(options.destroy);
+  body.end_object();
+  const HttpReply reply =
+      TRY(api.call("POST", TRY(path_of(api, options)) + "/kill", std::move(body).text()));
+  const std::uint64_t sandboxes = TRY(sandboxes_in(reply));
+  print(told(options.form,
+             fmt::format("killed {}; {} sandboxes {}", options.run, sandboxes,
+                         options.destroy ? "destroyed" : "frozen"),
+             {{"killed", options.run}, {"sandboxes", sandboxes}}));
+  return 0;
+}
+
+Result<int> remote_revive(const Api& api, const Options& options) {
+  TRY(sandboxes_in(TRY(api.call("POST", TRY(path_of(api, options)) + "/revive"))));
+  print(told(options.form, fmt::format("revived {}", options.run), {{"revived", options.run}}));
+  return 0;
+}
+
+}  // namespace gatehouse::cli
