@@ -15,6 +15,7 @@ function(gatehouse_install)
     gatehouse-sandboxd gatehouse-warden gatehouse-init gatehouse-control
     RUNTIME DESTINATION ${GATEHOUSE_ROLES_DIR})
   install(FILES docs/man/gatehouse.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
+  install(FILES docs/man/gatehouse.yaml.5 DESTINATION ${CMAKE_INSTALL_MANDIR}/man5)
   install(DIRECTORY docs/ DESTINATION ${CMAKE_INSTALL_DOCDIR} FILES_MATCHING
     PATTERN "*.md" PATTERN "examples/*.yaml" PATTERN "*.schema.json")
   install(FILES README.md SECURITY.md DESTINATION ${CMAKE_INSTALL_DOCDIR})

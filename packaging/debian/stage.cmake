@@ -14,6 +14,7 @@ endif()
 function(run)
   execute_process(COMMAND ${ARGN} COMMAND_ERROR_IS_FATAL ANY)
 endfunction()
-run(gzip -9nf ${doc}/changelog ${root}/usr/share/man/man1/gatehouse.1)
+run(gzip -9nf ${doc}/changelog ${root}/usr/share/man/man1/gatehouse.1
+  ${root}/usr/share/man/man5/gatehouse.yaml.5)
 run(find ${root} -type d -exec chmod 0755 {} +)
 run(find ${root} -exec touch --no-dereference --date ${time} {} +)

@@ -36,8 +36,10 @@ std::vector<cli::ConfigErrorRow> config_errors() {
 Result<void> up(const std::string& data, const std::string& config, const std::string& log) {
   const control::Config read = TRY(control::load_config(config));
   House house{data, config, TRY(roles_directory()), {}, read.metrics_listen, read.admin.at};
-  const bool is_json = read.log_format == control::LogFormat::kJson;
-  if (!log.empty() || is_json) house.log = log.empty() ? "json" : log;
+  house.log = log;
+  if (log.empty() && read.log_format) {
+    house.log = *read.log_format == control::LogFormat::kJson ? "json" : "text";
+  }
   return run_house(house);
 }
 

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <expected>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -40,7 +41,7 @@ struct AdminListen {
 struct Config {
   Network network;
   std::string data;  // the data directory, absolute
-  LogFormat log_format = LogFormat::kText;
+  std::optional<LogFormat> log_format;
   std::string metrics_listen;  // ADDRESS:PORT, loopback; "" for none
   AdminListen admin;
   std::vector<Tenant> tenants;

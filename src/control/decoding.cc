@@ -169,8 +169,9 @@ class Decoding {
     const Yaml* node = file.value("log");
     if (node == nullptr) return;
     Section section(*node, "log", problems_);
-    config_.log_format =
+    const auto format =
         static_cast<LogFormat>(section.word("format", {"text", "json"}, Need::kOptional));
+    if (section.value("format") != nullptr) config_.log_format = format;
     section.finish();
   }
 

@@ -75,11 +75,19 @@ constexpr auto kKeys = std::to_array<std::string_view>({
     "methods",
     "paths",
     "tools",
+    "admin",
+    "tls_certificate",
+    "tls_key",
+    "extra_ca",
+    "upstream_proxy",
+    "credentials_file",
+    "resolve",
+    "no_proxy",
 });
 constexpr auto kValues = std::to_array<std::string_view>(
-    {"http",  "openai", "mcp",    "static", "oauth",    "text",     "json",    "true",
-     "false", "user",   "tenant", "owner",  "security", "approver", "auditor", "developer",
-     "GET",   "HEAD",   "POST",   "PUT",    "PATCH",    "DELETE",   "OPTIONS", ""});
+    {"http", "openai", "mcp",  "static", "oauth", "text",     "here",     "proxy",   "json",
+     "true", "false",  "user", "tenant", "owner", "security", "approver", "auditor", "developer",
+     "GET",  "HEAD",   "POST", "PUT",    "PATCH", "DELETE",   "OPTIONS",  ""});
 constexpr auto kNumbers =
     std::to_array<std::string_view>({"version", "memory", "pids", "leases_per_second"});
 

@@ -214,12 +214,21 @@ class Logs(unittest.TestCase):
         with tempfile.TemporaryDirectory() as folder:
             config = Path(folder) / "gatehouse.yaml"
             config.write_text("version: 1\nlog: {format: json}\n")
-            with subprocess.Popen([GATEHOUSE, "up", "--config", str(config), "--data", folder,
-                                   "--log", "text"], stderr=subprocess.PIPE, text=True) as house:
-                first = house.stderr.readline()
-                house.send_signal(signal.SIGINT)
-                house.stderr.read()
-        self.assertRegex(first, r"^\S+Z info +supervisor +the house starts ")
+            def first(*words):
+                with subprocess.Popen([GATEHOUSE, "up", "--config", str(config), "--data", folder,
+                                       *words], stderr=subprocess.PIPE, text=True,
+                                      env={**os.environ, "GATEHOUSE_LOG": "json"}) as house:
+                    line = house.stderr.readline()
+                    house.send_signal(signal.SIGINT)
+                    house.stderr.read()
+                return line
+            plain = r"^\S+Z info +supervisor +the house starts "
+            self.assertRegex(first("--log", "text"), plain)
+            self.assertEqual(json.loads(first())["message"], "the house starts")
+            config.write_text("version: 1\nlog: {format: text}\n")
+            self.assertRegex(first(), plain)
+            config.write_text("version: 1\n")
+            self.assertEqual(json.loads(first())["message"], "the house starts")
         self.assertEqual(gatehouse("up", "--log", "xml").returncode, 64)
 
     def test_no_key_is_in_it(self):

@@ -109,6 +109,7 @@ class Contents(unittest.TestCase):
             self.assertIn("gatehouse", (self.tree / "usr/share" / place).read_text())
         self.assertTrue((self.tree / doc / "gatehouse.schema.json").exists())
         self.assertTrue((self.tree / doc / "examples/one-model.yaml").exists())
+        self.assertTrue((self.tree / "usr/share/man/man5/gatehouse.yaml.5.gz").exists())
         self.assertEqual((self.tree / "DEBIAN/conffiles").read_text(), f"/{CONFIG}\n")
 
     def test_maintainer_scripts_are_sound_shell(self):

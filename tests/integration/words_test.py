@@ -133,6 +133,24 @@ class Words(unittest.TestCase):
             self.assertEqual((done.returncode, done.stderr), (0, ""))
 
 
+    def test_the_page_of_the_config_has_every_key(self):
+        schema = json.loads((ROOT / "docs/gatehouse.schema.json").read_text(encoding="utf-8"))
+        keys = set()
+
+        def gather(node):
+            if isinstance(node, dict):
+                keys.update(node.get("properties", {}))
+                for inner in node.values():
+                    gather(inner)
+        gather(schema)
+        text = (ROOT / "docs/man/gatehouse.yaml.5").read_text(encoding="utf-8")
+        named = set(re.findall(r"\w+", " ".join(re.findall(r"\.?\bIc (.*)", text))))
+        self.assertGreater(len(keys), 50)
+        self.assertEqual(keys - named, set())
+        redacted = (ROOT / "src/control/redacted.cc").read_text(encoding="utf-8")
+        self.assertEqual({key for key in keys if f'"{key}"' not in redacted}, set())
+
+
 class Completion(unittest.TestCase):
     CASES = [(), ("audit",), ("config",), ("run",), ("connect",), ("config", "check")]
 
