@@ -22,7 +22,6 @@ using net::Task;
 
 constexpr std::size_t kPageUsual = 100;
 constexpr std::size_t kPageMost = 500;
-constexpr std::size_t kSpecOnRecordMost = 10 * 1024;  // bytes; an Entry holds two
 constexpr std::size_t kPathOnRecordMost = 256;
 constexpr std::size_t kKeyMost = 128;                 // of an Idempotency-Key
 constexpr std::size_t kStoryMost = 32 * 1024 * 1024;  // bytes of a transcript
@@ -77,12 +76,6 @@ bool needs_host(const Object& object) {
 
 std::string what_is(const Object& object) {
   return fmt::format("{} {}", text(kind_of(object)), name_of(object));
-}
-
-std::string cut_spec(const std::string& spec) {
-  if (spec.size() <= kSpecOnRecordMost) return spec;
-  return fmt::format("{}... ({} bytes, SHA-256 {})", spec.substr(0, kSpecOnRecordMost), spec.size(),
-                     sha256_text(spec));
 }
 
 std::string json_of(const Run& run) {
@@ -228,8 +221,8 @@ audit::Entry Admin::entry_of(const Call& call, const Act& act, std::string_view 
   entry.add("who", call.who.text());
   entry.add("act", act.what);
   entry.add("object", act.object);
-  if (!act.before.empty()) entry.add("before", cut_spec(act.before));
-  if (!act.after.empty()) entry.add("after", cut_spec(act.after));
+  if (!act.before.empty()) entry.add("before", cut_for_record(act.before));
+  if (!act.after.empty()) entry.add("after", cut_for_record(act.after));
   entry.add("outcome", outcome);
   return entry;
 }
@@ -425,6 +418,24 @@ Admin::Answered Admin::write_in_turn(Call& call) {
   co_return answer;
 }
 
+// Whoever has the name next must not find the accounts or the Runs of whoever had it before.
+Task<Result<void>> Admin::refuse_what_is_left(Call& call, std::string user) {
+  for (const Run& run : CO_TRY(store_.live_runs())) {
+    if (run.tenant != call.tenant() || run.user != user) continue;
+    co_return failure(Error::kConflict,
+                      fmt::format("{} has a run under way; stop it first: gatehouse kill {} "
+                                  "--destroy",
+                                  user, run.id.text()));
+  }
+  const auto linked =
+      CO_TRY(co_await control_.call("vault", ipc::ListConnections{call.tenant(), user}));
+  if (linked.connections.empty()) co_return Result<void>();
+  co_return failure(Error::kConflict,
+                    fmt::format("{} has linked accounts; remove them first: gatehouse connect {} "
+                                "--user {} --remove",
+                                user, linked.connections.front().service, user));
+}
+
 Admin::Answered Admin::remove_in_turn(Call& call) {
   const Kind kind = *call.route->kind;
   const std::string name = call.object_name();
@@ -438,6 +449,7 @@ Admin::Answered Admin::remove_in_turn(Call& call) {
                           what_is(before->object) + " was changed meanwhile; look at it again");
   }
   CO_TRY(store_.try_remove(kind, call.tenant(), name));
+  if (kind == Kind::kUser) CO_TRY(co_await refuse_what_is_left(call, name));
   const Act act{"remove", what_is(before->object), spec_of(before->object), "", {}, {}};
   CO_TRY(co_await control_.record(entry_of(call, act, "done")));
   const auto removed = store_.remove(kind, call.tenant(), name);

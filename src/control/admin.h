@@ -52,6 +52,7 @@ class Admin {
   Answered write(Call& call);
   Answered write_in_turn(Call& call);
   Answered remove_in_turn(Call& call);
+  net::Task<Result<void>> refuse_what_is_left(Call& call, std::string user);
   Answered who_am_i(Call& call);
   Answered list_logins(Call& call);
   Answered sign_in(Call& call);

@@ -38,6 +38,9 @@ class FakeHouse : public Ports {
       ipc::Done done;
       co_return ipc::parcel_of(done);
     }
+    if (role == "vault" && request.type == ipc::ListConnections::kType) {
+      co_return ipc::parcel_of(connections);
+    }
     if (role == "courier" && request.type == ipc::Fetch::kType) {
       const std::string url = ipc::decode<ipc::Fetch>(request.payload)->at.url;
       fetches.push_back(url);
@@ -56,6 +59,7 @@ class FakeHouse : public Ports {
   std::vector<ipc::Kill> kills;
   std::map<std::string, std::string> documents;  // on the web, by URL
   std::vector<std::string> fetches;
+  ipc::ConnectionList connections;  // of whoever is asked for
   int published = 0;
   bool log_is_away = false;
 
@@ -303,6 +307,44 @@ TEST_F(AdminTest, AnObjectIsMadeShownChangedAndRemovedAndEachIsOnRecordFirst) {
   EXPECT_EQ(acts, (std::vector<std::string>{"create user zoe", "create group night",
                                             "remove group night", "remove user zoe"}));
   EXPECT_GE(house.published, 4) << "each change is in force when it is answered";
+}
+
+TEST_F(AdminTest, AUserWithAccountsOrRunsStaysSoThatNobodyInheritsThem) {
+  const std::string users = "/v1/tenants/acme/users";
+  ASSERT_EQ(ask("house", "POST", users, R"({"name":"zoe","spec":{}})").status, 201);
+  house.connections.connections.push_back(
+      {"acme", "zoe", "web", ipc::CredentialKind::kStatic, 0, 0, "ok"});
+  const ApiAnswer linked = ask("house", "DELETE", users + "/zoe");
+  EXPECT_EQ(linked.status, 409);
+  EXPECT_TRUE(linked.body.contains("gatehouse connect web --user zoe --remove")) << linked.body;
+  house.connections.connections.clear();
+  control::Run of_zoe = run;
+  of_zoe.id = RunId::from_bytes({2});
+  of_zoe.user = "zoe";
+  ASSERT_TRUE(store->start_run(of_zoe));
+  EXPECT_EQ(ask("house", "DELETE", users + "/zoe").status, 409);
+  ASSERT_TRUE(store->end_run(of_zoe.id, loop->wall(), 0));
+  EXPECT_EQ(ask("house", "DELETE", users + "/zoe").status, 204);
+}
+
+TEST_F(AdminTest, WhatTheFileChangesIsOnRecordWithBeforeAndAfter) {
+  std::string changed(kFile);
+  const std::size_t at = changed.find("methods: [GET]");
+  changed.replace(at, 14, "methods: [PUT]");
+  const auto config = decode_config(changed, [](const std::string& path) -> Result<std::string> {
+    return failure(Error::kNotFound, path);
+  });
+  ASSERT_TRUE(config);
+  ASSERT_TRUE(control.begin(*config));
+  control.arrived("audit");
+  loop->run_for(std::chrono::seconds(1));
+  ASSERT_FALSE(house.log.empty());
+  const audit::Entry& last = house.log.back();
+  EXPECT_EQ(last.tag("who"), "gatehouse.yaml");
+  EXPECT_EQ(last.tag("act"), "set");
+  EXPECT_EQ(last.tag("object"), "rule claw/read");
+  EXPECT_TRUE(last.tag("before").contains("GET") && last.tag("after").contains("PUT"));
+  EXPECT_EQ(last.tenant, "acme");
 }
 
 TEST_F(AdminTest, WhatCannotBePutOnRecordIsNotDone) {

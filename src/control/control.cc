@@ -241,6 +241,7 @@ void Control::use_network(ipc::NetworkSpec network, Secret proxy_authorization) 
 }
 
 Result<Applied> Control::begin(const Config& config) {
+  const State before = TRY(store_.state());
   Applied applied = TRY(store_.apply_file(config));
   for (const Run& run : TRY(store_.live_runs())) {
     if (run.boot == boot_) continue;
@@ -256,8 +257,25 @@ Result<Applied> Control::begin(const Config& config) {
     add_changes(entry, "changed", applied.changed);
     add_changes(entry, "removed", applied.removed);
     unrecorded_.push_back(std::move(entry));
+    for (const Change& change : changes_between(before, TRY(store_.state()))) {
+      unrecorded_.push_back(entry_of_change(change));
+    }
   }
   return applied;
+}
+
+// Who wrote the file, the file does not say.
+audit::Entry Control::entry_of_change(const Change& change) {
+  audit::Entry entry = entry_of(audit::Kind::kAdministered, Run{});
+  entry.run.reset();
+  entry.tenant = change.tenant;
+  entry.add("who", "gatehouse.yaml");
+  entry.add("act", change.act);
+  entry.add("object", change.object);
+  if (!change.before.empty()) entry.add("before", change.before);
+  if (!change.after.empty()) entry.add("after", change.after);
+  entry.add("outcome", "done");
+  return entry;
 }
 
 void Control::arrived(const std::string& role) { nursery_.spawn(tell(role)); }

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "audit/entry.h"
+#include "control/changes.h"
 #include "control/compile.h"
 #include "control/store.h"
 #include "ipc/any_audit.h"
@@ -102,6 +103,7 @@ class Control {
   net::Task<Result<void>> settle_owner(std::string tenant, std::string user, std::string service);
 
   [[nodiscard]] audit::Entry entry_of(audit::Kind kind, const Run& run);
+  [[nodiscard]] audit::Entry entry_of_change(const Change& change);
 
   net::Loop& loop_;
   StateStore& store_;

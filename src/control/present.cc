@@ -5,12 +5,16 @@
 
 #include <array>
 
+#include "audit/digest.h"
+#include "base/encoding.h"
 #include "wire/json.h"
 
 namespace gatehouse::control {
 namespace {
 
 using wire::JsonWriter;
+
+constexpr std::size_t kOnRecordMost = 10 * 1024;  // bytes; an Entry holds two such texts
 
 // Members that are left out when they say nothing.
 class Spec {
@@ -239,6 +243,12 @@ Result<std::string> json_of_yaml(std::string_view yaml) {
 
 std::string spec_of(const Object& object) {
   return std::visit([](const auto& o) { return json_of(o); }, object);
+}
+
+std::string cut_for_record(const std::string& text) {
+  if (text.size() <= kOnRecordMost) return text;
+  return fmt::format("{}... ({} bytes, SHA-256 {})", text.substr(0, kOnRecordMost), text.size(),
+                     to_hex(audit::sha256(text)));
 }
 
 std::string shown(const Stored& stored) {

@@ -14,6 +14,8 @@ namespace gatehouse::control {
 // What an object says beside its name, as an item of the file's list would; what is as it is
 // without being said is left out. `upstream_ca` and `ca` are the certificates themselves.
 [[nodiscard]] std::string spec_of(const Object& object);
+// What is put on record of such a text: all of it, or its first 10 KiB with its size and digest.
+[[nodiscard]] std::string cut_for_record(const std::string& text);
 // {"kind", "tenant", "name", "from", "version", "spec"}; of a rule also {"agent"}, and its name is
 // its id.
 [[nodiscard]] std::string shown(const Stored& stored);
