@@ -4,6 +4,7 @@
 #include "audit/entry.h"
 #include "base/encoding.h"
 #include "base/log.h"
+#include "base/time.h"
 #include "ipc/counters.h"
 
 namespace gatehouse::audit {
@@ -41,6 +42,17 @@ bool may_write(std::string_view role, Kind kind) {
   return false;
 }
 
+constexpr std::size_t kOpenMost = 100'000;  // of one gateway; more are in doubt when it goes
+
+void follow(std::map<ExchangeId, Entry>& open, std::string_view bytes) {
+  Result<Entry> entry = decode(bytes);
+  if (!entry || !entry->exchange) return;
+  if (entry->kind == Kind::kSettled) open.erase(*entry->exchange);
+  if (entry->kind != Kind::kIntent || open.size() >= kOpenMost) return;
+  entry->bodies.clear();
+  open.insert_or_assign(*entry->exchange, std::move(*entry));
+}
+
 }  // namespace
 
 Result<std::uint64_t> Service::append(std::string_view entry, std::string_view role) {
@@ -67,10 +79,13 @@ void Service::retire(std::uint64_t ring) {
 }
 
 // What does not belong into the log is dropped and said; the rest of the ring is taken.
-void Service::take(const ipc::RingReader::Record& record) {
+void Service::take(Ring& ring, const ipc::RingReader::Record& record) {
   Result<void> taken;
   if (record.type == ipc::RecordType::kEntry) {
-    if (const auto appended = append(record.bytes, "gateway"); !appended) {
+    const auto appended = append(record.bytes, "gateway");
+    if (appended) {
+      follow(ring.open, record.bytes);
+    } else {
       taken = Failure(appended.error());
     }
   } else if (const auto piece = parse_body(record.bytes)) {
@@ -85,6 +100,24 @@ void Service::take(const ipc::RingReader::Record& record) {
   }
 }
 
+void Service::settle_open(Ring& ring) {
+  for (auto& [exchange, intent] : ring.open) {
+    Entry end = intent;
+    end.kind = Kind::kSettled;
+    end.role = "audit";
+    end.wall_ns = WallTime::now().unix_nanos();
+    end.monotonic_ns = Instant::now().since_boot().count();
+    end.add("state", "cut");
+    end.add("reason", "its gateway ended while it was under way; how far it came is not known");
+    const auto bytes = encode(end);
+    if (!bytes || !log_->append(*bytes)) {
+      log_warning("an exchange that its gateway left stays in doubt",
+                  {{"exchange", exchange.text()}, {"trace", intent.trace.text()}});
+    }
+  }
+  ring.open.clear();
+}
+
 bool Service::drain(Ring& ring) {
   // However fast it is filled, the others have their turn.
   for (int i = 0; i < kRecordsMost && log_->gathered_bytes() < kGroupMost; ++i) {
@@ -92,10 +125,12 @@ bool Service::drain(Ring& ring) {
     if (!record) {
       log_error("an audit ring broke the rules and is abandoned; its gateway passes nothing more",
                 {{"why", record.error().message()}});
+      settle_open(ring);
       return false;
     }
+    if (!*record && ring.retired) settle_open(ring);
     if (!*record) return !ring.retired;
-    take(**record);
+    take(ring, **record);
   }
   return true;
 }

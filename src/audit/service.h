@@ -4,10 +4,12 @@
 // ended"), and reads for control.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "audit/entry.h"
 #include "audit/log.h"
 #include "ipc/control_gateway.h"
 #include "ipc/ring.h"
@@ -44,10 +46,13 @@ class Service {
     std::uint64_t number = 0;
     std::unique_ptr<ipc::RingReader> reader;
     bool retired = false;
+    std::map<ExchangeId, Entry> open;  // Intents without their end, from this ring
   };
   // Takes what the ring holds; false when it is to be given up.
   bool drain(Ring& ring);
-  void take(const ipc::RingReader::Record& record);
+  void take(Ring& ring, const ipc::RingReader::Record& record);
+  // What a gateway that is gone had under way ends on record; nobody else can tell of it.
+  void settle_open(Ring& ring);
 
   std::unique_ptr<Log> log_;
   std::vector<Ring> rings_;

@@ -43,7 +43,7 @@ Task<Result<std::optional<wire::RequestHead>>> read_head(net::Loop& loop, Client
 
 // Where a request is meant to go, from how it came in. The three names that a request can carry
 // (the address it was captured on the way to, the TLS name, its Host) must agree.
-Result<Decoded> decode(const Place& place, wire::RequestHead head) {
+Result<Decoded> decode(const Door& door, const Place& place, wire::RequestHead head) {
   if (head.form == wire::TargetForm::kAsterisk) {
     return failure(Error::kUnsupported,
                    "OPTIONS * is for the gateway itself, which has nothing to say");
@@ -61,6 +61,14 @@ Result<Decoded> decode(const Place& place, wire::RequestHead head) {
     if (decoded.host != *place.host) {
       return failure(Error::kInvalid, fmt::format("the request names {} on a connection to {}",
                                                   decoded.host.text(), place.host->text()));
+    }
+    decoded.port = place.port;
+  } else if (place.address) {
+    if (!door.names.stands_for(*place.address, decoded.host.text())) {
+      return failure(Error::kInvalid,
+                     fmt::format("the request names {} on a connection to {}, which was not given "
+                                 "for that name",
+                                 decoded.host.text(), place.address->text()));
     }
     decoded.port = place.port;
   } else if (place.entrance == Entrance::kProxy && decoded.head.form == wire::TargetForm::kOrigin) {
@@ -102,13 +110,13 @@ Task<void> serve_requests(Gate& gate, Door& door, Client& client, Place place) {
     }
     if (!*head) co_return;
     if ((*head)->form == wire::TargetForm::kAuthority) {
-      if (place.entrance != Entrance::kProxy || place.host) {
+      if (place.entrance != Entrance::kProxy || place.host || place.address) {
         co_return co_await refuse(gate, client, door, place,
                                   {Error::kInvalid, "CONNECT inside a connection to one host"});
       }
       co_return co_await serve_connect(gate, door, client, std::move(**head));
     }
-    Result<Decoded> decoded = decode(place, std::move(**head));
+    Result<Decoded> decoded = decode(door, place, std::move(**head));
     if (!decoded) co_return co_await refuse(gate, client, door, place, decoded.error());
     if (!co_await serve_exchange(gate, door, client, std::move(*decoded))) co_return;
   }
@@ -124,7 +132,7 @@ Task<void> serve_connection(Gate& gate, Door& door, Listed listed,
   Client client(std::move(stream));
   client.connection = listed.id();
   if (entrance == Entrance::kProxy) {
-    co_await serve_requests(gate, door, client, {entrance, std::nullopt, 0, false});
+    co_await serve_requests(gate, door, client, {entrance, std::nullopt, std::nullopt, 0, false});
   } else {
     co_await serve_captured(gate, door, client);
   }

@@ -5,26 +5,16 @@
 
 #include <algorithm>
 
+#include "audit/digest.h"
 #include "base/encoding.h"
 
 namespace gatehouse::gateway {
 namespace {
 
-constexpr std::uint32_t kFirstV4 = 0xc6120000;  // 198.18.0.0
+constexpr std::uint32_t kFirstV4 = 0xc6120000;    // 198.18.0.0
+constexpr std::uint32_t kAddressesV4 = 1U << 17;  // a /15
 constexpr std::size_t kNamesMost = 65'536;
 constexpr std::array<std::uint8_t, 8> kPrefixV6 = {0xfd, 0x67, 0x61, 0x74, 0x65, 0x68, 0, 0};
-
-wire::IpAddress v6_of(std::uint32_t number) {
-  std::array<std::uint8_t, 16> bytes{};
-  for (std::size_t i = 0; i < kPrefixV6.size(); ++i) bytes[i] = kPrefixV6[i];
-  for (std::size_t i = 0; i < 4; ++i) {
-    bytes[12 + i] = static_cast<std::uint8_t>(number >> (24 - 8 * i));
-  }
-  return wire::IpAddress::v6(bytes);
-}
-
-// Tokens are renewed by the hour: these are a day's.
-constexpr std::size_t kLeasedMost = 24;
 
 }  // namespace
 
@@ -80,40 +70,42 @@ bool Door::holds_foreign(std::string_view text) const {
   return false;
 }
 
-void Door::remember(const std::string& upstream_host, const Secret& value) {
-  std::vector<Secret>& values = leased[upstream_host];
-  for (const Secret& known : values) {
-    if (known == value) return;
+SyntheticNames::Pair SyntheticNames::addresses_of(std::string_view name) const {
+  const audit::Digest digest = audit::sha256(run_.text() + '\n' + std::string(name));
+  std::uint32_t number = 0;
+  for (std::size_t i = 0; i < 4; ++i) number = number << 8 | digest[i];
+  std::array<std::uint8_t, 16> v6{};
+  for (std::size_t i = 0; i < 8; ++i) {
+    v6[i] = kPrefixV6[i];
+    v6[8 + i] = digest[8 + i];
   }
-  if (values.size() >= kLeasedMost) values.erase(values.begin());
-  values.push_back(value.duplicate(Purpose::kCompare));
+  // Neither the first nor the last: some systems take them for no host.
+  return {wire::IpAddress::v4(kFirstV4 + 1 + number % (kAddressesV4 - 2)), wire::IpAddress::v6(v6)};
 }
 
-std::optional<SyntheticNames::Pair> SyntheticNames::addresses_of(const std::string& name) {
-  const auto found = number_of_.find(name);
-  std::uint32_t number = 0;
-  if (found != number_of_.end()) {
-    number = found->second;
-  } else {
-    if (names_.size() >= kNamesMost) return std::nullopt;
-    names_.push_back(name);
-    number = static_cast<std::uint32_t>(names_.size());  // from 1: .0 is no host
-    number_of_[name] = number;
+bool SyntheticNames::stands_for(const wire::IpAddress& address, std::string_view name) const {
+  const Pair pair = addresses_of(name);
+  return address == pair.v4 || address == pair.v6;
+}
+
+bool SyntheticNames::is_synthetic(const wire::IpAddress& address) {
+  if (address.is_v4()) return address.v4_bits() - kFirstV4 < kAddressesV4;
+  return std::equal(kPrefixV6.begin(), kPrefixV6.end(), address.bytes().begin());
+}
+
+void SyntheticNames::answered(std::string_view name) {
+  const Pair pair = addresses_of(name);
+  for (const wire::IpAddress& address : {pair.v4, pair.v6}) {
+    if (name_of_.size() >= kNamesMost) return;
+    const auto [found, is_new] = name_of_.try_emplace(address.text(), name);
+    if (!is_new && found->second != name) found->second.clear();
   }
-  return Pair{wire::IpAddress::v4(kFirstV4 + number), v6_of(number)};
 }
 
 std::optional<std::string> SyntheticNames::name_of(const wire::IpAddress& address) const {
-  std::uint32_t number = 0;
-  if (address.is_v4()) {
-    number = address.v4_bits() - kFirstV4;
-  } else {
-    const auto& bytes = address.bytes();
-    for (std::size_t i = 0; i < 4; ++i) number = number << 8 | bytes[12 + i];
-    if (v6_of(number) != address) return std::nullopt;
-  }
-  if (number == 0 || number > names_.size()) return std::nullopt;
-  return names_[number - 1];
+  const auto found = name_of_.find(address.text());
+  if (found == name_of_.end() || found->second.empty()) return std::nullopt;
+  return found->second;
 }
 
 }  // namespace gatehouse::gateway

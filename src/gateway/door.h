@@ -29,21 +29,29 @@ enum class Entrance : std::uint8_t {
               // address
 };
 
-// Addresses that stand for names inside one sandbox: answered by the Door's DNS, mapped back when
+// Addresses that stand for names inside one sandbox: answered by the Door's DNS, understood when
 // one is dialled. IPv4 from 198.18.0.0/15 (RFC 2544), IPv6 from fd67:6174:6568::/64 (RFC 4193).
-// Bounded: when it is full no further name is answered.
+// They follow from the Run and the name, so that each gateway on a Door knows those that another
+// gave.
 class SyntheticNames {
  public:
+  explicit SyntheticNames(const RunId& run) : run_(run) {}
   struct Pair {
     wire::IpAddress v4;
     wire::IpAddress v6;
   };
-  [[nodiscard]] std::optional<Pair> addresses_of(const std::string& name);
+  [[nodiscard]] Pair addresses_of(std::string_view name) const;
+  [[nodiscard]] bool stands_for(const wire::IpAddress& address, std::string_view name) const;
+  [[nodiscard]] static bool is_synthetic(const wire::IpAddress& address);
+
+  // That this gateway gave a name's addresses; bounded: of more it knows what the client says.
+  void answered(std::string_view name);
+  // The name that was answered with that address here; nothing if none was, or two share it.
   [[nodiscard]] std::optional<std::string> name_of(const wire::IpAddress& address) const;
 
  private:
-  std::map<std::string, std::uint32_t> number_of_;
-  std::vector<std::string> names_;
+  RunId run_;
+  std::map<std::string, std::string> name_of_;  // by the address' text; "" for two
 };
 
 // Whether the text holds the placeholder: as it is, percent-encoded, or inside a Basic credential
@@ -52,7 +60,10 @@ class SyntheticNames {
 
 struct Door {
   Door(net::Loop& loop, ipc::OpenDoor opened)
-      : run(std::move(opened.run)), placeholders(std::move(opened.placeholders)), tasks(loop) {}
+      : run(std::move(opened.run)),
+        placeholders(std::move(opened.placeholders)),
+        names(run.run),
+        tasks(loop) {}
 
   // Header lines of every answer: which Run, which trace.
   [[nodiscard]] std::string headers() const;
@@ -61,12 +72,9 @@ struct Door {
   [[nodiscard]] const ipc::Placeholder* placeholder_in(const wire::RequestHead& head) const;
   // Whether the text holds what is made like a placeholder and is none of this Run's.
   [[nodiscard]] bool holds_foreign(std::string_view text) const;
-  // Keeps what was leased towards that upstream, to know it when it comes back later.
-  void remember(const std::string& upstream_host, const Secret& value);
 
   ipc::RunSpec run;
   std::vector<ipc::Placeholder> placeholders;
-  std::map<std::string, std::vector<Secret>> leased;  // by the upstream's host; the newest last
   SyntheticNames names;
   std::vector<std::unique_ptr<net::Listener>> listeners;
   net::Descriptor dns;

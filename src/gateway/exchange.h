@@ -11,6 +11,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/secret.h"
 #include "gateway/call.h"
@@ -104,6 +105,8 @@ class Leased {
   Secret value;             // empty: this Exchange needs no credential
   std::string placeholder;  // what it stands for
   bool renewable = false;   // a 401 is worth one renewal
+  // What the Run was ever leased towards the upstream, `value` among it.
+  std::vector<Secret> known;
 
  private:
   explicit Leased(Recorded from) : recorded(std::move(from)) {}

@@ -57,6 +57,22 @@ const ipc::Placeholder* misplaced(const Ruled& ruled, std::string_view credentia
   return in_body(ruled);
 }
 
+// An Exchange that carries no credential, with a host that others carry one to: the answer may hold
+// what an earlier one left there, through this gateway or another.
+Task<Result<void>> learn_known(Leased& leased) {
+  const Ruled& ruled = leased.recorded.ruled;
+  if (ruled.door->placeholders.empty()
+      || !ruled.rulebook->sends_credentials_to(ruled.door->run.tenant, ruled.destination.host)) {
+    co_return Result<void>();
+  }
+  Gate& gate = *ruled.gate;
+  auto known = co_await gate.role.call(
+      "vault", ipc::Known{ruled.door->run.run, ruled.destination.host}, gate.loop.in(kLeaseMost));
+  if (!known) co_return Failure(known.error());
+  leased.known = std::move(known->values);
+  co_return Result<void>();
+}
+
 }  // namespace
 
 const ipc::Placeholder* carried_placeholder(const Ruled& ruled) {
@@ -94,7 +110,10 @@ Task<Result<Leased>> lease(Recorded recorded) {
   if (const ipc::Placeholder* found = misplaced(ruled, wanted)) {
     co_return misuse(ruled, leased.recorded.intent, *found);
   }
-  if (wanted.empty()) co_return leased;
+  if (wanted.empty()) {
+    CO_TRY(co_await learn_known(leased));
+    co_return leased;
+  }
   for (const wire::Header header : ruled.request.head.headers) {
     if (!wire::equal_ignoring_case(header.name, wanted)) continue;
     for (const ipc::Placeholder& placeholder : ruled.door->placeholders) {
@@ -105,7 +124,10 @@ Task<Result<Leased>> lease(Recorded recorded) {
       leased.placeholder = placeholder.text;
     }
   }
-  if (leased.placeholder.empty()) co_return leased;
+  if (leased.placeholder.empty()) {
+    CO_TRY(co_await learn_known(leased));
+    co_return leased;
+  }
   if (const Result<void> granted = co_await renew(leased); !granted) {  // the first one, too
     ruled.client->refused_by = "lease";
     co_return Failure(granted.error());
@@ -129,7 +151,7 @@ Task<Result<void>> renew(Leased& leased) {
   leased.lease = granted.lease;
   leased.value = std::move(granted.value);
   leased.renewable = granted.renewable;
-  ruled.door->remember(ruled.destination.host, leased.value);
+  leased.known = std::move(granted.known);
   leased.recorded.intent.tag("lease", granted.lease.text());
   co_return Result<void>();
 }

@@ -45,8 +45,7 @@ std::string answer_to(Gate& gate, Door& door, std::string_view message, Bucket& 
   const Result<wire::Host> host = wire::Host::parse(query->name);
   const bool known = host && !host->is_ip_literal() && gate.rulebook
                      && gate.rulebook->may_reach(door.run, *host) && !gate.is_killed(door.run.run);
-  const auto pair = known ? door.names.addresses_of(host->text()) : std::nullopt;
-  if (!pair) {
+  if (!known) {
     ++gate.counters.names_refused;
     if (bucket.take(gate.loop.now())) {
       record_refusal(gate, door, "DNS", query->name,
@@ -55,8 +54,10 @@ std::string answer_to(Gate& gate, Door& door, std::string_view message, Bucket& 
     }
     return wire::dns_failure(*query, wire::DnsAnswer::kNameError);
   }
-  if (query->type == wire::DnsType::kA) return wire::dns_address(*query, pair->v4, kTtlSeconds);
-  if (query->type == wire::DnsType::kAaaa) return wire::dns_address(*query, pair->v6, kTtlSeconds);
+  const SyntheticNames::Pair pair = door.names.addresses_of(host->text());
+  door.names.answered(host->text());
+  if (query->type == wire::DnsType::kA) return wire::dns_address(*query, pair.v4, kTtlSeconds);
+  if (query->type == wire::DnsType::kAaaa) return wire::dns_address(*query, pair.v6, kTtlSeconds);
   return wire::dns_no_data(*query);
 }
 

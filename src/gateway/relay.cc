@@ -356,11 +356,9 @@ class Relay {
     co_return co_await upstream_inbox_->fill(deadline);
   }
 
-  // What this Run was ever leased towards that upstream: it may come back in any answer from there,
-  // also to a request that carried no credential.
+  // What may come back in any answer from that upstream, also to a request without a credential.
   [[nodiscard]] const std::vector<Secret>* known_values() const {
-    const auto found = ruled_.door->leased.find(ruled_.destination.host);
-    return found == ruled_.door->leased.end() ? nullptr : &found->second;
+    return leased_.known.empty() ? nullptr : &leased_.known;
   }
   Result<void> prepare_redaction(wire::ResponseHead& head) {
     const std::vector<Secret>* values = known_values();

@@ -147,6 +147,29 @@ bool Rulebook::may_reach(const ipc::RunSpec& run, const wire::Host& host) const 
   });
 }
 
+std::vector<std::string> Rulebook::names_for(const ipc::RunSpec& run) const {
+  std::vector<std::string> names;
+  const auto rules = by_agent_.find(pair_key(run.tenant, run.agent));
+  if (rules == by_agent_.end()) return names;
+  for (const ipc::RuleSpec* rule : rules->second) {
+    const ipc::ServiceSpec* service = service_named(run.tenant, rule->service);
+    if (service != nullptr) names.push_back(service->host);
+    for (const std::string& host : rule->hosts) {
+      if (host.starts_with('*')) continue;
+      names.emplace_back(wire::parts_of(host).host);
+    }
+  }
+  return names;
+}
+
+bool Rulebook::sends_credentials_to(std::string_view tenant, std::string_view host) const {
+  return std::any_of(snapshot_.services.begin(), snapshot_.services.end(),
+                     [&](const auto& service) {
+                       return service.tenant == tenant && !service.credential_header.empty()
+                              && (service.host == host || service.upstream_host == host);
+                     });
+}
+
 bool Rulebook::wants_intent(const ipc::ServiceSpec& service, std::string_view path) {
   return !service.intent_paths.empty() && matches_path(service.intent_paths, path);
 }

@@ -52,6 +52,10 @@ class Rulebook {
   // Whether any rule of this agent could let it reach a host of that name: what the Door's DNS may
   // answer.
   [[nodiscard]] bool may_reach(const ipc::RunSpec& run, const wire::Host& host) const;
+  // The names that this agent's rules spell out, services' hosts among them; of a pattern none.
+  [[nodiscard]] std::vector<std::string> names_for(const ipc::RunSpec& run) const;
+  // Whether any Service of that tenant sends a credential to that host, as it is named or dialled.
+  [[nodiscard]] bool sends_credentials_to(std::string_view tenant, std::string_view host) const;
   // Whether a safe request to this path needs a durable Intent all the same.
   [[nodiscard]] static bool wants_intent(const ipc::ServiceSpec& service, std::string_view path);
 

@@ -7,6 +7,7 @@
 #include "gateway/exchange.h"
 #include "gateway/record.h"
 #include "gateway/refusal.h"
+#include "wire/client_hello.h"
 
 namespace gatehouse::gateway {
 namespace {
@@ -152,16 +153,53 @@ Task<void> serve_intercepted(Gate& gate, Door& door, std::unique_ptr<net::Stream
     co_return;
   }
   (*inner)->connection = connection;
-  co_await serve_requests(gate, door, **inner, {Entrance::kCaptured, host, port, true});
+  co_await serve_requests(gate, door, **inner,
+                          {Entrance::kCaptured, host, std::nullopt, port, true});
 }
 
-// The name behind an address that was dialled: the one that the Door's DNS gave it for, or the
-// address itself.
-Result<wire::Host> dialled_host(const Door& door, const net::Endpoint& destination) {
+// The name behind an address that was dialled. Nothing: it stands for a name that another gateway
+// gave it for, and of those that match a pattern; the client has to say which.
+Result<std::optional<wire::Host>> dialled_host(const Gate& gate, const Door& door,
+                                               const net::Endpoint& destination) {
   const auto address = wire::IpAddress::parse(destination.host);
   if (!address) return failure(Error::kInvalid, "a captured connection without a destination");
-  if (const auto name = door.names.name_of(*address)) return wire::Host::parse(*name);
-  return wire::Host::of(*address);
+  if (!SyntheticNames::is_synthetic(*address)) return wire::Host::of(*address);
+  if (const auto name = door.names.name_of(*address)) return TRY(wire::Host::parse(*name));
+  if (gate.rulebook) {
+    for (const std::string& name : gate.rulebook->names_for(door.run)) {
+      if (door.names.stands_for(*address, name)) return TRY(wire::Host::parse(name));
+    }
+  }
+  return std::nullopt;
+}
+
+// The name that the ClientHello asks for, of which the first byte is there; it stays unread.
+Task<Result<std::string>> asked_name(Gate& gate, net::Stream& stream) {
+  constexpr Nanos kBetweenLooks = 2ms;
+  const Deadline deadline = gate.loop.in(kHandshakeMost);
+  std::string seen(wire::kMaxClientHello, '\0');
+  while (true) {
+    const std::size_t got = stream.peek_now({seen.data(), seen.size()});
+    auto hello = CO_TRY(wire::read_client_hello(std::string_view(seen).substr(0, got)));
+    if (hello.is_whole) co_return std::move(hello.server_name);
+    if (gate.loop.now() >= deadline.at()) {
+      co_return failure(Error::kTooSlow, "the TLS ClientHello did not come within 15 s");
+    }
+    co_await gate.loop.sleep_for(kBetweenLooks);
+  }
+}
+
+// Of a TLS client that dialled an address whose name is not known here.
+Task<Result<wire::Host>> host_asked_for(Gate& gate, const Door& door, net::Stream& stream,
+                                        const wire::IpAddress& address) {
+  const std::string name = CO_TRY(co_await asked_name(gate, stream));
+  const wire::Host host = CO_TRY(wire::Host::parse(name));
+  if (!door.names.stands_for(address, host.text())) {
+    co_return failure(Error::kDenied, fmt::format("the TLS name {} on a connection to {}, which "
+                                                  "was not given for that name",
+                                                  host.text(), address.text()));
+  }
+  co_return host;
 }
 
 }  // namespace
@@ -192,7 +230,8 @@ Task<void> serve_connect(Gate& gate, Door& door, Client& client, wire::RequestHe
     // Some clients (Node's) send plain http through CONNECT too: what follows is read and ruled on
     // like any request.
     if (!co_await client.stream->write(established(door), gate.loop.in(kWriteMost))) co_return;
-    co_return co_await serve_requests(gate, door, client, {Entrance::kCaptured, host, port, false});
+    co_return co_await serve_requests(gate, door, client,
+                                      {Entrance::kCaptured, host, std::nullopt, port, false});
   }
   const Ruling ruling = ruling_on_tunnel(gate, door, host, port);
   if (!ruling.allowed()) co_return co_await refuse_connect(gate, door, client, host, port, ruling);
@@ -201,31 +240,39 @@ Task<void> serve_connect(Gate& gate, Door& door, Client& client, wire::RequestHe
 
 Task<void> serve_captured(Gate& gate, Door& door, Client& client) {
   const net::Endpoint destination = client.stream->local();
-  const Result<wire::Host> host = dialled_host(door, destination);
+  Result<std::optional<wire::Host>> host = dialled_host(gate, door, destination);
   if (!host) co_return;
   // The client speaks first in TLS and HTTP; what does not speak is none of them and is refused.
   const auto first = co_await client.stream->wait_readable(gate.loop.in(kHandshakeMost));
   std::array<char, 1> byte{};
   const bool spoke = first && client.stream->peek_now(byte) == 1;
-  if (spoke && byte[0] == kTlsHandshake) {
-    const ipc::ServiceSpec* service = service_at(gate, door, *host, destination.port);
+  const bool is_tls = spoke && byte[0] == kTlsHandshake;
+  const auto address = wire::IpAddress::parse(destination.host);
+  if (is_tls && !*host) {
+    auto asked = co_await host_asked_for(gate, door, *client.stream, *address);
+    if (asked) *host = std::move(*asked);
+  } else if (spoke && !is_tls) {
+    const auto stands_for = *host ? std::nullopt : std::optional(*address);
+    co_return co_await serve_requests(
+        gate, door, client, {Entrance::kCaptured, *host, stands_for, destination.port, false});
+  }
+  if (is_tls && *host) {
+    const ipc::ServiceSpec* service = service_at(gate, door, **host, destination.port);
     if (service != nullptr && service->agent_tls) {
       co_return co_await serve_intercepted(gate, door, std::move(client.stream), client.connection,
-                                           *host, destination.port);
+                                           **host, destination.port);
     }
     const Ruling ruling =
-        service == nullptr ? ruling_on_tunnel(gate, door, *host, destination.port) : Ruling();
+        service == nullptr ? ruling_on_tunnel(gate, door, **host, destination.port) : Ruling();
     if (ruling.allowed()) {
-      co_return co_await tunnel(gate, door, client, *host, destination.port, ruling,
+      co_return co_await tunnel(gate, door, client, **host, destination.port, ruling,
                                 Asked::kDialled);
     }
-  } else if (spoke) {
-    co_return co_await serve_requests(gate, door, client,
-                                      {Entrance::kCaptured, *host, destination.port, false});
   }
   gate.counters.refuse(Error::kDenied);
   record_refusal(
-      gate, door, "TCP", fmt::format("{}:{}", host->text(), destination.port),
+      gate, door, "TCP",
+      fmt::format("{}:{}", *host ? (*host)->text() : destination.host, destination.port),
       {Ruling::Effect::kDeny, "default-deny",
        "only HTTP, and TLS to services and to hosts that a rule names, leave a sandbox"});
   client.stream->close_with_reset();

@@ -16,6 +16,8 @@ namespace gatehouse::gateway {
 struct Place {
   Entrance entrance = Entrance::kProxy;
   std::optional<wire::Host> host;  // fixed by CONNECT or by the captured address
+  // Where only the address was captured: what the request names must be what it stands for.
+  std::optional<wire::IpAddress> address;
   std::uint16_t port = 0;
   bool tls = false;  // intercepted
 };

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "base/secret.h"
 #include "ipc/message.h"
@@ -18,9 +19,12 @@ struct Leased {
   Secret value;                      // what stands in for the placeholder
   std::int64_t expires_unix_ms = 0;  // of the credential, 0 if unknown
   bool renewable = false;            // an OAuth access token: a 401 is worth one renewal
+  // What the Run was leased before towards the service's hosts, beside `value`, the newest first: it
+  // may come back in any answer from there.
+  std::vector<Secret> known;
   template <class F>
   void fields(F& f) {
-    f(lease, connection, value, expires_unix_ms, renewable);
+    f(lease, connection, value, expires_unix_ms, renewable, known);
   }
 };
 
@@ -52,6 +56,27 @@ struct EndLease {
   template <class F>
   void fields(F& f) {
     f(lease);
+  }
+};
+
+// For an Exchange with a host that a credential is bound to, and no placeholder: what the Run was
+// leased towards it so far, and is on record for.
+struct KnownValues {
+  static constexpr MessageType kType = 0x0114;
+  std::vector<Secret> values;
+  template <class F>
+  void fields(F& f) {
+    f(values);
+  }
+};
+struct Known {
+  static constexpr MessageType kType = 0x0104;
+  using Reply = KnownValues;
+  RunId run = no_run();
+  std::string host;
+  template <class F>
+  void fields(F& f) {
+    f(run, host);
   }
 };
 

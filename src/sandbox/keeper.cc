@@ -49,30 +49,18 @@ struct Keeper::Message {
   std::vector<net::Descriptor> fds;
 };
 
-// A Door counted at its gateway, from the choice on.
-class Keeper::Share {
- public:
-  Share() = default;
-  Share(Keeper& keeper, std::string gateway) : keeper_(&keeper), gateway_(std::move(gateway)) {
-    ++keeper_->doors_[gateway_];
-  }
-  Share& operator=(Share&& other) noexcept {
-    std::swap(keeper_, other.keeper_);
-    std::swap(gateway_, other.gateway_);
-    return *this;
-  }
-  Share(const Share&) = delete;
-  ~Share() {
-    if (keeper_ != nullptr) --keeper_->doors_[gateway_];
-  }
-  [[nodiscard]] const std::string& gateway() const { return gateway_; }
-
- private:
-  Keeper* keeper_ = nullptr;
-  std::string gateway_;
+// A Door on its way to gateways, whatever becomes of its sandbox meanwhile.
+struct Keeper::Offer {
+  ipc::OpenDoor door;
+  std::vector<net::Descriptor> fds;
 };
 
 struct Keeper::Sandbox {
+  [[nodiscard]] Offer offer() const {
+    Offer made{{report.run, report.placeholders}, {}};
+    for (const net::Descriptor& fd : door) made.fds.push_back(copy_of(fd));
+    return made;
+  }
   // Its warden's first words.
   Result<void> learn(Message message) {
     if (message.kind != 'L' || message.fds.size() < kStdioAt) {
@@ -93,7 +81,6 @@ struct Keeper::Sandbox {
   }
 
   Report report;
-  Share share;                        // whose Door it is
   std::vector<net::Descriptor> door;  // copies, for a gateway that is started again
   std::unique_ptr<net::LocalStream> line;
   net::Descriptor warden;  // its pidfd
@@ -180,12 +167,8 @@ Task<Result<Keeper::Created>> Keeper::create(ipc::CreateSandbox request) {
   CO_TRY(sandbox->learn(std::move(built)));
   // Whoever can stop it must be able to before it begins.
   CO_TRY(co_await register_brakes(*sandbox));
-  sandbox->share = Share(*this, CO_TRY(least_busy_gateway()));
-  if (!sandbox->say("O" + sandbox->share.gateway())) {
-    co_return failure(Error::kUnavailable, "the warden ended");
-  }
-  if (Result<void> opened = co_await open_door(*sandbox); !opened) {
-    tasks_.spawn(close_door(sandbox->share.gateway(), run));  // it may be open all the same
+  if (Result<void> opened = co_await open_door(sandbox->offer()); !opened) {
+    close_doors(run);  // one may be open all the same
     co_return Failure(opened.error());
   }
   if (!sandbox->say("G")) co_return failure(Error::kUnavailable, "the warden ended");
@@ -225,30 +208,51 @@ Task<Result<void>> Keeper::register_brakes(const Sandbox& sandbox) {
   co_return Result<void>();
 }
 
-Task<Result<void>> Keeper::open_door(const Sandbox& sandbox) {
-  ipc::Channel* gateway = role_.peer(sandbox.share.gateway());
-  if (gateway == nullptr) co_return failure(Error::kUnavailable, "the gateway is away; try again");
-  ipc::OpenDoor door{sandbox.report.run, sandbox.report.placeholders};
+// At every gateway that is there: whichever is free takes what comes, and when one goes the others
+// go on. One that is not there gets it when it comes.
+Task<Result<void>> Keeper::open_door(Offer offer) {
+  Result<void> opened = failure(Error::kUnavailable, "the gateway is away; try again");
+  bool is_open = false;
+  for (const std::string& gateway : role_.peers_of("gateway")) {
+    opened = co_await open_door_at(gateway, &offer);
+    is_open = is_open || opened;
+  }
+  co_return is_open ? Result<void>() : opened;
+}
+
+Task<Result<void>> Keeper::open_door_at(std::string gateway, const Offer* offer) {
+  ipc::Channel* channel = role_.peer(gateway);
+  if (channel == nullptr) co_return failure(Error::kUnavailable, gateway + " is away; try again");
+  ipc::OpenDoor door = offer->door;
   std::vector<int> fds;
-  for (const net::Descriptor& fd : sandbox.door) fds.push_back(fd.get());
-  CO_TRY(co_await gateway->exchange(ipc::parcel_of(door), fds, role_.loop().in(kTellMost)));
+  for (const net::Descriptor& fd : offer->fds) fds.push_back(fd.get());
+  CO_TRY(co_await channel->exchange(ipc::parcel_of(door), fds, role_.loop().in(kTellMost)));
   co_return Result<void>();
 }
 
-Result<std::string> Keeper::least_busy_gateway() const {
-  const std::vector<std::string> there = role_.peers_of("gateway");
-  if (there.empty()) return failure(Error::kUnavailable, "the gateway is away; try again");
-  const auto doors_of = [this](const std::string& name) {
-    const auto found = doors_.find(name);
-    return found == doors_.end() ? std::size_t{0} : found->second;
-  };
-  return *std::min_element(there.begin(), there.end(),
-                           [&](const auto& a, const auto& b) { return doors_of(a) < doors_of(b); });
+void Keeper::close_doors(RunId run) {
+  for (const std::string& gateway : role_.peers_of("gateway")) {
+    tasks_.spawn(close_door(gateway, run));
+  }
 }
 
 void Keeper::offer_doors(const std::string& gateway) {
-  for (const auto& [run, sandbox] : sandboxes_) {
-    if (sandbox->share.gateway() == gateway) tasks_.spawn(reopen(run));
+  for (const auto& [run, sandbox] : sandboxes_) tasks_.spawn(offer_door(gateway, run));
+}
+
+// Until it is open there, or the gateway or the sandbox has gone.
+Task<void> Keeper::offer_door(std::string gateway, RunId run) {
+  while (true) {
+    const auto found = sandboxes_.find(run);
+    if (found == sandboxes_.end() || found->second->report.has_ended) co_return;
+    const Offer offer = found->second->offer();
+    const Result<void> opened = co_await open_door_at(gateway, &offer);
+    if (opened || role_.peer(gateway) == nullptr) co_return;
+    log_warning("a Door stays shut for now", {{"name", gateway},
+                                              {"run", run.text()},
+                                              {"trace", offer.door.run.trace.text()},
+                                              {"why", opened.error().message()}});
+    co_await role_.loop().sleep_for(kShutPause);
   }
 }
 
@@ -260,9 +264,7 @@ Task<Result<ipc::Done>> Keeper::end(RunId run) {
     condemned_.insert(run);
     if (condemned_.size() > kCondemnedMost) condemned_.erase(condemned_.begin());
     tasks_.spawn(clear_cgroups(run));
-    for (const std::string& gateway : role_.peers_of("gateway")) {
-      tasks_.spawn(close_door(gateway, run));
-    }
+    close_doors(run);
     co_return ipc::Done{};
   }
   const Sandbox& sandbox = *found->second;
@@ -294,7 +296,7 @@ Task<void> Keeper::watch(RunId run) {
     co_await clear_cgroups(run);
   }
   sandbox.report.has_ended = true;
-  tasks_.spawn(close_door(sandbox.share.gateway(), run));
+  close_doors(run);
   const ipc::SandboxEnded ended{run, status};
   const bool told = co_await tell_control(ended, role_.loop().in(kAskerWaitsMost));
   // Whoever waits for it may take the run for over when the warden tells them.
@@ -376,7 +378,6 @@ Task<Result<void>> Keeper::adopt(std::unique_ptr<net::LocalStream> line) {
   if (sandboxes_.contains(run)) {
     co_return failure(Error::kConflict, "the sandbox of " + run.text() + " has a warden here");
   }
-  if (!report.gateway.empty()) sandbox->share = Share(*this, report.gateway);
   ++adopted_;
   log_info("a sandbox is adopted", {{"run", run.text()},
                                     {"trace", report.run.trace.text()},
@@ -407,24 +408,14 @@ Task<Result<void>> Keeper::prove(net::LocalStream* line) {
   co_return Result<void>();
 }
 
-// For a sandbox that was adopted, or whose gateway was started again. Its Door is where it was; a
-// house that was started anew may have fewer gateways. When the Door is open, what was frozen
-// because the house was gone may go on.
+// When its Door is open, what was frozen because the house was gone may go on.
 Task<void> Keeper::reopen(RunId run) {
-  const Deadline window = role_.loop().in(kAdoptionWindow);
   while (true) {
     const auto found = sandboxes_.find(run);
     if (found == sandboxes_.end() || found->second->report.has_ended) co_return;
-    Sandbox& sandbox = *found->second;
-    const std::string before = sandbox.share.gateway();
-    const bool is_lost = sandbox.report.is_stopped && role_.loop().now() >= window.at();
-    if (role_.peer(before) == nullptr && (before.empty() || is_lost)) {
-      if (const auto chosen = least_busy_gateway()) sandbox.share = Share(*this, *chosen);
-    }
-    if (role_.peer(sandbox.share.gateway()) != nullptr
-        && sandbox.say("O" + sandbox.share.gateway())) {
-      const Result<void> opened = co_await open_door(sandbox);
-      if (opened) break;
+    const Result<void> opened = co_await open_door(found->second->offer());
+    if (opened) break;
+    if (!role_.peers_of("gateway").empty()) {
       log_warning("a Door stays shut for now",
                   {{"run", run.text()}, {"why", opened.error().message()}});
       co_await role_.loop().sleep_for(kShutPause);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Keeper: sandboxd's core. For each sandbox a warden; for the gateway a Door and for the supervisor
-// the descriptors that stop it, both before the sandbox's first instruction. Wardens of an earlier
-// sandboxd of this house are adopted.
+// Keeper: sandboxd's core. For each sandbox a warden; for the gateways a Door and for the
+// supervisor the descriptors that stop it, both before the sandbox's first instruction. Wardens of
+// an earlier sandboxd of this house are adopted.
 #pragma once
 
 #include <map>
@@ -46,20 +46,21 @@ class Keeper {
   void offer_doors(const std::string& gateway);
 
  private:
+  struct Offer;
   struct Sandbox;
-  class Share;
   struct Message;
   net::Task<Result<Message>> receive(net::LocalStream* line, Deadline deadline);
   [[nodiscard]] Result<void> start_warden(Sandbox& sandbox);
   net::Task<Result<void>> register_brakes(const Sandbox& sandbox);
-  net::Task<Result<void>> open_door(const Sandbox& sandbox);
+  net::Task<Result<void>> open_door(Offer offer);
+  net::Task<Result<void>> open_door_at(std::string gateway, const Offer* offer);
+  net::Task<void> offer_door(std::string gateway, RunId run);
   void keep(std::unique_ptr<Sandbox> sandbox);
   net::Task<void> watch(RunId run);
   net::Task<bool> tell_control(ipc::SandboxEnded ended, Deadline deadline);
   net::Task<void> clear_cgroups(RunId run);
   net::Task<void> close_door(std::string gateway, RunId run);
-  // The gateway that has the fewest Doors. Errors: kUnavailable.
-  [[nodiscard]] Result<std::string> least_busy_gateway() const;
+  void close_doors(RunId run);
 
   net::Task<void> welcome(std::unique_ptr<net::Listener> listener);
   net::Task<void> adopt_or_say(std::unique_ptr<net::LocalStream> line);
@@ -72,8 +73,7 @@ class Keeper {
   std::string warden_;
   std::string init_;
   Secret house_key_;
-  std::optional<Instant> listens_since_;      // for wardens
-  std::map<std::string, std::size_t> doors_;  // by gateway
+  std::optional<Instant> listens_since_;  // for wardens
   std::map<RunId, std::unique_ptr<Sandbox>> sandboxes_;
   std::uint64_t asked_ = 0;  // for sandboxes, since this process began; of these:
   std::uint64_t made_ = 0;

@@ -145,8 +145,6 @@ class Warden {
       if (!has_begun_) send(launched_.go.get(), "G", 1, MSG_NOSIGNAL);
       has_begun_ = true;
       report_.is_stopped = false;
-    } else if (word[0] == 'O') {
-      report_.gateway = rest;
     } else if (word[0] == 'D') {
       is_over_ = status_code_.has_value();
     }

@@ -8,9 +8,8 @@
 // Its line to sandboxd (SOCK_SEQPACKET; the first is descriptor 3) carries one letter and what is
 // named here:
 //
-//   sandboxd -> warden   at first a Charge; `G`: let it go (on); `O` and a gateway's name: whose
-//   the
-//                        Door is now; `D`: its end has been told, the warden may end
+//   sandboxd -> warden   at first a Charge; `G`: let it go (on); `D`: its end has been told, the
+//                        warden may end
 //   warden -> sandboxd   `L`, a Report and descriptors; `E` and why there is no sandbox; `X` and
 //   the
 //                        exit status as text
@@ -57,7 +56,6 @@ struct Charge {
 struct Report {
   ipc::RunSpec run;
   std::vector<ipc::Placeholder> placeholders;
-  std::string gateway;  // whose the Door is; "" while it is nobody's
   bool freezer_v1 = false;
   bool kill_by_pidfd = false;
   std::vector<std::string> not_enforced;
@@ -65,7 +63,7 @@ struct Report {
   bool has_ended = false;   // `X` follows
   template <class F>
   void fields(F& f) {
-    f(run, placeholders, gateway, freezer_v1, kill_by_pidfd, not_enforced, is_stopped, has_ended);
+    f(run, placeholders, freezer_v1, kill_by_pidfd, not_enforced, is_stopped, has_ended);
   }
 };
 

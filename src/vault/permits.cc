@@ -17,6 +17,9 @@ void permit_gateway(ipc::Permits& permits, Service& service, const std::string& 
   permits.on<ipc::EndLease>([&service](ipc::EndLease request, std::vector<net::Descriptor>) {
     return service.end_lease(request);
   });
+  permits.on<ipc::Known>([&service](ipc::Known request, std::vector<net::Descriptor>) {
+    return service.known(std::move(request));
+  });
   permits.on<ipc::Leaf>([&service](ipc::Leaf request, std::vector<net::Descriptor>) {
     return service.leaf(std::move(request));
   });

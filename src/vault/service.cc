@@ -20,7 +20,9 @@ using net::Task;
 constexpr double kLeasesPerSecond = 500;  // per Run, unless its agent has another figure
 constexpr double kBurstSeconds = 4;
 constexpr std::size_t kLeasesMost = 100'000;
-constexpr std::uint32_t kRefusalsPerSecond = 20;  // that get an Entry
+constexpr std::size_t kRememberedMost = 24;  // tokens are renewed by the hour: these are a day's
+constexpr std::size_t kKnownBytesMost = 40 * 1024;  // beside a lease in one message
+constexpr std::uint32_t kRefusalsPerSecond = 20;    // that get an Entry
 constexpr std::size_t kPendingMost = 1000;
 constexpr Nanos kPendingFor = std::chrono::minutes(10);
 constexpr Nanos kCourierMost = std::chrono::seconds(20);
@@ -249,7 +251,9 @@ Task<Result<ipc::Leased>> Service::checked_lease(ipc::Lease request, std::string
           sealer_.fingerprint(run->about.tenant, leased.value),
           "lease"};
   CO_TRY(co_await record(std::move(use)));
-  CO_TRY(live_run(request.run));
+  run = CO_TRY(live_run(request.run));
+  remember(*run, service.name, leased.value);
+  leased.known = leased_to(*run, service.hosts);
   leases_.insert_or_assign(leased.lease,
                            LiveLease{request.run, service.name, generation, std::move(holder)});
   co_return leased;
@@ -273,6 +277,42 @@ ipc::CounterList Service::counters() const {
 Task<Result<ipc::Done>> Service::end_lease(ipc::EndLease request) {
   leases_.erase(request.lease);
   co_return ipc::Done{};
+}
+
+void Service::remember(LiveRun& run, const std::string& service, const Secret& value) {
+  const auto found = std::find_if(run.leased.begin(), run.leased.end(), [&](const auto& known) {
+    return known.service == service && known.value == value;
+  });
+  if (found != run.leased.end()) {
+    std::rotate(run.leased.begin(), found, found + 1);
+    return;
+  }
+  run.leased.insert(run.leased.begin(), {service, value.duplicate(Purpose::kCompare)});
+  if (run.leased.size() > kRememberedMost) run.leased.pop_back();
+}
+
+std::vector<Secret> Service::leased_to(const LiveRun& run,
+                                       const std::vector<std::string>& hosts) const {
+  std::vector<Secret> values;
+  std::size_t bytes = 0;
+  for (const LiveRun::Value& known : run.leased) {
+    const auto service = services_.find({run.about.tenant, known.service});
+    if (service == services_.end()) continue;
+    const auto& bound = service->second.hosts;
+    if (std::find_first_of(bound.begin(), bound.end(), hosts.begin(), hosts.end()) == bound.end()) {
+      continue;
+    }
+    bytes += known.value.size() + 8;
+    if (bytes > kKnownBytesMost) break;
+    values.push_back(known.value.duplicate(Purpose::kCompare));
+  }
+  return values;
+}
+
+// What is told here was leased to this Run before, and is on record.
+Task<Result<ipc::KnownValues>> Service::known(ipc::Known request) {
+  const LiveRun* run = CO_TRY(live_run(request.run));
+  co_return ipc::KnownValues{leased_to(*run, {request.host})};
 }
 
 Task<Result<ipc::LeafIssued>> Service::leaf(ipc::Leaf request) {

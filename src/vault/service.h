@@ -66,6 +66,7 @@ class Service {
   // `holder` names the gateway that asks; its leases end with it.
   [[nodiscard]] net::Task<Result<ipc::Leased>> lease(ipc::Lease request, std::string holder);
   [[nodiscard]] net::Task<Result<ipc::Done>> end_lease(ipc::EndLease request);
+  [[nodiscard]] net::Task<Result<ipc::KnownValues>> known(ipc::Known request);
   [[nodiscard]] net::Task<Result<ipc::LeafIssued>> leaf(ipc::Leaf request);
   // control_vault.h
   [[nodiscard]] net::Task<Result<ipc::VaultPublicKey>> public_key();
@@ -93,7 +94,12 @@ class Service {
   struct LiveRun {
     ipc::DeclareRunLive about;
     std::vector<ipc::Placeholder> placeholders;
-    double allowance = 0;  // leases that may be taken now
+    struct Value {
+      std::string service;
+      Secret value;
+    };
+    std::vector<Value> leased;  // each once, the newest first
+    double allowance = 0;       // leases that may be taken now
     Instant refilled;
   };
   struct Pending {  // an authorization that a person is in the middle of
@@ -124,6 +130,10 @@ class Service {
   net::Task<Result<void>> record(Use use);
   net::Task<Result<ipc::Leased>> checked_lease(ipc::Lease request, std::string holder);
   Result<LiveRun*> live_run(const RunId& run);
+  // What it was leased towards any of those hosts; at most what one message carries.
+  [[nodiscard]] std::vector<Secret> leased_to(const LiveRun& run,
+                                              const std::vector<std::string>& hosts) const;
+  static void remember(LiveRun& run, const std::string& service, const Secret& value);
   Result<const ipc::PublishService*> service_of(std::string_view tenant,
                                                 std::string_view name) const;
   Result<std::string> owner_of(const ipc::DeclareRunLive& run,
@@ -173,7 +183,7 @@ class Service {
   net::Nursery flights_;                       // last: its tasks use all the rest
 };
 
-// Separate tables: a gateway's connection can do no more than these three, and what it leases is
+// Separate tables: a gateway's connection can do no more than these four, and what it leases is
 // held in its name.
 void permit_gateway(ipc::Permits& permits, Service& service, const std::string& name);
 void permit_control(ipc::Permits& permits, Service& service);

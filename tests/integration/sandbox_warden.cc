@@ -84,7 +84,6 @@ class Guarded : public Cell {
     input = std::move(built.fds[kStdioAt]);
     output = std::move(built.fds[kStdioAt + 1]);
     status = std::move(built.fds[kStdioAt + 3]);
-    line->say("Ogateway.7");
     line->say("G");
   }
   void TearDown() override {
@@ -168,7 +167,6 @@ TEST_F(Guarded, GoesOnAndIsAdoptedAsWhatItWas) {
   const auto report = ipc::decode<Report>(again.text);
   ASSERT_TRUE(report);
   EXPECT_EQ(report->run.run, request.run.run);
-  EXPECT_EQ(report->gateway, "gateway.7");
   EXPECT_FALSE(report->is_stopped);
   EXPECT_FALSE(report->has_ended);
   EXPECT_TRUE(speaks(kSoonMs));

@@ -254,7 +254,11 @@ void House::kill(const std::string& name, bool again) {
   if (found == actors_.end()) return;
   if (name == "audit") (void)durable_intents();
   ++crashes;
-  if (name.starts_with("gateway")) ++gateway_crashes;
+  if (name.starts_with("gateway")) {
+    ++gateway_crashes;
+  } else if (name == "audit" || name == "vault") {
+    ++book_crashes;
+  }
   if (name == "control") {
     people_at_control_.reset();
     people_.reset();
@@ -319,7 +323,6 @@ Task<Result<std::pair<ipc::SandboxCreated, Fds>>> House::create_sandbox(ipc::Cre
   SimDoor& made = doors_[run];
   made.open = {create.run, std::move(create.placeholders)};
   made.environment = std::move(create.environment);
-  made.gateway = next_door_ % 2 == 0 ? "gateway" : "gateway.1";
   const std::string name = folder_ + "/" + std::to_string(next_door_++);
   made.path = name + ".proxy";
   for (const char* listener : {".proxy", ".capture4", ".capture6"}) {
@@ -329,10 +332,16 @@ Task<Result<std::pair<ipc::SandboxCreated, Fds>>> House::create_sandbox(ipc::Cre
   CHECK(socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, dns.data()) == 0);
   made.fds.emplace_back(dns[0]);
   close(dns[1]);
-  const auto offered = co_await offer_door(made.gateway, &made);
-  if (!offered) {
+  // At both gateways: whichever is free takes what comes.
+  bool is_open = false;
+  for (const char* gateway : {"gateway", "gateway.1"}) {
+    const auto here = doors_.find(run);
+    if (here == doors_.end()) co_return failure(Error::kUnavailable, "it was ended meanwhile");
+    if (co_await offer_door(gateway, &here->second)) is_open = true;
+  }
+  if (!is_open) {
     doors_.erase(run);
-    co_return Failure(offered.error());
+    co_return failure(Error::kUnavailable, "no gateway is there");
   }
   const auto here = doors_.find(run);
   if (here == doors_.end()) co_return failure(Error::kUnavailable, "it was ended meanwhile");
@@ -371,9 +380,7 @@ void House::open_doors(const std::string& gateway) {
       if (sandboxd != house->actors_.end() && sandboxd->second->role().peer(name) != nullptr) break;
     }
     std::vector<RunId> runs;
-    for (const auto& [run, door] : house->doors_) {
-      if (door.gateway == name) runs.push_back(run);
-    }
+    for (const auto& [run, door] : house->doors_) runs.push_back(run);
     for (const RunId& run : runs) {
       const auto found = house->doors_.find(run);
       if (found != house->doors_.end()) (void)co_await house->offer_door(name, &found->second);
@@ -389,16 +396,20 @@ SimDoor* House::door(const RunId& run) {
 void House::end_sandbox(const RunId& run) {
   const auto found = doors_.find(run);
   if (found == doors_.end()) return;
-  const std::string gateway = found->second.gateway;
   doors_.erase(found);
-  tasks_.spawn([](this auto, House* house, RunId ended, std::string at) -> Task<void> {
+  tasks_.spawn([](this auto, House* house, RunId ended) -> Task<void> {
+    for (const char* gateway : {"gateway", "gateway.1"}) {
+      const auto sandboxd = house->actors_.find("sandboxd");
+      if (sandboxd == house->actors_.end()) co_return;
+      (void)co_await sandboxd->second->role().call(gateway, ipc::CloseDoor{ended},
+                                                   house->loop_.in(5s));
+    }
     const auto sandboxd = house->actors_.find("sandboxd");
     if (sandboxd == house->actors_.end()) co_return;
-    ipc::Role& role = sandboxd->second->role();
-    (void)co_await role.call(at, ipc::CloseDoor{ended}, house->loop_.in(5s));
-    // Until control has heard it: one that was away asks which sandboxes there are.
-    (void)co_await role.call("control", ipc::SandboxEnded{ended, 0}, house->loop_.in(5s));
-  }(this, run, gateway));
+    // One that is away asks which sandboxes there are when it comes.
+    (void)co_await sandboxd->second->role().call("control", ipc::SandboxEnded{ended, 0},
+                                                 house->loop_.in(5s));
+  }(this, run));
 }
 
 // --- what the oracle looks at

@@ -53,7 +53,6 @@ struct SimDoor {
   ipc::OpenDoor open;
   std::string path;  // of the unix socket that stands for the explicit proxy
   std::vector<net::Descriptor> fds;
-  std::string gateway;
   std::vector<std::string> environment;
   net::Descriptor status;  // on which the warden would tell the exit status
 };
@@ -107,6 +106,7 @@ class House {
   // What was lost or may not have been written, since kills and power failures do that.
   std::uint64_t crashes = 0;
   std::uint64_t gateway_crashes = 0;
+  std::uint64_t book_crashes = 0;  // of the audit role and the vault, whose Entries it writes
 
  private:
   struct Line;

@@ -652,11 +652,20 @@ void World::look_at_log() {
     }
   }
   const bool is_quiet = house_->crashes <= house_->names().size();  // only the orderly end
+  // A gateway that died takes nothing with it: the audit role tells the end of what it had open.
+  const bool is_book_whole =
+      house_->book_crashes <= 2 && !reached_.contains("the log's disk failed");
   for (const auto& [span, count] : intents) {
     const int ends = settled.contains(span) ? settled.at(span) : 0;
     if (is_quiet) {
       expect(count == 1 && ends == 1,
              fmt::format("{} Intents and {} ends of one Exchange without a crash", count, ends));
+    }
+    if (is_book_whole && !is_quiet) {
+      expect(count == 1 && ends == 1,
+             fmt::format("{} Intents and {} ends of one Exchange though only gateways died", count,
+                         ends));
+      reach("every Exchange of a gateway that died has its end");
     }
     if (ends == 0) reach("an Intent without an end");
     if (count > 1) reach("an Entry stands twice after the audit role went");
