@@ -84,7 +84,10 @@ Result<Decoded> decode(const Door& door, const Place& place, wire::RequestHead h
 Task<void> refuse(Gate& gate, Client& client, const Door& door, const Place& place, Error error) {
   ++gate.counters.malformed;
   gate.counters.refuse(error.code());
-  record_refusal(gate, door, "HTTP", place.host ? place.host->text() : "",
+  record_refusal(gate, door, "HTTP",
+                 place.host      ? place.host->text()
+                 : place.address ? place.address->text()
+                                 : "",
                  {Ruling::Effect::kDeny, "malformed", error.message()});
   const ipc::ServiceSpec* service =
       place.host && gate.rulebook

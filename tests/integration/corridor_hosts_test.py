@@ -3,14 +3,28 @@
 """Hosts that are no services: the plain forward proxy, opaque tunnels, and connections that are
 captured on their way. In network and mount namespaces of the test's own, in which it owns public,
 private and metadata addresses, so that a leak would be seen."""
+import os
+import signal
 import socket
 import ssl
 import struct
+import time
 import unittest
 
 from corridor_house import (KEY, METADATA, PRIVATE, PUBLIC, TRACE, HouseTest, Server, Upstream,
                             connect_bytes, drain, live_in_own_network, read_response,
                             request_bytes)
+
+
+def client_hello(name):
+    """The first flight of a TLS client that asks for that name."""
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client = ssl.create_default_context().wrap_bio(incoming, outgoing, server_hostname=name)
+    try:
+        client.do_handshake()
+    except ssl.SSLWantReadError:
+        pass
+    return outgoing.read()
 
 
 class Forwarded(HouseTest):
@@ -152,7 +166,7 @@ class Captured(HouseTest):
         self.assertIn("web.gatehouse", entry["tags"]["reason"])
 
     def test_what_no_rule_leads_to_is_refused_with_its_address_on_record(self):
-        for address in (METADATA, PRIVATE, PUBLIC, "198.18.77.77"):
+        for address in (METADATA, PRIVATE, PUBLIC):
             with self.subTest(address):
                 status, _, body = self.ask(
                     address, ("GET /caught HTTP/1.1\r\nhost: %s\r\n\r\n" % address).encode())
@@ -164,6 +178,58 @@ class Captured(HouseTest):
                         ssl.create_default_context().wrap_socket(sock, server_hostname=address)
                 self.house.entry(kind="refused", method="TCP", host=address + ":443")
         self.assertEqual(Upstream.seen, [])
+
+    def test_an_address_that_no_name_was_given_for_leads_nowhere(self):
+        for host in ("198.18.77.77", "web.gatehouse", "a.public.test"):
+            status, _, body = self.ask(
+                "198.18.77.77", ("GET / HTTP/1.1\r\nhost: %s\r\n\r\n" % host).encode())
+            self.assertEqual(status, 400, body)
+            self.assertIn("not given for that name", body.decode())
+            self.house.entry(kind="refused", host="198.18.77.77", rule="malformed")
+        for name in ("secure.gatehouse", "a.public.test", None):
+            with self.house.connect(443, "198.18.77.77") as sock:
+                with self.assertRaises((ConnectionResetError, ssl.SSLError)):
+                    context = ssl.create_default_context()
+                    context.check_hostname = name is not None
+                    context.wrap_socket(sock, server_hostname=name)
+        self.house.entry(kind="refused", method="TCP", host="198.18.77.77:443")
+        self.assertEqual(Upstream.seen, [])
+
+    def test_what_another_gateway_answered_with_is_understood(self):
+        """As when one of several gateways takes a connection to an address that another gave."""
+        exact = self.address_of("web.gatehouse")
+        secure = self.address_of("secure.gatehouse")
+        pattern = self.address_of("a.public.test")
+        second = self.address_of("b.public.test")
+        before = self.house.pid_of("gateway")
+        os.kill(before, signal.SIGKILL)
+        self.house.settle()
+        self.assertNotEqual(self.house.pid_of("gateway"), before)
+        status, _, _ = self.ask(exact, b"GET /again HTTP/1.1\r\nhost: web.gatehouse\r\n\r\n")
+        self.assertEqual(status, 200)
+        # What is dialled for it is caught here too, and refused then: the Door catches everything.
+        self.ask(pattern, b"GET /p HTTP/1.1\r\nhost: a.public.test\r\n\r\n")
+        self.house.exchange(path="/p", host="a.public.test", rule="hosts")
+        status, _, body = self.ask(second, b"GET /p HTTP/1.1\r\nhost: a.public.test\r\n\r\n")
+        self.assertEqual(status, 400, body)
+        self.assertIn("not given for that name", body.decode())
+        context = ssl.create_default_context(cafile=self.house.data + "/ca.pem")
+        with self.house.connect(443, secure) as sock:
+            with context.wrap_socket(sock, server_hostname="secure.gatehouse") as tls:
+                text = "GET /tls HTTP/1.1\r\nhost: secure.gatehouse\r\n%s: %s\r\n\r\n"
+                tls.sendall((text % self.house.bearer("secure")).encode())
+                self.assertEqual(read_response(tls.makefile("rb"))[0], 200)
+        # A host that only a pattern names: by what the client asks for, passed unseen.
+        with self.house.connect(443, pattern) as sock:
+            hello = client_hello("a.public.test")
+            sock.sendall(hello[:40])
+            time.sleep(0.05)
+            sock.sendall(hello[40:])
+            self.house.entry(kind="intent", call="tunnel", host="a.public.test:443")
+        with self.house.connect(443, pattern) as sock:
+            sock.sendall(client_hello("b.public.test"))
+            with self.assertRaises(ConnectionResetError):
+                sock.recv(1)
 
     def test_what_is_neither_http_nor_tls_ends(self):
         address = self.address_of("web.gatehouse")

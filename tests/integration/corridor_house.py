@@ -222,6 +222,10 @@ class House:
     def stop(self):
         self.process.send_signal(signal.SIGTERM)
         self.process.wait(20)
+        for _ in range(500):  # the roles go when their supervisor has
+            if not any(self.data.encode() in words for _, words in processes()):
+                break
+            time.sleep(0.02)
         self.log.close()
         self.server.stop()
         shutil.rmtree(self.data)
@@ -330,15 +334,20 @@ class House:
 
     def pid_of(self, role):
         """0 while that role is away."""
-        for name in filter(str.isdigit, os.listdir("/proc")):
-            try:
-                with open("/proc/%s/cmdline" % name, "rb") as file:
-                    words = file.read().split(b"\0")
-            except OSError:
-                continue
+        for pid, words in processes():
             if words[0].endswith(b"/gatehouse-" + role.encode()) and self.data.encode() in words:
-                return int(name)
+                return pid
         return 0
+
+
+def processes():
+    """Each that lives, with the words of its command."""
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open("/proc/%s/cmdline" % name, "rb") as file:
+                yield int(name), file.read().split(b"\0")
+        except OSError:
+            continue
 
 
 def read_response(stream, head_only=False):
@@ -448,6 +457,8 @@ def make_certificates(folder, *names):
 
 HOSTS = f"""127.0.0.1 localhost
 {PUBLIC} public.test
+{PUBLIC} a.public.test
+{PUBLIC} b.public.test
 {PRIVATE} private.test
 {PUBLIC} mixed.test
 {PRIVATE} mixed.test
