@@ -179,6 +179,10 @@ Task<Result<Keeper::Created>> Keeper::create(ipc::CreateSandbox request) {
   log_info("a sandbox runs", {{"run", run.text()}, {"trace", request.run.trace.text()}});
   ++made_;
   keep(std::move(sandbox));
+  // A gateway that came meanwhile has not been told of this one.
+  for (const std::string& gateway : role_.peers_of("gateway")) {
+    tasks_.spawn(offer_door(gateway, run));
+  }
   co_return created;
 }
 
