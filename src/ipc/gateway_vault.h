@@ -19,8 +19,8 @@ struct Leased {
   Secret value;                      // what stands in for the placeholder
   std::int64_t expires_unix_ms = 0;  // of the credential, 0 if unknown
   bool renewable = false;            // an OAuth access token: a 401 is worth one renewal
-  // What the Run was leased before towards the service's hosts, beside `value`, the newest first: it
-  // may come back in any answer from there.
+  // What the Run was leased so far towards the service's hosts, `value` among it, the newest first:
+  // it may come back in any answer from there.
   std::vector<Secret> known;
   template <class F>
   void fields(F& f) {
