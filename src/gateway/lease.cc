@@ -61,14 +61,22 @@ const ipc::Placeholder* misplaced(const Ruled& ruled, std::string_view credentia
 // what an earlier one left there, through this gateway or another.
 Task<Result<void>> learn_known(Leased& leased) {
   const Ruled& ruled = leased.recorded.ruled;
-  if (ruled.door->placeholders.empty()
-      || !ruled.rulebook->sends_credentials_to(ruled.door->run.tenant, ruled.destination.host)) {
+  const Destination& to = ruled.destination;
+  const std::string& tenant = ruled.door->run.tenant;
+  if (ruled.door->placeholders.empty() || !ruled.rulebook->sends_credentials_to(tenant, to.host)) {
     co_return Result<void>();
   }
   Gate& gate = *ruled.gate;
-  auto known = co_await gate.role.call(
-      "vault", ipc::Known{ruled.door->run.run, ruled.destination.host}, gate.loop.in(kLeaseMost));
-  if (!known) co_return Failure(known.error());
+  auto known = co_await gate.role.call("vault", ipc::Known{ruled.door->run.run, to.host},
+                                       gate.loop.in(kLeaseMost));
+  if (!known) {
+    // While the vault is away, no answer comes from where a credential may have been left; another
+    // port of that host is another server.
+    if (ruled.rulebook->sends_credentials_to(tenant, to.host, to.port)) {
+      co_return Failure(known.error());
+    }
+    co_return Result<void>();
+  }
   leased.known = std::move(known->values);
   co_return Result<void>();
 }

@@ -162,12 +162,13 @@ std::vector<std::string> Rulebook::names_for(const ipc::RunSpec& run) const {
   return names;
 }
 
-bool Rulebook::sends_credentials_to(std::string_view tenant, std::string_view host) const {
-  return std::any_of(snapshot_.services.begin(), snapshot_.services.end(),
-                     [&](const auto& service) {
-                       return service.tenant == tenant && !service.credential_header.empty()
-                              && (service.host == host || service.upstream_host == host);
-                     });
+bool Rulebook::sends_credentials_to(std::string_view tenant, std::string_view host,
+                                    std::optional<std::uint16_t> port) const {
+  return std::any_of(
+      snapshot_.services.begin(), snapshot_.services.end(), [&](const ipc::ServiceSpec& service) {
+        return service.tenant == tenant && !service.credential_header.empty()
+               && service.upstream_host == host && (!port || service.upstream_port == *port);
+      });
 }
 
 bool Rulebook::wants_intent(const ipc::ServiceSpec& service, std::string_view path) {

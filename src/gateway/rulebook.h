@@ -4,6 +4,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -54,8 +55,10 @@ class Rulebook {
   [[nodiscard]] bool may_reach(const ipc::RunSpec& run, const wire::Host& host) const;
   // The names that this agent's rules spell out, services' hosts among them; of a pattern none.
   [[nodiscard]] std::vector<std::string> names_for(const ipc::RunSpec& run) const;
-  // Whether any Service of that tenant sends a credential to that host, as it is named or dialled.
-  [[nodiscard]] bool sends_credentials_to(std::string_view tenant, std::string_view host) const;
+  // Whether any Service of that tenant sends a credential to that host, as it is dialled, and where
+  // a port is given, to that port of it.
+  [[nodiscard]] bool sends_credentials_to(std::string_view tenant, std::string_view host,
+                                          std::optional<std::uint16_t> port = std::nullopt) const;
   // Whether a safe request to this path needs a durable Intent all the same.
   [[nodiscard]] static bool wants_intent(const ipc::ServiceSpec& service, std::string_view path);
 

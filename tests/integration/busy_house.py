@@ -16,6 +16,8 @@ from corridor_house import Upstream
 from house import House, send_signal
 
 KEY = "sk-busy-test-0123456789abcdef"
+# The services without a credential are at another host than the one with: of what comes from there
+# the vault must be asked what to look for, and is away at times.
 CONFIG = """version: 1
 data: {data}
 users: [{{name: alice}}]
@@ -26,9 +28,9 @@ services:
     upstream: http://127.0.0.1:{port}
     allow_private: true
     credential: {{kind: static, header: authorization, prefix: "Bearer "}}
-  - {{name: tools, kind: mcp, url: "http://tools.gatehouse", upstream: "http://127.0.0.1:{port}",
+  - {{name: tools, kind: mcp, url: "http://tools.gatehouse", upstream: "http://localhost:{port}",
       allow_private: true}}
-  - {{name: api, kind: http, url: "http://api.gatehouse", upstream: "http://127.0.0.1:{port}",
+  - {{name: api, kind: http, url: "http://api.gatehouse", upstream: "http://localhost:{port}",
       allow_private: true}}
 agents:
   - name: shell
