@@ -33,6 +33,7 @@ void add_server(CLI::App* sub, Options& options) {
 void add_running(CLI::App& app, Options& options, Verb& chosen) {
   CLI::App* init_verb =
       verb(app, options, "init", "write a commented gatehouse.yaml", init, chosen);
+  init_verb->add_option("--admin", options.admin, "the first user, with the role owner (alice)");
   init_verb->add_option("DIR", options.directory, "where to write it (default: here)");
   CLI::App* up_verb = verb(app, options, "up", "run the gatehouse in the foreground", up, chosen);
   up_verb->add_option("--log", options.log, "text or json, instead of what the config says")
@@ -178,6 +179,11 @@ void add_objects(CLI::App& app, Options& options, Verb& chosen) {
       take_spec(set);
     }
     add("rm", "remove one", remove_object)->add_option("NAME", options.name, "which")->required();
+    if (kind == "user" || kind == "account") {
+      add("sign-out", "end all sessions of one", end_sessions)
+          ->add_option("NAME", options.name, "which")
+          ->required();
+    }
   }
 }
 

@@ -44,7 +44,7 @@ struct Wiring {
   // As JSON, without names and texts; "null" when it is no YAML.
   std::function<std::string(const std::string& config, const Pseudonym&)> redacted_config;
   // The commented config that `init` writes.
-  std::function<std::string(std::string_view data)> example_config;
+  std::function<Result<std::string>(std::string_view data, std::string_view admin)> example_config;
   // A YAML text as JSON. Errors: kInvalid.
   std::function<Result<std::string>(std::string_view yaml)> json_of_yaml;
   // Runs the house in the foreground. Both absolute; `log` is "text", "json" or, for what the

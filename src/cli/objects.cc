@@ -202,4 +202,18 @@ Result<int> remove_object(const Options& options, const Wiring& wiring) {
   return 0;
 }
 
+Result<int> end_sessions(const Options& options, const Wiring& wiring) {
+  const Api api = TRY(Api::open(options, wiring));
+  const HttpReply reply = TRY(api.call("POST", TRY(item(api, options)) + "/sign-out"));
+  const json::value answer = TRY(parsed(reply.body));
+  const json::value* ended = answer.is_object() ? answer.as_object().if_contains("ended") : nullptr;
+  if (ended == nullptr || !ended->is_int64()) {
+    return failure(Error::kUpstream, "the gatehouse answered with something else");
+  }
+  const auto count = static_cast<std::uint64_t>(ended->as_int64());
+  print(told(options.form, fmt::format("{} sessions of {} ended", count, options.name),
+             {{"ended", count}, {"name", options.name}}));
+  return 0;
+}
+
 }  // namespace gatehouse::cli

@@ -80,7 +80,7 @@ Result<int> init(const Options& options, const Wiring& wiring) {
   directory = TRY(absolute(directory));
   const std::string data = options.data.empty() ? directory + "/gatehouse-data" : options.data;
   const std::string config = directory + "/" + kFileName;
-  TRY(write_new_file(config, wiring.example_config(data)));
+  TRY(write_new_file(config, TRY(wiring.example_config(data, options.admin))));
   if (mkdir(data.c_str(), 0700) != 0 && errno != EEXIST) {
     return failure_from_errno(errno, "making the data directory " + data);
   }

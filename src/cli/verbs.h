@@ -46,6 +46,7 @@ struct Options {
   std::uint32_t most = 100;
   bool full = false;
   std::string directory;
+  std::string admin = "alice";  // the first user, an owner
   std::vector<std::string> files;
   std::string log;
   std::string output;
@@ -84,6 +85,7 @@ struct Options {
 [[nodiscard]] Result<int> show_kind(const Options& options, const Wiring& wiring);
 [[nodiscard]] Result<int> set_object(const Options& options, const Wiring& wiring);
 [[nodiscard]] Result<int> remove_object(const Options& options, const Wiring& wiring);
+[[nodiscard]] Result<int> end_sessions(const Options& options, const Wiring& wiring);
 [[nodiscard]] Result<int> transcript(const Options& options, const Wiring& wiring);
 [[nodiscard]] Result<int> verify_audit(const Options& options, const Wiring& wiring);
 

@@ -194,6 +194,7 @@ Admin::Answered Admin::dispatch(Call& call) {
     case Action::kCreate:
     case Action::kSet:
     case Action::kRemove:
+    case Action::kEndSessions:
     case Action::kKill:
     case Action::kRevive:
       co_return co_await write(call);
@@ -326,6 +327,7 @@ Admin::Answered Admin::write(Call& call) {
     co_return co_await stop_run(call);
   }
   if (call.route->action == Action::kRemove) co_return co_await remove_in_turn(call);
+  if (call.route->action == Action::kEndSessions) co_return co_await end_sessions(call);
   co_return co_await write_in_turn(call);
 }
 

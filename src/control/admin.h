@@ -57,6 +57,7 @@ class Admin {
   Answered list_logins(Call& call);
   Answered sign_in(Call& call);
   Answered sign_out(Call& call);
+  Answered end_sessions(Call& call);
   Answered list_runs(Call& call);
   Answered show_run(Call& call);
   Answered transcript(Call& call);

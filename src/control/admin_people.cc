@@ -139,4 +139,22 @@ Admin::Answered Admin::sign_out(Call& call) {
   co_return json_answer("", 204);
 }
 
+// For a stolen laptop: whoever holds a session of theirs is nobody from now on.
+Admin::Answered Admin::end_sessions(Call& call) {
+  const Kind kind = *call.route->kind;
+  const std::string name = call.object_name();
+  if (call.state.stored(kind, call.tenant(), name) == nullptr) {
+    co_return failure(Error::kNotFound,
+                      fmt::format("there is no {} {}", text(kind), printable(name)));
+  }
+  const Act act{"end_sessions", fmt::format("{} {}", text(kind), name), "", "", {}, {}};
+  CO_TRY(co_await control_.record(entry_of(call, act, "done")));
+  const std::int64_t ended = CO_TRY(store_.end_sessions_of(kind, call.tenant(), name));
+  wire::JsonWriter out;
+  out.begin_object();
+  out.key("ended").integer(ended);
+  out.end_object();
+  co_return json_answer(std::move(out).text());
+}
+
 }  // namespace gatehouse::control

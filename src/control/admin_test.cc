@@ -686,6 +686,18 @@ TEST_F(SignInTest, WhoIsChangedSignsInAgain) {
   EXPECT_EQ(ask_with(session, "GET", "/v1/whoami").status, 401);
 }
 
+TEST_F(SignInTest, AnOwnerEndsAllSessionsOfSomebodyWhoseLaptopIsGone) {
+  const std::string first = member(sign_in_with(token("gh", "z")), "session");
+  const std::string second = member(sign_in_with(token("gh", "z")), "session");
+  const ApiAnswer ended = ask("olivia", "POST", "/v1/tenants/acme/users/zoe/sign-out");
+  EXPECT_EQ(ended.body, R"({"ended":2})");
+  EXPECT_EQ(house.log.back().tag("act"), "end_sessions");
+  for (const std::string& session : {first, second}) {
+    EXPECT_EQ(ask_with(session, "GET", "/v1/whoami").status, 401);
+  }
+  EXPECT_EQ(ask("olivia", "GET", "/v1/whoami").status, 200);
+}
+
 TEST_F(SignInTest, WherePeopleSignInIsToldToAnybody) {
   const ApiAnswer logins = ask("", "GET", "/v1/login?tenant=acme");
   EXPECT_TRUE(logins.body.contains(R"("client_id":"gh")")) << logins.body;

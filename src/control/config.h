@@ -78,6 +78,8 @@ using ReadNamed = std::function<Result<std::string>(const std::string& path)>;
 [[nodiscard]] std::string_view config_schema();
 
 // The commented file that `gatehouse init` writes; it is valid as it is.
-[[nodiscard]] std::string example_config(std::string_view data_directory);
+// `admin` is its first user, with the role owner. Errors: kInvalid when nobody can be called that.
+[[nodiscard]] Result<std::string> example_config(std::string_view data_directory,
+                                                 std::string_view admin);
 
 }  // namespace gatehouse::control

@@ -60,7 +60,9 @@ TEST(Config, ReadsWhatItShould) {
 }
 
 TEST(Config, TheExampleIsValidAsItIs) {
-  const std::string text = example_config("/var/lib/gatehouse");
+  EXPECT_EQ(example_config("/data", "No Name").error(), Error::kInvalid);
+  const std::string text = *example_config("/var/lib/gatehouse", "ada");
+  EXPECT_TRUE(text.contains("{role: owner, user: ada}"));
   EXPECT_EQ(problems_of(text), "");
 }
 

@@ -28,12 +28,6 @@ constexpr std::string_view kTokenMarks = "!#$%&'*+-.^_`|~";  // RFC 9110 section
 bool is_alnum(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
 }
-bool is_name(std::string_view text) {
-  if (text.empty() || text.size() > kNameMost || !is_alnum(text.front())) return false;
-  return std::all_of(text.begin(), text.end(), [](char c) {
-    return (is_alnum(c) && !(c >= 'A' && c <= 'Z')) || c == '-' || c == '_' || c == '.';
-  });
-}
 bool is_token(std::string_view text) {
   return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) {
     return is_alnum(c) || kTokenMarks.contains(c);
@@ -770,6 +764,13 @@ class Decoding {
 };
 
 }  // namespace
+
+bool is_name(std::string_view text) {
+  if (text.empty() || text.size() > kNameMost || !is_alnum(text.front())) return false;
+  return std::all_of(text.begin(), text.end(), [](char c) {
+    return (is_alnum(c) && !(c >= 'A' && c <= 'Z')) || c == '-' || c == '_' || c == '.';
+  });
+}
 
 Config decode_document(const Yaml& document, const ReadNamed& read, Problems& problems) {
   return Decoding(read, problems).decode(document);

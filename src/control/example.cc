@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
 
+#include "base/encoding.h"
 #include "control/config.h"
+#include "control/decoding.h"
 
 namespace gatehouse::control {
 namespace {
@@ -14,16 +16,16 @@ constexpr std::string_view kExample =
 version: 1
 
 # Where state, sealed credentials, the audit log and the agents' home volumes lie.
-data: {}
+data: {0}
 
 # People on whose behalf agents run.
 users:
-  - name: alice
+  - name: {1}
 
 # Who administers the house beside root and the owner of the data directory; docs/people.md has the
 # roles. Groups, service accounts and issuers are described there too.
 bindings:
-  - {{role: owner, user: alice}}
+  - {{role: owner, user: {1}}}
 
 # What agents may be let through to.
 services:
@@ -32,7 +34,7 @@ services:
     url: http://openai.gatehouse        # how the agent names it; https is intercepted
     upstream: https://api.openai.com    # where the gateway dials; a path here is put in front
     credential:
-      kind: static                      # a key; `gatehouse connect openai --user alice` takes it
+      kind: static                      # a key; `gatehouse connect openai --user {1}` takes it
       header: authorization
       prefix: "Bearer "
     scope: user                         # each user's own key; tenant: one key for everyone
@@ -82,8 +84,14 @@ agents:
 
 }  // namespace
 
-std::string example_config(std::string_view data_directory) {
-  return fmt::format(kExample, data_directory);
+Result<std::string> example_config(std::string_view data_directory, std::string_view admin) {
+  if (!is_name(admin)) {
+    return failure(Error::kInvalid,
+                   fmt::format("\"{}\" is no name for a user: lower-case letters, digits, \"-\", "
+                               "\"_\" and \".\"",
+                               printable(admin)));
+  }
+  return fmt::format(kExample, data_directory, admin);
 }
 
 }  // namespace gatehouse::control

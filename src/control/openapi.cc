@@ -88,6 +88,7 @@ std::string operation_of(const Route& route) {
       {Action::kShow, "show"},
       {Action::kSet, "set"},
       {Action::kRemove, "remove"},
+      {Action::kEndSessions, "signOut"},
   };
   const std::string_view name = kNames.at(route.action);
   if (!route.kind) return std::string(name);
@@ -155,7 +156,7 @@ void write_responses(JsonWriter& out, const Route& route) {
   out.key("description").string(is_gone ? "It is gone" : "As asked");
   if (!is_gone) {
     std::string schema = R"({"type":"object"})";
-    if (route.kind) {
+    if (route.kind && route.action != Action::kEndSessions) {
       const std::string object = reference(capital(text(*route.kind)));
       schema = route.action == Action::kList
                    ? fmt::format(R"({{"type":"object","required":["items"],"properties":{{"items":)"

@@ -49,6 +49,15 @@ void add_collection(std::vector<Route>& all, const Collection& collection) {
   }
   all.push_back(
       {"DELETE", item, Action::kRemove, collection.change, collection.kind, "Remove", {}});
+  if (collection.kind == Kind::kUser || collection.kind == Kind::kAccount) {
+    all.push_back({"POST",
+                   item + "/sign-out",
+                   Action::kEndSessions,
+                   collection.change,
+                   collection.kind,
+                   "End all sessions of a",
+                   {}});
+  }
 }
 
 std::vector<Route> make_routes() {

@@ -25,6 +25,7 @@ enum class Action : std::uint8_t {
   kShow,
   kSet,
   kRemove,
+  kEndSessions,
   kListRuns,
   kShowRun,
   kTranscript,

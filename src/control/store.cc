@@ -312,6 +312,22 @@ class SqliteStore final : public StateStore {
     return erase_one.bind(digest).run();
   }
 
+  Result<std::int64_t> end_sessions_of(Kind kind, const std::string& tenant,
+                                       const std::string& name) override {
+    Transaction transaction = TRY(Transaction::begin(database_));
+    std::int64_t count = 0;
+    {
+      Statement select = TRY(database_.prepare(
+          "SELECT count(*) FROM session WHERE kind = ? AND tenant = ? AND name = ?"));
+      select.bind(text(kind)).bind(tenant).bind(name);
+      TRY(select.step());
+      count = select.number(0);
+    }
+    TRY(end_sessions({kind, tenant, name}));
+    TRY(transaction.commit());
+    return count;
+  }
+
  private:
   // Within a transaction of the caller's.
   Result<Stored> put_open(const Object& object) {

@@ -119,6 +119,9 @@ class StateStore {
   // Also one whose time is over. Errors: kNotFound.
   [[nodiscard]] virtual Result<Session> session(const std::string& digest) = 0;
   [[nodiscard]] virtual Result<void> end_session(const std::string& digest) = 0;
+  // All of a user or account; how many there were.
+  [[nodiscard]] virtual Result<std::int64_t> end_sessions_of(Kind kind, const std::string& tenant,
+                                                             const std::string& name) = 0;
 
   [[nodiscard]] virtual Result<void> start_run(const Run& run) = 0;
   // Idempotent: the first end holds. Errors: kNotFound.

@@ -237,8 +237,13 @@ class Login(unittest.TestCase):
         self.assertEqual(json.loads(said)["who"], "user default/alice")
         self.assertEqual(alice.json("user", "create", "yara")["from"], "api")
         self.assertEqual(alice.ask("user", "rm", "yara").returncode, 0)
+        other = Person("alice-elsewhere")
+        other.name = "alice"
+        self.assertEqual(other.log_in()[0], 0)
         host = alice.ask("agent", "create", "deep", "--set", 'toolbox=["/root"]')
         self.assertEqual(host.returncode, 77, "the tenant's owner is not the host's")
+        self.assertEqual(alice.json("user", "sign-out", "alice")["ended"], 2)
+        self.assertEqual((alice.ask("whoami").returncode, other.ask("whoami").returncode), (77, 77))
 
     def test_whom_the_tenant_does_not_know_is_nobody(self):
         status, _, _, wrong = Person("eve").log_in()
