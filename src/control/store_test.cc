@@ -266,6 +266,7 @@ TEST_F(StoreTest, AStoreOfALaterVersionIsLeftAlone) {
 
 struct Acknowledged {
   bool file = false;
+  bool made = false;
   int started = 0;
   int ended = 0;
 };
@@ -274,6 +275,10 @@ Result<void> use_store(const std::string& vfs, Acknowledged& acknowledged) {
   const auto store = TRY(open_sqlite_store("state.db", vfs));
   TRY(store->apply_file(config_of(kFirst)));
   acknowledged.file = true;
+  TRY(store->put(User{"default", "carol", {}}, [](const Stored&) {
+    return Remembered{"uid 0", "key", "print", 201, "\"9\"", "{}", WallTime(1)};
+  }));
+  acknowledged.made = true;
   for (int i = 0; i < 4; ++i) {
     TRY(store->start_run(run_of(i)));
     acknowledged.started = i + 1;
@@ -300,6 +305,10 @@ TEST(StoreCrash, LosesNothingAcknowledgedAtAnyPointWhereThePowerFails) {
       if (acknowledged.file) {
         EXPECT_NE((*store)->state()->find<User>("default", "alice"), nullptr);
       }
+      const bool is_there = (*store)->state()->find<User>("default", "carol") != nullptr;
+      EXPECT_TRUE(is_there || !acknowledged.made);
+      EXPECT_EQ((*store)->remembered("uid 0", "key")->has_value(), is_there)
+          << "what was done and what is answered to who asks again are one";
       for (int i = 0; i < acknowledged.started; ++i) {
         const auto run = (*store)->run(run_of(i).id);
         ASSERT_TRUE(run) << "an acknowledged Run is lost";
@@ -311,6 +320,28 @@ TEST(StoreCrash, LosesNothingAcknowledgedAtAnyPointWhereThePowerFails) {
   std::printf("%llu crash points, seeds 1 to %llu\n", static_cast<unsigned long long>(points),
               static_cast<unsigned long long>(seeds));
   EXPECT_GT(points, seeds * 20);
+}
+
+TEST(StoreCrash, AMigrationIsDoneWholeOrNotAtAllWhereverThePowerFails) {
+  const std::uint64_t seeds = net::crash_seeds(3);
+  std::uint64_t points = 0;
+  for (std::uint64_t seed = 1; seed <= seeds; ++seed) {
+    bool is_through = false;
+    for (std::uint64_t point = 1; !is_through; ++point) {
+      SCOPED_TRACE("seed " + std::to_string(seed) + ", point " + std::to_string(point));
+      const auto disk = net::make_sim_file_system(seed * 1'000'003 + point);
+      const Vfs vfs(*disk);
+      ASSERT_TRUE(Database::open("state.db", vfs.name())->run(kVersion1));
+      disk->crash_at(disk->operations() + point);
+      is_through = open_sqlite_store("state.db", vfs.name()).has_value();
+      disk->restart();
+      const auto store = open_sqlite_store("state.db", vfs.name());
+      ASSERT_TRUE(store) << store.error().message();
+      EXPECT_EQ((*store)->state()->objects.size(), 7U);
+      ++points;
+    }
+  }
+  EXPECT_GT(points, seeds * 5);
 }
 
 }  // namespace
