@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # The front door. `make` alone lists what there is; the work is in tools/ and tests/.
 .DEFAULT_GOAL := help
-.PHONY: help build install deb sbom demo test soak bench-gateway fuzz asan tsan tidy tidy-deep
+.PHONY: help build install deb sbom oci demo test soak bench-gateway fuzz asan tsan tidy tidy-deep
 .PHONY: format clean
 SHELL := /bin/bash
 
@@ -34,6 +34,10 @@ deb: ## the Debian package, in build/release/packages
 
 sbom: deb ## the bill of materials of the release build, SPDX 2.3, beside the package
 	@tools/sbom build/release >build/release/packages/gatehouse.spdx.json
+
+oci: deb ## an OCI image of the package, in build/release/packages (as root)
+	@tools/bootstrap image
+	@tools/oci build/release/packages/gatehouse_*.deb build/release/packages/gatehouse-oci.tar
 
 asan: ## unit tests under AddressSanitizer and UndefinedBehaviorSanitizer
 	@tools/run-tests bootstrap asan

@@ -28,7 +28,7 @@ function(gatehouse_install)
   # The command itself writes what completes it.
   foreach(completion IN ITEMS
       "bash gatehouse ${CMAKE_INSTALL_DATADIR}/bash-completion/completions"
-      "zsh _gatehouse ${CMAKE_INSTALL_DATADIR}/zsh/site-functions"
+      "zsh _gatehouse ${CMAKE_INSTALL_DATADIR}/zsh/vendor-completions"
       "fish gatehouse.fish ${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d")
     separate_arguments(completion)
     list(GET completion 0 shell)

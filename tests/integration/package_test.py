@@ -104,7 +104,8 @@ class Contents(unittest.TestCase):
         self.assertTrue(changelog.startswith(f"gatehouse ({fields(package)['Version']}) "))
         self.assertIn(b"GATEHOUSE", gzip.decompress(
             (self.tree / "usr/share/man/man1/gatehouse.1.gz").read_bytes()))
-        for place in ("bash-completion/completions/gatehouse", "zsh/site-functions/_gatehouse",
+        for place in ("bash-completion/completions/gatehouse",
+                      "zsh/vendor-completions/_gatehouse",
                       "fish/vendor_completions.d/gatehouse.fish"):
             self.assertIn("gatehouse", (self.tree / "usr/share" / place).read_text())
         self.assertTrue((self.tree / doc / "gatehouse.schema.json").exists())

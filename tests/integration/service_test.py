@@ -80,6 +80,12 @@ class Files(unittest.TestCase):
                               capture_output=True, text=True, check=False)
         self.assertEqual(done.returncode, 0, done.stderr)
 
+    def test_every_shell_has_its_completion(self):
+        for place, word in (("bash-completion/completions/gatehouse", "complete "),
+                            ("zsh/vendor-completions/_gatehouse", "#compdef gatehouse"),
+                            ("fish/vendor_completions.d/gatehouse.fish", "complete -c gatehouse")):
+            self.assertIn(word, (installed.prefix / "share" / place).read_text())
+
     def test_users_and_directories_are_made_as_systemd_reads_them(self):
         root = installed.root / "root"
         (root / "etc").mkdir(parents=True)
