@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "bin/role_main.h"
 #include "control/admin.h"
+#include "control/bundle.h"
 #include "control/front.h"
 #include "control/http.h"
 #include "control/monitor.h"
@@ -55,6 +56,13 @@ Result<std::unique_ptr<net::TlsServer>> tls_of(const control::AdminListen& admin
   return net::TlsServer::make({&identity, ""});
 }
 
+net::Task<Result<ipc::ConfigApplied>> reload(control::Control* control, std::string by,
+                                             std::vector<net::Descriptor> given) {
+  if (given.size() != 1) co_return failure(Error::kInvalid, "a config comes with one descriptor");
+  co_return co_await control->reload(CO_TRY(control::config_of_bundle(given.front())),
+                                     std::move(by));
+}
+
 int run(int argc, char** argv) {
   const RoleFlags flags = begin_role("control", argc, argv);
   auto loaded = load(flag(argc, argv, "--config"));
@@ -96,6 +104,10 @@ int run(int argc, char** argv) {
   std::uint32_t owner = 0;
   const std::string_view owner_text = flag(argc, argv, "--owner");
   std::from_chars(owner_text.data(), owner_text.data() + owner_text.size(), owner);
+  role.from_supervisor().on<ipc::ApplyConfig>(
+      [&control](ipc::ApplyConfig request, std::vector<net::Descriptor> given) {
+        return reload(&control, std::move(request.by), std::move(given));
+      });
   const ipc::Permits nothing;
   role.serve("sandboxd", control.for_sandboxd());
   for (const char* peer : {"vault", "courier", "gateway", "audit"}) role.serve(peer, nothing);

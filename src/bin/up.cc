@@ -166,6 +166,7 @@ Result<void> run_house(const House& house) {
   settings.owner_uid = owner;
   settings.metrics = house.metrics;
   settings.admin_listen = house.admin;
+  settings.read_config = house.read_config;
   for (const Role& role : roles()) {
     const std::uint32_t uid = root ? role.uid : 0;
     if (root) TRY(check_uid(role));

@@ -3,9 +3,11 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 
 #include "base/result.h"
+#include "supervisor/supervisor.h"
 
 namespace gatehouse::bin {
 
@@ -14,8 +16,9 @@ struct House {
   std::string config;       // gatehouse.yaml, absolute
   std::string executables;  // where the roles' executables lie
   std::string log;          // "text" or "json"; "" for what $GATEHOUSE_LOG says
-  std::string metrics;      // ADDRESS:PORT that metrics and health are served at; "" for none
-  std::string admin;        // ADDRESS:PORT that the admin API is served at; "" for none
+  std::function<Result<supervisor::ConfigRead>()> read_config;  // again, while the house runs
+  std::string metrics;  // ADDRESS:PORT that metrics and health are served at; "" for none
+  std::string admin;    // ADDRESS:PORT that the admin API is served at; "" for none
 };
 
 // Where the roles' executables lie: beside the command in a build tree, else where the installation

@@ -60,6 +60,8 @@ void add_running(CLI::App& app, Options& options, Verb& chosen) {
   revive_verb->add_option("--tenant", options.tenant, "of which tenant, for who is signed in");
   add_server(revive_verb, options);
   revive_verb->add_flag("--all", options.all, "everything");
+  verb(app, options, "reload", "read the config again and put it in force, dropping nothing",
+       reload, chosen);
   verb(app, options, "status", "the roles, and what is killed", status, chosen);
   verb(app, options, "metrics", "what Prometheus reads", print_metrics, chosen);
   verb(app, options, "doctor", "try what each role can still do, and say what is not enforced",

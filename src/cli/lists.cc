@@ -30,6 +30,11 @@ Result<RunId> target_of(const Options& options) {
   return RunId::parse(options.run);
 }
 
+std::string without_line_end(std::string text) {
+  if (text.ends_with('\n')) text.pop_back();
+  return text;
+}
+
 }  // namespace
 
 Result<int> kill(const Options& options, const Wiring& wiring) {
@@ -76,6 +81,23 @@ ipc::CounterList counters_of(const Options& options, const Wiring& wiring) {
 }
 
 }  // namespace
+
+Result<int> reload(const Options& options, const Wiring& wiring) {
+  Client client = TRY(supervisor_of(options, wiring));
+  const ipc::ConfigApplied applied = TRY(client.call(ipc::Reload{}));
+  Table changes({"change", "what"});
+  for (const std::string& what : applied.added) changes.add({"added", what});
+  for (const std::string& what : applied.changed) changes.add({"changed", what});
+  for (const std::string& what : applied.removed) changes.add({"removed", what});
+  for (const std::string& what : applied.at_restart) changes.add({"at the next start", what});
+  if (options.form == Form::kJson) {
+    print(fmt::format("{{\"changes\":{},\"unchanged\":{}}}\n",
+                      without_line_end(changes.text(options.form)), applied.unchanged));
+    return 0;
+  }
+  print(changes.empty() ? "in force already; nothing changed\n" : changes.text(options.form));
+  return 0;
+}
 
 Result<int> status(const Options& options, const Wiring& wiring) {
   Client client = TRY(supervisor_of(options, wiring));

@@ -67,6 +67,7 @@ struct Options {
 [[nodiscard]] Result<int> start_run(const Options& options, const Wiring& wiring);
 [[nodiscard]] Result<int> kill(const Options& options, const Wiring& wiring);
 [[nodiscard]] Result<int> revive(const Options& options, const Wiring& wiring);
+[[nodiscard]] Result<int> reload(const Options& options, const Wiring& wiring);
 [[nodiscard]] Result<int> status(const Options& options, const Wiring& wiring);
 [[nodiscard]] Result<int> doctor(const Options& options, const Wiring& wiring);
 // What `doctor` finds, as JSON, of the house that runs on this data.

@@ -15,6 +15,14 @@
 namespace gatehouse::control {
 namespace {
 
+// Where a file lies that the config at `path` names.
+std::string place_beside(const std::string& path, const std::string& named) {
+  if (named.empty() || named.starts_with('/') || !path.contains('/')) return named;
+  return path.substr(0, path.rfind('/') + 1) + named;
+}
+
+}  // namespace
+
 Result<std::string> read_whole(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
   if (!file) return failure_from_errno(errno, "reading " + path);
@@ -27,6 +35,12 @@ Result<std::string> read_whole(const std::string& path) {
   }
   return text;
 }
+
+ReadNamed reader_beside(const std::string& path) {
+  return [path](const std::string& named) { return read_whole(place_beside(path, named)); };
+}
+
+namespace {
 
 std::vector<Tenant>& list_of(Config& c, const Tenant&) { return c.tenants; }
 std::vector<User>& list_of(Config& c, const User&) { return c.users; }
@@ -85,16 +99,11 @@ std::expected<Config, Problems> decode_config(std::string_view yaml, const ReadN
 }
 
 Result<std::expected<Config, Problems>> check_config(const std::string& path) {
-  const std::string text = TRY(read_whole(path));
-  const std::string directory = path.contains('/') ? path.substr(0, path.rfind('/') + 1) : "";
-  const auto place_of = [&](const std::string& named) {
-    return named.empty() || named.starts_with('/') ? named : directory + named;
-  };
-  auto config =
-      decode_config(text, [&](const std::string& named) { return read_whole(place_of(named)); });
+  const ReadNamed read = reader_beside(path);
+  auto config = decode_config(TRY(read_whole(path)), read);
   if (!config) return config;
   for (std::string* file : {&config->admin.certificate, &config->admin.key}) {
-    *file = place_of(*file);
+    *file = place_beside(path, *file);
   }
   return config;
 }
@@ -102,8 +111,12 @@ Result<std::expected<Config, Problems>> check_config(const std::string& path) {
 Result<Config> load_config(const std::string& path) {
   auto config = TRY(check_config(path));
   if (config) return *std::move(config);
+  return refusal_of(config.error(), path);
+}
+
+Failure refusal_of(const Problems& problems, const std::string& path) {
   std::vector<std::string> lines;
-  for (const Problem& problem : config.error()) lines.push_back(problem.text(path));
+  for (const Problem& problem : problems) lines.push_back(problem.text(path));
   return failure(Error::kInvalid, fmt::format("{}", fmt::join(lines, "\n")));
 }
 

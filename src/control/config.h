@@ -36,6 +36,7 @@ struct AdminListen {
   std::string at;           // ADDRESS:PORT, "" for nowhere
   std::string certificate;  // a chain, PEM; "" without TLS, on loopback only
   std::string key;
+  friend bool operator==(const AdminListen&, const AdminListen&) = default;
 };
 
 struct Config {
@@ -69,6 +70,14 @@ using ReadNamed = std::function<Result<std::string>(const std::string& path)>;
 
 // Reads and decodes the file. Errors: that it cannot be read; what is wrong with it is the value.
 [[nodiscard]] Result<std::expected<Config, Problems>> check_config(const std::string& path);
+
+// All that is wrong with it, a line each, as an error.
+[[nodiscard]] Failure refusal_of(const Problems& problems, const std::string& path);
+
+// A text file of the config's, or one that it names. Errors: that it cannot be read; kTooLarge.
+[[nodiscard]] Result<std::string> read_whole(const std::string& path);
+// Reads what the config at `path` names.
+[[nodiscard]] ReadNamed reader_beside(const std::string& path);
 
 // The same in one. Errors: kNotFound; kInvalid with all problems, a line each.
 [[nodiscard]] Result<Config> load_config(const std::string& path);

@@ -1,16 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "control/control.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <csignal>
 
 #include "base/log.h"
+#include "control/memory.h"
 #include "ipc/supervisor.h"
 
 namespace gatehouse::control {
@@ -120,22 +118,6 @@ ipc::CreateSandbox sandbox_of(const Run& run, const Agent& agent, ipc::RunLive l
   return create;
 }
 
-// The Snapshot in memory that nobody can change any more.
-Result<net::Descriptor> sealed_memory(const std::string& bytes) {
-  net::Descriptor memory(memfd_create("snapshot", MFD_CLOEXEC | MFD_ALLOW_SEALING));
-  if (!memory.is_open()) return failure_from_errno(errno, "making memory for the Snapshot");
-  for (std::size_t done = 0; done < bytes.size();) {
-    const ssize_t n = write(memory.get(), bytes.data() + done, bytes.size() - done);
-    if (n <= 0) return failure_from_errno(errno, "writing the Snapshot");
-    done += static_cast<std::size_t>(n);
-  }
-  const int seals = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE;
-  if (fcntl(memory.get(), F_ADD_SEALS, seals) != 0) {
-    return failure_from_errno(errno, "sealing the Snapshot");
-  }
-  return memory;
-}
-
 std::string connection_named(const std::string& service, const std::string& user) {
   return fmt::format("connection {} of {}", service, user.empty() ? "the tenant" : user);
 }
@@ -145,6 +127,16 @@ void add_changes(audit::Entry& entry, std::string_view key, std::vector<std::str
   entry.add(fmt::format("{}.count", key), std::to_string(names.size()));
   names.resize(std::min(names.size(), kChangesShownMost));
   entry.add(key, fmt::format("{}", fmt::join(names, ", ")));
+}
+
+// Of each list in an answer, which is 64 KiB at most.
+std::vector<std::string> first_of(std::vector<std::string> names) {
+  constexpr std::size_t kNamesMost = 60;
+  if (names.size() <= kNamesMost) return names;
+  const std::size_t more = names.size() - kNamesMost;
+  names.resize(kNamesMost);
+  names.push_back(fmt::format("and {} more", more));
+  return names;
 }
 
 }  // namespace
@@ -250,18 +242,44 @@ Result<Applied> Control::begin(const Config& config) {
     entry.add("reason", "the machine was restarted");
     unrecorded_.push_back(std::move(entry));
   }
-  if (!applied.added.empty() || !applied.changed.empty() || !applied.removed.empty()) {
-    audit::Entry entry = entry_of(audit::Kind::kConfigChanged, Run{});
-    entry.run.reset();
-    add_changes(entry, "added", applied.added);
-    add_changes(entry, "changed", applied.changed);
-    add_changes(entry, "removed", applied.removed);
+  for (audit::Entry& entry : TRY(entries_of_changes(applied, before, ""))) {
     unrecorded_.push_back(std::move(entry));
-    for (const Change& change : changes_between(before, TRY(store_.state()))) {
-      unrecorded_.push_back(entry_of_change(change));
-    }
   }
   return applied;
+}
+
+Result<std::vector<audit::Entry>> Control::entries_of_changes(const Applied& applied,
+                                                              const State& before,
+                                                              std::string_view by) {
+  std::vector<audit::Entry> entries;
+  if (applied.added.empty() && applied.changed.empty() && applied.removed.empty()) return entries;
+  audit::Entry entry = entry_of(audit::Kind::kConfigChanged, Run{});
+  entry.run.reset();
+  if (!by.empty()) entry.add("by", by);
+  add_changes(entry, "added", applied.added);
+  add_changes(entry, "changed", applied.changed);
+  add_changes(entry, "removed", applied.removed);
+  entries.push_back(std::move(entry));
+  for (const Change& change : changes_between(before, TRY(store_.state()))) {
+    entries.push_back(entry_of_change(change));
+  }
+  return entries;
+}
+
+// What is under way goes on: a Snapshot is replaced whole, and each Exchange has its own.
+Task<Result<ipc::ConfigApplied>> Control::reload(Config config, std::string by) {
+  const State before = CO_TRY(store_.state());
+  const Applied applied = CO_TRY(store_.apply_file(config));
+  std::vector<audit::Entry> entries = CO_TRY(entries_of_changes(applied, before, by));
+  if (!entries.empty()) co_await publish();
+  for (audit::Entry& entry : entries) {
+    if (!co_await record(entry)) unrecorded_.push_back(std::move(entry));
+  }
+  co_return ipc::ConfigApplied{first_of(applied.added),
+                               first_of(applied.changed),
+                               first_of(applied.removed),
+                               applied.unchanged,
+                               {}};
 }
 
 // Who wrote the file, the file does not say.
@@ -379,7 +397,7 @@ Task<Result<void>> Control::tell_gateway(std::string name) {
   snapshot.network = network_;
   ipc::SnapshotReady ready{generation_};
   ipc::Parcel parcel = ipc::parcel_of(ready);
-  parcel.fds.push_back(CO_TRY(sealed_memory(ipc::encode(snapshot))));
+  parcel.fds.push_back(CO_TRY(sealed_memory("snapshot", ipc::encode(snapshot))));
   CO_TRY(co_await ports_.ask(name, std::move(parcel), loop_.in(kAnswerMost)));
   co_return Result<void>();
 }

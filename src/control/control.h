@@ -18,6 +18,7 @@
 #include "ipc/channel.h"
 #include "ipc/cli_control.h"
 #include "ipc/sandbox.h"
+#include "ipc/supervisor.h"
 #include "net/nursery.h"
 
 namespace gatehouse::control {
@@ -44,6 +45,9 @@ class Control {
   // Before serving: puts the file in force and ends the Runs of an earlier boot. Errors: the
   // store's.
   [[nodiscard]] Result<Applied> begin(const Config& config);
+  // Puts another file in force, or changes nothing; answers when the roles that are there have it.
+  // `by` asked for it. Errors: the store's, as kConflict with what the admin API made.
+  [[nodiscard]] net::Task<Result<ipc::ConfigApplied>> reload(Config config, std::string by);
   // A role has come (again): it is told what it must know.
   void arrived(const std::string& role);
 
@@ -102,6 +106,10 @@ class Control {
   net::Task<Result<void>> tell_audit();
   net::Task<Result<void>> settle_owner(std::string tenant, std::string user, std::string service);
 
+  // None where nothing changed.
+  [[nodiscard]] Result<std::vector<audit::Entry>> entries_of_changes(const Applied& applied,
+                                                                     const State& before,
+                                                                     std::string_view by);
   [[nodiscard]] audit::Entry entry_of(audit::Kind kind, const Run& run);
   [[nodiscard]] audit::Entry entry_of_change(const Change& change);
 

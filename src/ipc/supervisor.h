@@ -126,6 +126,37 @@ struct GetStatus {
   void fields(F&) {}
 };
 
+// What a file that was read again changed: "user alice", "rule shell/models".
+struct ConfigApplied {
+  static constexpr MessageType kType = 0x061a;
+  std::vector<std::string> added;
+  std::vector<std::string> changed;
+  std::vector<std::string> removed;
+  std::uint64_t unchanged = 0;
+  std::vector<std::string> at_restart;  // settings that are new in the file and not in force yet
+  template <class F>
+  void fields(F& f) {
+    f(added, changed, removed, unchanged, at_restart);
+  }
+};
+// People -> supervisor: reads the config again; with any mistake in it nothing changes.
+struct Reload {
+  static constexpr MessageType kType = 0x060b;
+  using Reply = ConfigApplied;
+  template <class F>
+  void fields(F&) {}
+};
+// Supervisor -> control, with the config and what it names in sealed memory (control/bundle.h).
+struct ApplyConfig {
+  static constexpr MessageType kType = 0x060a;
+  using Reply = ConfigApplied;
+  std::string by;
+  template <class F>
+  void fields(F& f) {
+    f(by);
+  }
+};
+
 // People -> supervisor: has every role try what it can still do.
 struct Finding {
   Attempt attempt;

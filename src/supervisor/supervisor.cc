@@ -36,6 +36,7 @@ constexpr int kWrongConfiguration = 78;  // EX_CONFIG of sysexits(3)
 constexpr Nanos kBackOffFirst = 100ms;
 constexpr Nanos kBackOffMost = 10s;
 constexpr Nanos kTryMost = 10s;          // for a role to try what it can do
+constexpr Nanos kApplyMost = 10s;        // for control to put a config in force
 constexpr std::size_t kPeopleMost = 32;  // connections at a time
 constexpr Nanos kLookAgain = 1s;
 constexpr Nanos kStopMost = 5s;  // for sandboxes to end when the house stops
@@ -75,7 +76,7 @@ class Supervisor::Impl {
     prctl(PR_SET_CHILD_SUBREAPER, 1);
     sigset_t wanted;
     sigemptyset(&wanted);
-    for (const int signal : {SIGINT, SIGTERM, SIGCHLD}) sigaddset(&wanted, signal);
+    for (const int signal : {SIGINT, SIGTERM, SIGCHLD, SIGHUP}) sigaddset(&wanted, signal);
     sigprocmask(SIG_BLOCK, &wanted, nullptr);
     signals_ = net::Descriptor(signalfd(-1, &wanted, SFD_CLOEXEC | SFD_NONBLOCK));
     signal(SIGPIPE, SIG_IGN);
@@ -108,6 +109,9 @@ class Supervisor::Impl {
       permit_kills(people_[uid], "uid " + std::to_string(uid));
       people_[uid].on<ipc::Examine>(
           [this](ipc::Examine, std::vector<net::Descriptor>) { return examine(this); });
+      people_[uid].on<ipc::Reload>([this, uid](ipc::Reload, std::vector<net::Descriptor>) {
+        return reload(this, "uid " + std::to_string(uid));
+      });
     }
     control_.on<ipc::GetCounters>(
         [this](ipc::GetCounters, std::vector<net::Descriptor>) { return counters(this); });
@@ -253,6 +257,47 @@ class Supervisor::Impl {
     for (const auto& [name, child] : self->children_) names.push_back(name);
     for (const std::string& name : names) all.roles.push_back(co_await examine_role(self, name));
     co_return all;
+  }
+  // A file that is refused is on record too: somebody meant to change what is in force.
+  static Task<Result<ipc::ConfigApplied>> reload(Impl* self, std::string by) {
+    auto applied = co_await apply_config(self, by);
+    if (applied) {
+      log_info("the configuration was read again", {{"by", by},
+                                                    {"added", applied->added.size()},
+                                                    {"changed", applied->changed.size()},
+                                                    {"removed", applied->removed.size()},
+                                                    {"unchanged", applied->unchanged}});
+      co_return applied;
+    }
+    const std::string& why = applied.error().message();
+    log_error("the configuration is refused whole, and the one before stays in force",
+              {{"by", by}, {"why", why}});
+    audit::Entry entry;
+    entry.kind = audit::Kind::kAdministered;
+    entry.add("who", by);
+    entry.add("act", "config.reload");
+    entry.add("outcome", "failed");
+    entry.add("reason", why.substr(0, 1024));
+    self->scribe_.write(std::move(entry));
+    co_return applied;
+  }
+  static Task<Result<ipc::ConfigApplied>> apply_config(Impl* self, std::string by) {
+    if (!self->settings_.read_config) co_return failure(Error::kUnsupported, "there is no config");
+    ConfigRead read = CO_TRY(self->settings_.read_config());
+    const auto found = self->children_.find("control");
+    if (found == self->children_.end() || !found->second.ready || !found->second.channel) {
+      co_return failure(Error::kUnavailable, "control is away; it reads the file when it is back");
+    }
+    ipc::ApplyConfig request{std::move(by)};
+    const std::array<int, 1> fds = {read.memory.get()};
+    const ipc::Parcel reply = CO_TRY(co_await found->second.channel->exchange(
+        ipc::parcel_of(request), fds, self->loop_.in(kApplyMost)));
+    if (reply.type != ipc::ConfigApplied::kType) {
+      co_return failure(Error::kUnavailable, "control answered with a message of another type");
+    }
+    auto applied = CO_TRY(ipc::decode<ipc::ConfigApplied>(reply.payload));
+    applied.at_restart = std::move(read.at_restart);
+    co_return applied;
   }
   static Task<ipc::RoleExamined> examine_role(Impl* self, std::string name) {
     ipc::RoleExamined about{name, "", {}};
@@ -514,6 +559,11 @@ class Supervisor::Impl {
       if (::read(signals_.get(), &signal, sizeof signal) != ssize_t{sizeof signal}) continue;
       bury_orphans();
       if (signal.ssi_signo == SIGCHLD) continue;
+      if (signal.ssi_signo == SIGHUP) {
+        const std::string by = fmt::format("SIGHUP of uid {}", signal.ssi_uid);
+        static_cast<void>(co_await reload(this, by));  // which logs what came of it
+        continue;
+      }
       if (is_stopping_) loop_.stop();  // told twice: at once
       if (!is_stopping_) nursery_.spawn(stop());
       is_stopping_ = true;

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -26,6 +27,12 @@ struct RoleSpec {
   std::vector<std::string> peers;  // roles it is joined to; each pair is named once
 };
 
+// The config, read again.
+struct ConfigRead {
+  net::Descriptor memory;               // as control takes it
+  std::vector<std::string> at_restart;  // settings that are another at the next start only
+};
+
 struct Settings {
   std::string data;           // the data directory, for what roles are asked to try
   std::string run_directory;  // supervisor.sock, control.sock and the kill file
@@ -33,6 +40,8 @@ struct Settings {
   std::string metrics;          // ADDRESS:PORT that control serves metrics at too; "" for none
   std::uint32_t owner_uid = 0;  // beside root, who may kill and revive
   std::string admin_listen;     // ADDRESS:PORT of control's admin API, "" for none
+  // Errors: everything that is wrong with it.
+  std::function<Result<ConfigRead>()> read_config;
 };
 
 class Supervisor {
