@@ -186,4 +186,25 @@ Tail tail_of(std::string_view segment_bytes, std::uint64_t from, const SegmentHe
   return Tail::kDamaged;
 }
 
+WholePart whole_part(std::string_view segment_bytes) {
+  const auto header = parse_segment_header(segment_bytes);
+  if (!header) return {0, Tail::kDamaged};
+  WholePart whole{kSegmentHeaderSize, Tail::kEmpty};
+  std::uint64_t next = header->tree_size;
+  FrameView frame;
+  for (std::uint64_t at = whole.end;
+       read_frame(segment_bytes.substr(at), *header, frame) == FrameState::kWhole;
+       at += frame.size) {
+    if (frame.type != FrameType::kMarker) continue;
+    const auto marker = parse_marker(frame.payload);
+    if (!marker) break;
+    if (!is_second_copy(segment_bytes.substr(at + frame.size), *header, frame)) continue;
+    next = marker->tree_size;
+    at += frame.size;
+    whole.end = at + frame.size;
+  }
+  whole.tail = tail_of(segment_bytes, whole.end, *header, next);
+  return whole;
+}
+
 }  // namespace gatehouse::audit

@@ -80,4 +80,12 @@ enum class Tail : std::uint8_t {
 [[nodiscard]] Tail tail_of(std::string_view segment_bytes, std::uint64_t from,
                            const SegmentHeader& segment, std::uint64_t next);
 
+// How far a segment's whole groups reach: what may be copied of one that is written to meanwhile.
+struct WholePart {
+  std::uint64_t end = 0;     // bytes from the start of the segment
+  Tail tail = Tail::kEmpty;  // what is behind that
+};
+// Of a segment whose header is whole; of another one, nothing.
+[[nodiscard]] WholePart whole_part(std::string_view segment_bytes);
+
 }  // namespace gatehouse::audit

@@ -74,6 +74,16 @@ TEST(Service, SaysThatTheLogCannotBeWrittenUntilItCan) {
   EXPECT_EQ(counted(book.service, "entries"), 1U);
 }
 
+TEST(Service, AnActOnTheHouseIsOfControlOrTheSupervisor) {
+  Book book;
+  for (const char* role : {"control", "supervisor"}) {
+    EXPECT_TRUE(book.service.append(entry_of(Kind::kAdministered, role), role)) << role;
+  }
+  for (const char* role : {"gateway", "vault", "courier", "sandboxd"}) {
+    EXPECT_FALSE(book.service.append(entry_of(Kind::kAdministered, role), role)) << role;
+  }
+}
+
 TEST(Service, AGatewayCannotPutWordsIntoAnothersMouth) {
   Book book;
   for (const Kind kind :

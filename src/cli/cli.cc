@@ -73,6 +73,20 @@ void add_running(CLI::App& app, Options& options, Verb& chosen) {
   bundle->add_option("--log", options.log, "the house's log: its last lines go with it, redacted");
 }
 
+void add_keeping(CLI::App& app, Options& options, Verb& chosen) {
+  CLI::App* make = verb(app, options, "backup", "write all that the house keeps into one file",
+                        make_backup, chosen);
+  make->add_option("FILE", options.file, "a new file, or a directory to make one in")->required();
+  make->add_flag("--with-key", options.with_key,
+                 "put the vault's root key in: who has the file then has every credential");
+  CLI::App* back = verb(app, options, "restore", "make a data directory out of a backup",
+                        restore_backup, chosen);
+  back->add_option("FILE", options.file, "the backup")->required();
+  back->add_option("--key", options.key, "the vault's root key, if the backup has none");
+  back->add_flag("--force", options.force, "a directory that is there is renamed and kept");
+  back->add_flag("--check", options.only_check, "only say whether the backup is whole");
+}
+
 void add_looking(CLI::App& app, Options& options, Verb& chosen) {
   CLI::App* link =
       verb(app, options, "connect", "link an account: a key, or OAuth", connect, chosen);
@@ -255,6 +269,7 @@ int run_cli(int argc, char** argv, const Wiring& wiring) {
   app.require_subcommand(1);
   app.set_version_flag("--version", "gatehouse " GATEHOUSE_VERSION);
   add_running(app, options, chosen);
+  add_keeping(app, options, chosen);
   add_looking(app, options, chosen);
   add_people(app, options, chosen);
   add_objects(app, options, chosen);

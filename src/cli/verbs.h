@@ -49,6 +49,11 @@ struct Options {
   std::string admin = "alice";  // the first user, an owner
   std::vector<std::string> files;
   std::string log;
+  std::string file;  // a backup
+  std::string key;   // file of the vault's root key
+  bool with_key = false;
+  bool force = false;
+  bool only_check = false;
   std::string output;
 };
 
@@ -67,6 +72,8 @@ struct Options {
 [[nodiscard]] Result<int> start_run(const Options& options, const Wiring& wiring);
 [[nodiscard]] Result<int> kill(const Options& options, const Wiring& wiring);
 [[nodiscard]] Result<int> revive(const Options& options, const Wiring& wiring);
+[[nodiscard]] Result<int> make_backup(const Options& options, const Wiring& wiring);
+[[nodiscard]] Result<int> restore_backup(const Options& options, const Wiring& wiring);
 [[nodiscard]] Result<int> reload(const Options& options, const Wiring& wiring);
 [[nodiscard]] Result<int> status(const Options& options, const Wiring& wiring);
 [[nodiscard]] Result<int> doctor(const Options& options, const Wiring& wiring);

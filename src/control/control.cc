@@ -180,6 +180,8 @@ ipc::Permits Control::for_person(std::string who) {
     return disconnect(std::move(r), person->who);
   });
   permits.on<ipc::ReadRun>([this, person](ipc::ReadRun r, Fds) { return read_run(r, person); });
+  permits.on_with_fds<ipc::TakeState>(
+      [this, person](ipc::TakeState r, Fds) { return take_state(r, person->who); });
   permits.on<ipc::GetCounters>([this](ipc::GetCounters, Fds) { return counters(); });
   forward<ipc::GetPublicKey>(permits, "vault");
   forward<ipc::FinishAuthorization>(permits, "vault");
@@ -208,6 +210,18 @@ Task<Result<ipc::EntryPage>> Control::read_run(ipc::ReadRun request,
     person->has_read.insert(request.run);
   }
   co_return co_await call("audit", request);
+}
+
+// On record before it is answered: the log, which a backup copies last, then has the Entry of
+// whatever the state has, and of the backup.
+Task<Result<Control::Taken>> Control::take_state(ipc::TakeState request, std::string who) {
+  const std::string image = CO_TRY(store_.image());
+  net::Descriptor memory = CO_TRY(sealed_memory("state", image));
+  CO_TRY(co_await record_act(std::move(who), "backup", "",
+                             request.with_key ? "the house, with its key" : "the house"));
+  std::vector<net::Descriptor> given;
+  given.push_back(std::move(memory));
+  co_return Taken{ipc::StateTaken{image.size()}, std::move(given)};
 }
 
 // What somebody does to a connection, before it is done.

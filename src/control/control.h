@@ -89,6 +89,8 @@ class Control {
   net::Task<Result<Started>> create_sandbox(Run run, ipc::CreateSandbox create);
   net::Task<Result<ipc::Done>> sandbox_ended(ipc::SandboxEnded ended);
   net::Task<Result<void>> end_run(Run run, std::int32_t exit_status, std::string why);
+  using Taken = std::pair<ipc::StateTaken, std::vector<net::Descriptor>>;
+  net::Task<Result<Taken>> take_state(ipc::TakeState request, std::string who);
   net::Task<Result<ipc::RunList>> list_runs(ipc::ListRuns request);
   net::Task<Result<ipc::ObjectList>> list_objects(ipc::ListObjects request);
   net::Task<Result<ipc::ServiceInfo>> describe(ipc::DescribeService request);

@@ -110,6 +110,14 @@ Result<void> Database::run(const std::string& sql) {
   return failure_of(database_, "running a statement");
 }
 
+Result<std::string> Database::image() {
+  sqlite3_int64 size = 0;
+  const std::unique_ptr<unsigned char, void (*)(void*)> bytes(
+      sqlite3_serialize(database_, "main", &size, 0), sqlite3_free);
+  if (!bytes) return failure(Error::kExhausted, "the state store could not be copied into memory");
+  return std::string(reinterpret_cast<const char*>(bytes.get()), static_cast<std::size_t>(size));
+}
+
 Result<Statement> Database::prepare(std::string_view sql) {
   sqlite3_stmt*& statement = prepared_[std::string(sql)];
   if (statement == nullptr

@@ -54,6 +54,8 @@ class Database {
 
   // Statements without values, one or many.
   [[nodiscard]] Result<void> run(const std::string& sql);
+  // The whole database as one file, as of the last commit.
+  [[nodiscard]] Result<std::string> image();
   // `sql` is one of a fixed set of texts.
   [[nodiscard]] Result<Statement> prepare(std::string_view sql);
 

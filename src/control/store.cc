@@ -191,6 +191,7 @@ class SqliteStore final : public StateStore {
     return remove_open({kind, tenant, name});
   }
 
+  Result<std::string> image() override { return database_.image(); }
   Result<State> state() override {
     std::vector<std::pair<std::int64_t, Stored>> rules;
     State state;

@@ -106,6 +106,8 @@ class StateStore {
   [[nodiscard]] virtual Result<void> remove(Kind kind, const std::string& tenant,
                                             const std::string& name) = 0;
   [[nodiscard]] virtual Result<State> state() = 0;
+  // All of it as a file that open_sqlite_store opens, for a backup.
+  [[nodiscard]] virtual Result<std::string> image() = 0;
 
   [[nodiscard]] virtual Result<std::optional<Remembered>> remembered(const std::string& who,
                                                                      const std::string& key) = 0;

@@ -77,6 +77,26 @@ struct ListRuns {
   }
 };
 
+// For a backup. The reply comes with one descriptor: the state store as it is at this moment, in
+// sealed memory; that a backup is made is on record by then. Errors: kAuditUnavailable.
+struct StateTaken {
+  static constexpr MessageType kType = 0x0716;
+  std::uint64_t size = 0;  // bytes
+  template <class F>
+  void fields(F& f) {
+    f(size);
+  }
+};
+struct TakeState {
+  static constexpr MessageType kType = 0x0706;
+  using Reply = StateTaken;
+  bool with_key = false;  // for the record: the backup will hold the vault's root key
+  template <class F>
+  void fields(F& f) {
+    f(with_key);
+  }
+};
+
 struct ObjectInfo {
   std::string kind;  // tenant, user, agent, service, rule
   std::string tenant;

@@ -160,7 +160,8 @@ class Reload(unittest.TestCase):
     def test_settings_of_the_start_are_named_as_such(self):
         written(CONFIG + "log: {{format: json}}\n")
         changes = self.reloaded()["changes"]
-        self.assertEqual([(c["change"], c["what"]) for c in changes], [("at the next start", "log")])
+        self.assertEqual([(c["change"], c["what"]) for c in changes],
+                         [("at the next start", "log")])
 
     def test_a_hangup_reloads_and_says_what_came_of_it(self):
         said = "the configuration was read again"

@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+// `gatehouse backup` and `gatehouse restore`.
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/file.h>
+
+#include <cstdlib>
+#include <filesystem>
+
+#include "backup/make.h"
+#include "backup/restore.h"
+#include "base/encoding.h"
+#include "base/time.h"
+#include "cli/client.h"
+#include "cli/verbs.h"
+#include "ipc/cli_control.h"
+
+namespace gatehouse::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+// A new name in a directory: gatehouse-20261126T160000Z.backup.
+std::string file_of(const std::string& named) {
+  std::error_code ignored;
+  if (!fs::is_directory(named, ignored)) return named;
+  std::string name = "gatehouse-";
+  for (const char c : WallTime::now().text().substr(0, 19)) {
+    if (c != '-' && c != ':') name += c;
+  }
+  return named + "/" + name + "Z.backup";
+}
+
+// The config that goes with that data directory, if one can be found: the one that was named, or
+// one that names it.
+std::string config_of(const Options& options, const Wiring& wiring, const std::string& data) {
+  const auto path = config_path(options);
+  if (!path) return "";
+  if (!options.config.empty()) return *path;
+  const auto named = wiring.data_of(*path);
+  return named && *named == data ? *path : "";
+}
+
+// Held while a house that does not run is copied, so that none starts meanwhile. Errors: one runs.
+Result<net::Descriptor> lock_of(const std::string& data) {
+  net::Descriptor lock(open((data + "/run/lock").c_str(), O_RDWR | O_NOFOLLOW | O_CLOEXEC));
+  if (lock.is_open() && flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
+    return failure(Error::kUnavailable,
+                   "the gatehouse runs, and its control is away; try again in a moment");
+  }
+  return lock;
+}
+
+Result<net::Descriptor> state_of(Client& client, bool with_key) {
+  std::vector<net::Descriptor> given;
+  TRY(client.call_with_fds(ipc::TakeState{with_key}, &given));
+  if (given.size() != 1) return failure(Error::kUnavailable, "the gatehouse gave no state");
+  return std::move(given.front());
+}
+
+// What follows from where the key is.
+std::string words_on_key(bool with_key, const std::string& data) {
+  if (with_key) {
+    return "The vault's root key is in it: whoever reads this file has every credential.";
+  }
+  return fmt::format(
+      "The vault's root key is not in it. Keep {}/vault/root.key in another place: without it no "
+      "connection opens again.",
+      data);
+}
+
+// Where a restore goes: it need not be there.
+Result<std::string> target_of(const Options& options, const Wiring& wiring) {
+  std::string data = options.data;
+  if (const char* named = std::getenv("GATEHOUSE_DATA"); data.empty() && named != nullptr) {
+    data = named;
+  }
+  if (data.empty()) data = TRY(wiring.data_of(TRY(config_path(options))));
+  std::string path = fs::absolute(data).lexically_normal().string();
+  while (path.size() > 1 && path.ends_with('/')) path.pop_back();
+  return path;
+}
+
+void tell_check(const Options& options, const backup::Manifest& manifest) {
+  print(told(options.form,
+             fmt::format("{} is whole: of house {}, made {} by gatehouse {}; the vault's root key "
+                         "is {}in it",
+                         options.file, manifest.house.empty() ? "(no log yet)" : manifest.house,
+                         time_of(manifest.made_unix_ms), printable(manifest.made_by),
+                         manifest.has_key ? "" : "not "),
+             {{"file", options.file},
+              {"house", manifest.house},
+              {"made", time_of(manifest.made_unix_ms)},
+              {"made_by", manifest.made_by},
+              {"has_key", manifest.has_key},
+              {"was_running", manifest.was_running},
+              {"members", std::uint64_t{manifest.members.size()}}}));
+}
+
+}  // namespace
+
+Result<int> make_backup(const Options& options, const Wiring& wiring) {
+  backup::Wish wish;
+  wish.data = TRY(data_directory(options, wiring));
+  wish.config = config_of(options, wiring, wish.data);
+  wish.made_by = GATEHOUSE_VERSION;
+  wish.with_key = options.with_key;
+  auto client = Client::connect(wish.data + "/run/control.sock");
+  net::Descriptor lock;
+  if (client) {
+    wish.take_state = [&] { return state_of(*client, options.with_key); };
+  } else {
+    lock = TRY(lock_of(wish.data));
+  }
+  const std::string file = file_of(options.file);
+  const backup::Made made = TRY(backup::make_backup(wish, file));
+  std::string text = fmt::format("wrote {}: {} files, {} bytes\n{}", file, made.files, made.bytes,
+                                 words_on_key(options.with_key, wish.data));
+  for (const std::string& line : made.left_out) text += "\nleft out: " + line;
+  print(told(options.form, text,
+             {{"file", file},
+              {"files", made.files},
+              {"bytes", made.bytes},
+              {"has_key", options.with_key},
+              {"left_out", std::uint64_t{made.left_out.size()}}}));
+  return 0;
+}
+
+Result<int> restore_backup(const Options& options, const Wiring& wiring) {
+  const backup::Archive archive = TRY(backup::Archive::open(options.file));
+  if (options.only_check) {
+    tell_check(options, archive.manifest());
+    return 0;
+  }
+  const std::string data = TRY(target_of(options, wiring));
+  const backup::Restored restored =
+      TRY(backup::restore(archive, {data, options.force, options.key}));
+  std::string text = fmt::format("restored {}: {} files", data, restored.files);
+  if (!restored.kept_aside.empty()) {
+    text += fmt::format("\nwhat was there is now {}", restored.kept_aside);
+  }
+  if (!restored.has_key) {
+    text += fmt::format(
+        "\nPut the vault's root key to {}/vault/root.key, with mode 0600 and the "
+        "owner of that directory, before the gatehouse is started",
+        data);
+  }
+  print(told(options.form, text,
+             {{"data", data},
+              {"files", restored.files},
+              {"kept_aside", restored.kept_aside},
+              {"has_key", restored.has_key}}));
+  return 0;
+}
+
+}  // namespace gatehouse::cli
