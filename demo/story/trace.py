@@ -15,7 +15,7 @@ OF_THE_HOUSE = (
     "the audit role no longer reads, so nothing new passes until one does",
 )
 # What people did, and no Run.
-OF_PEOPLE = {"config_changed": {""}, "administered": {""},
+OF_PEOPLE = {"config_changed": {""}, "administered": {""}, "transcript_read": {""},
              "vault_use": {"stored", "connected"}}  # kind, `use`
 # What the job's transcript holds; a real model need not show its reasoning, nor use the MCP tool.
 TOLD = {
