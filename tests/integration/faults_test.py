@@ -20,7 +20,7 @@ from pathlib import Path
 from busy_house import KEY, BusyHouse
 from corridor_house import Upstream
 from house import main, send_signal
-from load import Agent, effects, intents
+from load import Agent, effects, intents, unended
 
 SECONDS = float(os.environ.get("FAULT_SECONDS", "3"))
 ROLES = ("audit", "vault", "courier", "gateway", "control", "sandboxd")
@@ -128,6 +128,30 @@ class Faults(unittest.TestCase):
         spans = sorted(span for list_ in times.values() for span in list_)
         p99 = spans[min(len(spans) - 1, int(len(spans) * 0.99))]
         print(f"p99 of {len(spans)}: {p99:.2f} s (the aim is 1 s)", flush=True)
+        self.settled()
+
+    def test_gateways_that_die_take_nothing_with_them(self):
+        """Each accepts at every Door, and what one had under way ends on record."""
+        self.house.begin()
+        gateways = [role["role"] for role in self.house.roles()
+                    if role["role"].split(".")[0] == "gateway"]
+        if len(gateways) < 2:
+            self.skipTest("one core, so there is one gateway")
+        agents = [self.agent(f"a{i}") for i in range(3)]
+        for name in gateways:
+            self.house.take_away(name)
+            now = time.monotonic()
+            self.all_work(now)  # by the other, while this one is not there
+            self.assertNotEqual(self.house.role(name)["state"], "ready")
+            self.house.bring_back(name)
+        for _ in range(3):
+            for name in gateways:
+                self.house.kill(name)
+                self.all_work(time.monotonic())
+        runs = [agent.run for agent in agents]
+        self.done()
+        for run in runs:
+            self.assertEqual(unended(self.house, run), [], "Exchanges without an end on record")
         self.settled()
 
     def test_what_needs_a_role_that_is_away_is_refused_and_the_rest_goes_on(self):

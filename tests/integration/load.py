@@ -127,6 +127,14 @@ def intents(house, run):
             for identity in ids_in(step["entry"]["bodies"].get("request", ""))}
 
 
+def unended(house, run):
+    """Exchanges of which the log does not say how they ended."""
+    told = house.ask("transcript", run, "--json", timeout=120)
+    assert told.returncode == 0, told.stderr
+    return [step for step in json.loads(told.stdout)["steps"]
+            if step["entry"]["kind"] == "intent" and not step.get("settled")]
+
+
 def ids_in(text):
     return {"<" + part.split(">")[0] + ">" for part in text.split("<")[1:]}
 
