@@ -43,28 +43,44 @@ bool may_write(std::string_view role, Kind kind) {
   return false;
 }
 
-constexpr std::size_t kOpenMost = 100'000;  // of one gateway; more are in doubt when it goes
+// Of one gateway; of more, as a captured one may have, the ends stay in doubt when it goes.
+constexpr std::size_t kOpenBytesMost = 32 * 1024 * 1024;
 
-void follow(std::map<ExchangeId, Entry>& open, std::string_view bytes) {
+// Errors: kInvalid, kDenied.
+Result<Entry> checked(std::string_view bytes, std::string_view role) {
   Result<Entry> entry = decode(bytes);
-  if (!entry || !entry->exchange) return;
-  if (entry->kind == Kind::kSettled) open.erase(*entry->exchange);
-  if (entry->kind != Kind::kIntent || open.size() >= kOpenMost) return;
-  entry->bodies.clear();
-  open.insert_or_assign(*entry->exchange, std::move(*entry));
+  if (!entry) return failure(Error::kInvalid, entry.error().message());
+  if (entry->role != role || !may_write(role, entry->kind)) {
+    return failure(Error::kDenied, std::string(role) + " may not write a "
+                                       + std::string(name_of(entry->kind)) + " entry of "
+                                       + printable(entry->role));
+  }
+  return entry;
 }
 
 }  // namespace
 
 Result<std::uint64_t> Service::append(std::string_view entry, std::string_view role) {
-  const Result<Entry> parsed = decode(entry);
-  if (!parsed) return failure(Error::kInvalid, parsed.error().message());
-  if (parsed->role != role || !may_write(role, parsed->kind)) {
-    return failure(Error::kDenied, std::string(role) + " may not write a "
-                                       + std::string(name_of(parsed->kind)) + " entry of "
-                                       + printable(parsed->role));
-  }
+  TRY(checked(entry, role));
   return log_->append(entry);
+}
+
+Result<void> Service::append_of(Ring& ring, std::string_view bytes) {
+  Entry entry = TRY(checked(bytes, "gateway"));
+  TRY(log_->append(bytes));
+  if (!entry.exchange) return {};
+  if (entry.kind == Kind::kSettled) {
+    const auto found = ring.open.find(*entry.exchange);
+    if (found == ring.open.end()) return {};
+    ring.open_bytes -= found->second.size;
+    ring.open.erase(found);
+  } else if (entry.kind == Kind::kIntent && ring.open_bytes + bytes.size() <= kOpenBytesMost) {
+    entry.bodies.clear();
+    const auto [place, is_new] =
+        ring.open.try_emplace(*entry.exchange, OpenIntent{std::move(entry), bytes.size()});
+    if (is_new) ring.open_bytes += bytes.size();
+  }
+  return {};
 }
 
 Result<std::uint64_t> Service::add_ring(std::unique_ptr<ipc::RingReader> ring) {
@@ -83,12 +99,7 @@ void Service::retire(std::uint64_t ring) {
 void Service::take(Ring& ring, const ipc::RingReader::Record& record) {
   Result<void> taken;
   if (record.type == ipc::RecordType::kEntry) {
-    const auto appended = append(record.bytes, "gateway");
-    if (appended) {
-      follow(ring.open, record.bytes);
-    } else {
-      taken = Failure(appended.error());
-    }
+    taken = append_of(ring, record.bytes);
   } else if (const auto piece = parse_body(record.bytes)) {
     taken = log_->append_body(*piece);
   } else {
@@ -102,8 +113,8 @@ void Service::take(Ring& ring, const ipc::RingReader::Record& record) {
 }
 
 void Service::settle_open(Ring& ring) {
-  for (auto& [exchange, intent] : ring.open) {
-    Entry end = intent;
+  for (auto& [exchange, open] : ring.open) {
+    Entry end = open.entry;
     end.kind = Kind::kSettled;
     end.role = "audit";
     end.wall_ns = WallTime::now().unix_nanos();
@@ -113,10 +124,11 @@ void Service::settle_open(Ring& ring) {
     const auto bytes = encode(end);
     if (!bytes || !log_->append(*bytes)) {
       log_warning("an exchange that its gateway left stays in doubt",
-                  {{"exchange", exchange.text()}, {"trace", intent.trace.text()}});
+                  {{"exchange", exchange.text()}, {"trace", end.trace.text()}});
     }
   }
   ring.open.clear();
+  ring.open_bytes = 0;
 }
 
 bool Service::drain(Ring& ring) {

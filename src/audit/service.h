@@ -42,14 +42,20 @@ class Service {
   [[nodiscard]] Log& log() { return *log_; }
 
  private:
+  struct OpenIntent {
+    Entry entry;
+    std::size_t size = 0;  // of its encoding
+  };
   struct Ring {
     std::uint64_t number = 0;
     std::unique_ptr<ipc::RingReader> reader;
     bool retired = false;
-    std::map<ExchangeId, Entry> open;  // Intents without their end, from this ring
+    std::map<ExchangeId, OpenIntent> open;  // those without their end, from this ring
+    std::size_t open_bytes = 0;
   };
   // Takes what the ring holds; false when it is to be given up.
   bool drain(Ring& ring);
+  Result<void> append_of(Ring& ring, std::string_view bytes);
   void take(Ring& ring, const ipc::RingReader::Record& record);
   // What a gateway that is gone had under way ends on record; nobody else can tell of it.
   void settle_open(Ring& ring);

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <map>
 
 #include "audit/digest.h"
 #include "base/random.h"
@@ -138,6 +139,65 @@ TEST(Service, ABodyThatIsCompleteIsNotAddedTo) {
   ASSERT_TRUE(again);
   EXPECT_FALSE((*again)->append_body({object, salt, true, "after a restart", 13}));
   EXPECT_EQ(*(*again)->read_body(object, 0, 100), "what was said");
+}
+
+std::string exchange_entry(Kind kind, ExchangeId exchange, std::size_t padding = 0) {
+  Entry entry;
+  entry.kind = kind;
+  entry.role = "gateway";
+  entry.exchange = exchange;
+  entry.add("path", "/" + std::string(padding, 'p'));
+  return *encode(entry);
+}
+
+// What a log holds of Exchanges: how many began, and by whom each was ended.
+struct Told {
+  std::size_t intents = 0;
+  std::map<ExchangeId, std::vector<std::string>> ends;
+};
+Told told_by(Log& log) {
+  Told told;
+  for (std::uint64_t i = 0; i < log.size(); ++i) {
+    const auto entry = decode(*log.read(i));
+    if (entry->kind == Kind::kIntent) ++told.intents;
+    if (entry->kind != Kind::kSettled) continue;
+    told.ends[*entry->exchange].push_back(entry->role + " " + std::string(entry->tag("state")));
+  }
+  return told;
+}
+
+TEST(Service, EndsOnRecordWhatAGatewayThatIsGoneHadUnderWay) {
+  Book book;
+  const ExchangeId ended = ExchangeId::fresh();
+  const ExchangeId open = ExchangeId::fresh();
+  book.put(ipc::RecordType::kEntry, exchange_entry(Kind::kIntent, ended));
+  book.put(ipc::RecordType::kEntry, exchange_entry(Kind::kIntent, open));
+  ASSERT_TRUE(*book.service.pump());
+  book.put(ipc::RecordType::kEntry, exchange_entry(Kind::kSettled, ended));
+  book.service.retire(book.ring);
+  ASSERT_TRUE(*book.service.pump());
+  const Told told = told_by(book.service.log());
+  EXPECT_EQ(told.intents, 2u);
+  ASSERT_TRUE(told.ends.contains(ended) && told.ends.contains(open));
+  EXPECT_EQ(told.ends.at(ended), std::vector<std::string>{"gateway "}) << "it said so itself";
+  EXPECT_EQ(told.ends.at(open), std::vector<std::string>{"audit cut"});
+}
+
+TEST(Service, AGatewayThatOpensWithoutEndTakesNoEndlessMemory) {
+  Book book;
+  constexpr std::size_t kPadding = 30'000;
+  constexpr std::size_t kExchanges = 2000;  // twice what is remembered
+  for (std::size_t i = 0; i < kExchanges; ++i) {
+    book.put(ipc::RecordType::kEntry, exchange_entry(Kind::kIntent, ExchangeId::fresh(), kPadding));
+    if (i % 10 == 0) ASSERT_TRUE(book.service.pump());
+  }
+  book.service.retire(book.ring);
+  while (*book.service.pump()) {
+  }
+  const Told told = told_by(book.service.log());
+  EXPECT_EQ(told.intents, kExchanges);
+  EXPECT_GT(told.ends.size(), 1000u);
+  EXPECT_LT(told.ends.size(), 1200u);
 }
 
 TEST(Service, ARingIsEmptiedBeforeItGoesAndThereAreOnlySoMany) {
