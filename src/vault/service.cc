@@ -26,7 +26,8 @@ constexpr std::uint32_t kRefusalsPerSecond = 20;    // that get an Entry
 constexpr std::size_t kPendingMost = 1000;
 constexpr Nanos kPendingFor = std::chrono::minutes(10);
 constexpr Nanos kCourierMost = std::chrono::seconds(20);
-constexpr Nanos kRenewalRest = std::chrono::seconds(30);  // between two that a 401 asked for
+constexpr Nanos kRenewalRest = std::chrono::seconds(30);       // between two that a 401 asked for
+constexpr Nanos kFailedRenewalRest = std::chrono::seconds(5);  // after one that brought nothing
 constexpr Nanos kRefreshMost = std::chrono::seconds(24);
 constexpr std::int64_t kTokenLifeMostMs = 10LL * 365 * 24 * 3600 * 1000;  // as it is parsed
 constexpr std::string_view kInboxName = "inbox-key";
@@ -611,7 +612,10 @@ Task<void> Service::fly(RecordKey key, std::shared_ptr<Opened> connection,
   connection->failed.reset();
   const std::string traceparent = wire::TraceParent{asking.trace, SpanId::fresh(), true}.text();
   const Result<void> done = co_await refresh(key, connection, service, traceparent);
-  if (!done) connection->failed = done.error();
+  if (!done) {
+    connection->failed = done.error();
+    connection->may_renew = std::min(connection->may_renew, loop_.now() + kFailedRenewalRest);
+  }
   connection->refreshing = false;
   connection->refreshed.set();
   Use use;

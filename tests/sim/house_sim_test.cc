@@ -53,6 +53,7 @@ constexpr std::array kRare = {"a killed run tried to act",
                               "killed: gateway",
                               "killed: vault",
                               "refused while the audit role was away",
+                              "the clock went back",
                               "the log's disk failed",
                               "the power failed in the midst of a write",
                               "the refresh token before was used again"};

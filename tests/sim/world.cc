@@ -227,8 +227,9 @@ std::string World::answer_tools(const Asked& asked) {
                                    asked.span));
 }
 
-// RFC 6749 with rotating refresh tokens; the one before still holds until the new one was used, as
-// servers do for clients that lose an answer.
+// RFC 6749 with rotating refresh tokens. One that was used holds on until a later one is, as
+// servers do for clients that lose an answer; a request that comes late takes nothing from later
+// tokens.
 std::string World::answer_issuer(const Asked& asked) {
   if (plan_.crashes && chance(10)) return response(503, "{}");
   const std::string grant = field_of(asked.body, "grant_type");
@@ -236,30 +237,29 @@ std::string World::answer_issuer(const Asked& asked) {
   if (grant == "authorization_code") {
     user = field_of(asked.body, "code").substr(5);  // code-alice
   } else {
-    const std::string refresh = field_of(asked.body, "refresh_token");
-    const auto known = user_of_.find(refresh);
-    if (known == user_of_.end()) {
+    const auto known = refresh_.find(field_of(asked.body, "refresh_token"));
+    if (known == refresh_.end()) {
       expect(false, "a refresh token was lost: the vault came with one that holds no more");
       return response(400, R"({"error":"invalid_grant"})");
     }
-    user = known->second;
+    const auto [owner, number] = known->second;
+    user = owner;
     reach("a token was refreshed");
-    auto& [current, before] = refresh_[user];
-    if (refresh == before) reach("the refresh token before was used again");
-    // What was used now is the only one that holds beside the new one.
-    for (const std::string& other : {current, before}) {
-      if (other != refresh) user_of_.erase(other);
-    }
-    before = refresh;
+    const auto later = std::find_if(refresh_.begin(), refresh_.end(), [&](const auto& token) {
+      return token.second.first == owner && token.second.second > number;
+    });
+    if (later != refresh_.end()) reach("the refresh token before was used again");
+    std::erase_if(refresh_, [&](const auto& token) {
+      return token.second.first == owner && token.second.second < number;
+    });
   }
-  auto& [current, before] = refresh_[user];
-  current = std::string(kRefreshPrefix) + user + std::to_string(next_token_);
-  user_of_[current] = user;
+  const std::string fresh = std::string(kRefreshPrefix) + user + std::to_string(next_token_);
+  refresh_[fresh] = {user, next_token_};
   const std::string access = std::string(kAccessPrefix) + std::to_string(next_token_++);
   access_[access] = loop_->now() + 20s;
   return response(200, fmt::format(R"({{"access_token":"{}","token_type":"Bearer",)"
                                    R"("expires_in":20,"refresh_token":"{}"}})",
-                                   access, current));
+                                   access, fresh));
 }
 
 // --- people
@@ -521,7 +521,7 @@ Task<void> World::work(std::string user, int acts) {
 void World::one_bad_day() {
   static constexpr std::array kRoles = {"audit",   "vault",     "courier",
                                         "control", "gateway.1", "gateway"};
-  const std::uint64_t day = random_.below(plan_.crashes ? 10 : 2);
+  const std::uint64_t day = random_.below(plan_.crashes ? 11 : 2);
   if (day == 0 && plan_.kills && !live_runs_.empty()) {
     auto victim = live_runs_.begin();
     std::advance(victim, static_cast<std::ptrdiff_t>(random_.below(live_runs_.size())));
@@ -551,7 +551,11 @@ void World::one_bad_day() {
   } else if (day == 4) {
     house_->fail_audit_disk(chance(2) ? Error::kExhausted : Error::kCorrupt);
     reach("the log's disk failed");
-  } else if (day > 4) {
+  } else if (day == 5) {
+    const auto hours = static_cast<std::int64_t>(random_.below(96)) - 48;
+    loop_->jump_wall(std::chrono::hours(hours));
+    reach(hours < 0 ? "the clock went back" : "the clock jumped ahead");
+  } else if (day > 5) {
     const char* role = kRoles[random_.below(kRoles.size())];
     house_->kill(role);
     reach(std::string("killed: ") + role);

@@ -104,10 +104,8 @@ class World {
   std::set<std::string> answered_;    // of model calls, those whose answer an agent saw
   std::set<std::string> authorized_;  // of them, those that carried a credential that holds
   std::uint64_t next_token_ = 1;
-  std::map<std::string, Instant> access_;       // live access tokens and their ends
-  std::map<std::string, std::string> user_of_;  // refresh tokens, current and the one before
-  std::map<std::string, std::pair<std::string, std::string>>
-      refresh_;  // of a user: current, before
+  std::map<std::string, Instant> access_;  // live access tokens and their ends
+  std::map<std::string, std::pair<std::string, std::uint64_t>> refresh_;  // whose, the how-manieth
   std::uint64_t next_act_ = 1;
   std::set<RunId> live_runs_;
   std::vector<std::unique_ptr<net::Listener>> listeners_;
