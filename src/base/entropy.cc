@@ -4,6 +4,7 @@
 
 #include "base/check.h"
 #include "base/random.h"
+#include "base/time.h"
 
 namespace gatehouse {
 
@@ -14,5 +15,7 @@ void fill_from_kernel(std::span<std::uint8_t> out) {
     out = out.subspan(static_cast<std::size_t>(got));
   }
 }
+
+WallTime id_clock() { return WallTime::now(); }
 
 }  // namespace gatehouse

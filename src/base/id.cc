@@ -16,7 +16,7 @@ constexpr std::size_t kTextLength = 26;  // 128 bits in groups of five, the firs
 IdBytes new_id_bytes() {
   IdBytes bytes;
   fill_random(bytes);
-  const auto millis = static_cast<std::uint64_t>(WallTime::now().unix_millis());
+  const auto millis = static_cast<std::uint64_t>(id_clock().unix_millis());
   for (int i = 0; i < 6; ++i)
     bytes[static_cast<std::size_t>(i)] = static_cast<std::uint8_t>(millis >> (40 - 8 * i));
   bytes[6] = static_cast<std::uint8_t>((bytes[6] & 0x0f) | 0x70);

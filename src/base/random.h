@@ -6,6 +6,8 @@
 #include <limits>
 #include <span>
 
+#include "base/time.h"
+
 namespace gatehouse {
 
 // Fills from getrandom(2), buffered per thread; never fails, ends the process if the kernel cannot
@@ -14,6 +16,8 @@ void fill_random(std::span<std::uint8_t> out);
 
 // Where fill_random gets its bytes: getrandom(2). A simulation links one of its own in its place.
 void fill_from_kernel(std::span<std::uint8_t> out);
+// The time that new ids begin with, by which they are sorted; a simulation's stands still.
+[[nodiscard]] WallTime id_clock();
 // Forgets what this thread has buffered, so that a simulation begins with its own bytes.
 void forget_buffered_random();
 
