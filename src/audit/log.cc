@@ -99,6 +99,8 @@ class Log::Impl {
   Result<std::optional<Digest>> previous_marker_of(const std::string& name) {
     const auto file = TRY(files_.open(name, net::OpenMode::kRead));
     const auto header = parse_segment_header(TRY(file->read_at(0, kSegmentHeaderSize)));
+    // Before anything is dropped for the want of it.
+    if (!header && header.error() == Error::kUnsupported) return Failure(header.error().in(name));
     return header ? std::optional(header->previous_marker) : std::nullopt;
   }
 
@@ -180,8 +182,10 @@ class Log::Impl {
     const std::string bytes = TRY(segment.file->read_at(0, size));
     const Result<SegmentHeader> header = parse_segment_header(bytes);
     if (!header) {
-      // What failed while it was made left no header; nothing was ever committed to it.
-      if (!holds_any_frame(bytes)) return drop(segment);
+      // What failed while it was made left no header; nothing was ever committed to it. What a
+      // newer gatehouse has just begun is not that.
+      const bool is_newer = header.error() == Error::kUnsupported;
+      if (!is_newer && !holds_any_frame(bytes)) return drop(segment);
       return Failure(header.error());
     }
     segment.header = *header;

@@ -208,6 +208,42 @@ TEST(Verify, TakesASegmentWhoseMakingWasCutShortForNoDamageIfItIsTheLast) {
   EXPECT_FALSE(verify(*directory.files).intact());
 }
 
+TEST(Log, RefusesASegmentOfANewerGatehouseAndLeavesEverySegmentAsItIs) {
+  const Directory directory;
+  std::string first;
+  {
+    auto log = Log::open(*directory.files, kSmall);
+    ASSERT_TRUE((*log)->append(*encode(sample(0))));
+    ASSERT_TRUE((*log)->commit());
+    first = directory.files->list(".")->front();
+  }
+  {
+    const auto file = *directory.files->open(first, net::OpenMode::kReadWrite);
+    const std::string bytes = *file->read_at(0, 64 * 1024);
+    // What a gatehouse of this version would drop, because no marker is behind it.
+    ASSERT_TRUE(file->write_at(bytes.find_last_not_of('\0') + 9, "torn"));
+  }
+  const auto file = *directory.files->open(segment_name(1, 0), net::OpenMode::kCreateNew);
+  const std::string header = segment_header({});
+  ASSERT_TRUE(parse_segment_header(header));
+  std::string newer = header;
+  newer[7] = '2';
+  ASSERT_TRUE(file->write_at(0, newer + std::string(1024, '\0')));  // just begun: no frame yet
+  const std::string before = *net::read_file(*directory.files, first, 1 << 20);
+
+  const auto log = Log::open(*directory.files, kSmall);
+  ASSERT_FALSE(log);
+  EXPECT_EQ(log.error(), Error::kUnsupported);
+  EXPECT_TRUE(log.error().message().contains(
+      "made by a newer gatehouse: the audit segment is of version 2, and this gatehouse reads up "
+      "to 1; run that one, or restore a backup"))
+      << log.error().message();
+  EXPECT_EQ(*net::read_file(*directory.files, first, 1 << 20), before);
+  EXPECT_TRUE(net::read_file(*directory.files, segment_name(1, 0), 4096)->starts_with(newer));
+  const Report report = verify(*directory.files);
+  ASSERT_TRUE(report.damage);
+}
+
 TEST(Log, DropsWhatWasNeverCommitted) {
   const Directory directory;
   std::string name;

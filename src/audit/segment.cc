@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "base/format_version.h"
+
 namespace gatehouse::audit {
 namespace {
 
@@ -56,6 +58,9 @@ std::string segment_header(const SegmentHeader& header) {
 
 Result<SegmentHeader> parse_segment_header(std::string_view bytes) {
   constexpr std::size_t kCrcAt = 72;
+  if (const std::uint64_t later = later_version(bytes, kMagic); later != 0) {
+    return newer_format("the audit segment", later, 1);
+  }
   if (bytes.size() < kSegmentHeaderSize || !bytes.starts_with(kMagic)
       || get<std::uint32_t>(bytes, kCrcAt) != crc32c(0, bytes.substr(0, kCrcAt))
       || !all_zero(bytes.substr(kCrcAt + 4, kSegmentHeaderSize - kCrcAt - 4))) {

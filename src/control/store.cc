@@ -10,6 +10,7 @@
 #include <tuple>
 
 #include "base/encoding.h"
+#include "base/format_version.h"
 #include "control/sqlite.h"
 
 namespace gatehouse::control {
@@ -116,10 +117,7 @@ class SqliteStore final : public StateStore {
       found = 2;
     }
     if (found != kSchemaVersion) {
-      return failure(Error::kUnsupported,
-                     fmt::format("the state store has version {}, and this gatehouse reads 1 to "
-                                 "{}; use the one that wrote it",
-                                 found, kSchemaVersion));
+      return newer_format("the state store", static_cast<std::uint64_t>(found), kSchemaVersion);
     }
     return transaction.commit();
   }

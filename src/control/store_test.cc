@@ -261,6 +261,14 @@ TEST_F(StoreTest, AStoreOfALaterVersionIsLeftAlone) {
   const auto refused = open_sqlite_store("state.db", vfs.name());
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error(), Error::kUnsupported);
+  EXPECT_EQ(refused.error().message(),
+            "made by a newer gatehouse: the state store is of version 99, and this gatehouse reads "
+            "up to 2; run that one, or restore a backup");
+  {
+    auto database = Database::open("state.db", vfs.name());
+    ASSERT_TRUE(database->run("UPDATE schema_version SET version = 2"));
+  }
+  EXPECT_TRUE(open_sqlite_store("state.db", vfs.name())) << "it was left as it was";
   store = std::unique_ptr<StateStore>();
 }
 

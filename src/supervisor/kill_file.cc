@@ -6,6 +6,7 @@
 #include <charconv>
 
 #include "base/encoding.h"
+#include "base/format_version.h"
 
 namespace gatehouse::supervisor {
 namespace {
@@ -66,6 +67,9 @@ std::string kill_file_text(const KillState& state) {
 }
 
 Result<KillState> parse_kill_file(std::string_view text) {
+  if (const std::uint64_t later = later_version(text, kFirstLine); later != 0) {
+    return newer_format("the kill file", later, 1);
+  }
   KillState state;
   int number = 0;
   bool ended = false;

@@ -33,6 +33,33 @@ TEST(KillFile, IsThereAfterThePowerFailed) {
   EXPECT_EQ(back->runs.begin()->second.reason, "it misbehaves");
 }
 
+// The text is frozen: a change of the format gets another version, and reads this one.
+TEST(KillFile, OfVersion1IsRead) {
+  const RunId run = RunId::from_bytes({1});
+  const auto state = parse_kill_file("gatehouse-kills 1\nall\nrun " + run.text()
+                                     + " 7 - acme it%20misbehaves\nend\n");
+  ASSERT_TRUE(state) << state.error().message();
+  EXPECT_TRUE(state->all);
+  ASSERT_TRUE(state->runs.contains(run));
+  EXPECT_EQ(state->runs.at(run).at_unix_ms, 7);
+  EXPECT_EQ(state->runs.at(run).tenant, "acme");
+  EXPECT_EQ(state->runs.at(run).reason, "it misbehaves");
+}
+
+TEST(KillFile, OfANewerGatehouseIsRefusedAndLeftAlone) {
+  const auto disk = net::make_sim_file_system(1);
+  const std::string newer = "gatehouse-kills 2\nwhatever\n";
+  ASSERT_TRUE(net::replace_file(*disk, "kills", newer));
+  const auto refused = KillFile(*disk).load();
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error(), Error::kUnsupported);
+  EXPECT_EQ(refused.error().message(),
+            "made by a newer gatehouse: the kill file is of version 2, and this gatehouse reads up "
+            "to 1; run that one, or restore a backup");
+  EXPECT_EQ(net::read_file(*disk, "kills", 1024).value_or(""), newer);
+  EXPECT_EQ(parse_kill_file("gatehouse-kills 0\nend\n").error(), Error::kCorrupt);
+}
+
 TEST(KillFile, IsWrittenInThePlaceOfItsReserveWhenTheDiskIsFull) {
   const auto disk = net::make_sim_file_system(1);
   KillFile file(*disk);

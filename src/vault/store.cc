@@ -4,6 +4,7 @@
 #include <openssl/sha.h>
 
 #include "base/encoding.h"
+#include "base/format_version.h"
 #include "ipc/codec.h"
 
 namespace gatehouse::vault {
@@ -48,6 +49,9 @@ std::string record_file(const RecordFile& record) {
 }
 
 Result<RecordFile> parse_record_file(std::string_view bytes) {
+  if (const std::uint64_t later = later_version(bytes, kMagic); later != 0) {
+    return newer_format("the sealed record", later, 1);
+  }
   if (!bytes.starts_with(kMagic)) return failure(Error::kCorrupt, "this is no sealed record");
   auto body = ipc::decode<Body>(bytes.substr(kMagic.size()));
   if (!body || body->kind > ipc::CredentialKind::kOauthClientSecret) {

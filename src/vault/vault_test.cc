@@ -360,6 +360,34 @@ TEST_F(VaultTest, AStoredKeyOutlivesTheProcessSealed) {
   EXPECT_EQ(value->open(Purpose::kCompare), "sk-canary-1234567890");
 }
 
+// The bytes are frozen: a change of the format gets another magic, and reads this one.
+TEST(RecordFile, OfVersion1IsReadAndANewerOneIsRefused) {
+  const std::string frozen = *from_hex(
+      "47485641554c54310400000061636d6505000000616c696365060000006f70656e616900030000000000"
+      "00000700000000000000290000009c149572986461f3d6f9314889bfc854a63cee6091eaa13d3337ada1"
+      "b65cdb59c391a94f23de594b87");
+  const auto record = parse_record_file(frozen);
+  ASSERT_TRUE(record) << record.error().message();
+  EXPECT_EQ(record->name.tenant, "acme");
+  EXPECT_EQ(record->name.version, 3U);
+  EXPECT_EQ(record->changed_unix_ms, 7);
+  const Sealer sealer(Secret(std::string(32, 'k')));
+  const auto opened = sealer.open(record->name, record->sealed);
+  ASSERT_TRUE(opened) << "the cipher and the derived key are part of the format";
+  EXPECT_EQ(opened->open(Purpose::kCompare), "sk-live-value");
+
+  std::string newer = frozen;
+  newer[7] = '2';
+  const auto refused = parse_record_file(newer);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error(), Error::kUnsupported);
+  EXPECT_EQ(refused.error().message(),
+            "made by a newer gatehouse: the sealed record is of version 2, and this gatehouse "
+            "reads up to 1; run that one, or restore a backup");
+  newer[7] = '0';
+  EXPECT_EQ(parse_record_file(newer).error(), Error::kCorrupt);
+}
+
 TEST_F(VaultTest, ConnectsByCodeAndPkce) {
   const auto started = run(service->start({"acme", "alice", "calendar", "http://127.0.0.1:9/cb"}));
   ASSERT_TRUE(started);
