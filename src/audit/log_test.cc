@@ -208,6 +208,54 @@ TEST(Verify, TakesASegmentWhoseMakingWasCutShortForNoDamageIfItIsTheLast) {
   EXPECT_FALSE(verify(*directory.files).intact());
 }
 
+// A segment whose body pieces have zeros where later ones have their offset, as all had at first.
+std::string segment_without_offsets(Entry entry, const ObjectId& object,
+                                    const std::vector<std::string>& pieces) {
+  const SegmentHeader header{};
+  const Digest salt{5};
+  std::string out = segment_header(header);
+  std::string whole;
+  for (std::size_t i = 0; i < pieces.size(); ++i) {
+    whole += pieces[i];
+    std::string payload(reinterpret_cast<const char*>(object.data()), object.size());
+    payload.append(reinterpret_cast<const char*>(salt.data()), salt.size());
+    payload += i + 1 == pieces.size() ? '\1' : '\0';
+    payload.append(7, '\0');
+    append_frame(out, header, FrameType::kBody, 0, payload + pieces[i]);
+  }
+  entry.bodies.push_back({"request", object, whole.size(), commitment_of(salt, whole)});
+  const std::string bytes = *encode(entry);
+  append_frame(out, header, FrameType::kEntry, 0, bytes);
+  CompactTree tree;
+  tree.add(leaf_hash(bytes));
+  const std::string marker = marker_payload({0, 1, tree.root(), {}});
+  append_frame(out, header, FrameType::kMarker, 1, marker);
+  append_frame(out, header, FrameType::kMarker, 1, marker);
+  out.resize(64 * 1024, '\0');
+  return out;
+}
+
+TEST(Log, ReadsBodiesWhosePiecesDoNotSayTheirOffset) {
+  const Directory directory;
+  const ObjectId object{1, 2};
+  const auto file = *directory.files->open(segment_name(0, 0), net::OpenMode::kCreateNew);
+  ASSERT_TRUE(
+      file->write_at(0, segment_without_offsets(sample(0), object, {"first ", "second ", "3rd"})));
+  {
+    auto log = Log::open(*directory.files, kSmall);
+    ASSERT_TRUE(log) << log.error().message();
+    EXPECT_EQ((*log)->body_size(object).value_or(0), 16U);
+    EXPECT_EQ((*log)->read_body(object, 0, 100).value_or(""), "first second 3rd");
+    EXPECT_EQ((*log)->read_body(object, 8, 6).value_or(""), "cond 3");
+    ASSERT_TRUE((*log)->append(*encode(sample(1)))) << "and the log goes on";
+    ASSERT_TRUE((*log)->commit());
+  }
+  const Report report = verify(*directory.files);
+  EXPECT_TRUE(report.intact());
+  EXPECT_EQ(report.bodies, 1U);
+  EXPECT_EQ(report.entries, 2U);
+}
+
 TEST(Log, RefusesASegmentOfANewerGatehouseAndLeavesEverySegmentAsItIs) {
   const Directory directory;
   std::string first;
