@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "audit/breach.h"
 #include "base/log.h"
 #include "ipc/any_audit.h"
 
@@ -198,6 +199,13 @@ class Book::Impl {
       return take_ring({book, loop, &tasks_, &woken_}, std::move(fds));
     });
     role.serve("gateway", gateway_);
+    role.on_breach([this, book, loop](const std::string& peer, const Error& why) {
+      const auto entry = encode(breach_entry("audit", peer, why, loop->wall(), loop->now()));
+      const Result<std::uint64_t> taken =
+          entry ? book->append(*entry, "audit") : Failure(entry.error());
+      if (!taken) log_error("a breach is not on record", {{"why", taken.error().message()}});
+      woken_.set();
+    });
     tasks_.spawn(pump(loop, book, bells));
   }
 

@@ -6,6 +6,7 @@
 #include <fstream>
 #include <iterator>
 
+#include "audit/breach.h"
 #include "base/log.h"
 #include "bin/role_main.h"
 #include "control/admin.h"
@@ -92,6 +93,7 @@ int run(int argc, char** argv) {
   std::ifstream("/proc/sys/kernel/random/boot_id") >> boot;
   auto loop = net::make_real_loop();
   ipc::Role role(*loop);
+  const audit::Breaches breaches(role, "control");
   control::RolePorts ports(role);
   control::Control control(*loop, **store, ports, boot);
   control.use_network(config.network.spec, std::move(loaded->second));

@@ -5,6 +5,7 @@
 #include <fstream>
 #include <sstream>
 
+#include "audit/breach.h"
 #include "base/log.h"
 #include "bin/role_main.h"
 #include "sandbox/keeper.h"
@@ -43,6 +44,7 @@ int run(int argc, char** argv) {
   }
   auto loop = net::make_real_loop();
   ipc::Role role(*loop);
+  const audit::Breaches breaches(role, "sandboxd");
   sandbox::HostPaths host{flags.data + "/volumes", read_all("/etc/ssl/certs/ca-certificates.crt"),
                           flags.data + "/run/" + std::string(ipc::kWardensSocket)};
   sandbox::Keeper keeper(role, std::move(host), *executables + "/gatehouse-warden",

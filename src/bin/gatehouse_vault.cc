@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The vault role: the keys. It has no network at all.
+#include "audit/breach.h"
 #include "base/log.h"
 #include "bin/role_main.h"
 #include "vault/role_ports.h"
@@ -28,6 +29,7 @@ int run(int argc, char** argv) {
   }
   auto loop = net::make_real_loop();
   ipc::Role role(*loop);
+  const audit::Breaches breaches(role, "vault");
   vault::RolePorts ports(role);
   vault::Service service(*loop, **store, sealer, ports);
   if (const Result<void> opened = service.open_inbox(); !opened) {

@@ -3,6 +3,7 @@
 // enforce.
 #include <fmt/format.h>
 
+#include "base/encoding.h"
 #include "cli/client.h"
 #include "cli/verbs.h"
 #include "ipc/cli_control.h"
@@ -23,15 +24,17 @@ struct Diagnosis {
     std::vector<std::string> out;
     for (const ipc::RoleExamined& role : roles.roles) {
       if (!role.unanswered.empty()) {
-        out.push_back(fmt::format("{} could not be examined: {}", role.role, role.unanswered));
+        out.push_back(
+            fmt::format("{} could not be examined: {}", role.role, printable(role.unanswered)));
       }
       for (const ipc::Finding& finding : role.findings) {
         const ipc::Attempt& attempt = finding.attempt;
         if (attempt.possible == finding.expected) continue;
-        out.push_back(attempt.possible ? fmt::format("{} can {}, and should not", role.role,
-                                                     text(attempt.ability))
-                                       : fmt::format("{} cannot {} ({}), and should", role.role,
-                                                     text(attempt.ability), attempt.said));
+        out.push_back(
+            attempt.possible
+                ? fmt::format("{} can {}, and should not", role.role, text(attempt.ability))
+                : fmt::format("{} cannot {} ({}), and should", role.role, text(attempt.ability),
+                              printable(attempt.said)));
       }
     }
     for (const std::string& missing : not_enforced) out.push_back("not enforced: " + missing);

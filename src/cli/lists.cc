@@ -127,7 +127,7 @@ Result<int> status(const Options& options, const Wiring& wiring) {
     for (const RunId& run : status.killed) text += fmt::format("killed: {}\n", run.text());
     std::string counters;
     for (const ipc::Counter& c : counted.counters) {
-      if (c.value > 0) counters += fmt::format("  {} {}", c.name, c.value);
+      if (c.value > 0) counters += fmt::format("  {} {}", printable(c.name), c.value);
     }
     if (!counters.empty()) text += "the gateways, since they began:" + counters + "\n";
   }

@@ -392,7 +392,9 @@ Task<Result<ipc::CounterList>> Control::counters() {
     const auto reply = co_await ports_.ask(gateway, ipc::parcel_of(ask), loop_.in(kCountersMost));
     if (!reply) continue;  // one that does not answer is not waited for by who asks how it is
     const auto list = CO_TRY(ipc::decode<ipc::CounterList>(reply->payload));
-    for (const ipc::Counter& counter : list.counters) sums[counter.name] += counter.value;
+    for (const ipc::Counter& counter : list.counters) {
+      if (ipc::is_counter_name(counter.name)) sums[counter.name] += counter.value;
+    }
   }
   ipc::CounterList all;
   for (const auto& [name, value] : sums) all.counters.push_back({name, value});

@@ -43,7 +43,11 @@ Task<Counted> Monitor::ask(std::string role) {
   }
   auto list = ipc::decode<ipc::CounterList>(reply->payload);
   counted.answered = list && reply->type == ipc::CounterList::kType;
-  if (counted.answered) counted.counters = std::move(list->counters);
+  if (counted.answered) {
+    counted.counters = std::move(list->counters);
+    std::erase_if(counted.counters,
+                  [](const ipc::Counter& c) { return !ipc::is_counter_name(c.name); });
+  }
   if (!counted.answered) counted.why = "it answers with something else";
   co_return counted;
 }

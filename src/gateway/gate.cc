@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "audit/breach.h"
 #include "base/log.h"
 #include "gateway/connection.h"
 #include "gateway/names.h"
@@ -56,6 +57,9 @@ void Gate::serve() {
   role.serve("control", for_control_);
   role.serve("vault", nothing_);
   role.serve("audit", nothing_);
+  role.on_breach([this](const std::string& peer, const Error& why) {
+    recorder.append_now(audit::breach_entry("gateway", peer, why, loop.wall(), loop.now()));
+  });
   role.on_peer("audit", [this](ipc::Channel&) { tasks_.spawn(offer_ring(++ring_offer_)); });
   role.on_descriptor("kill-table", [this](net::Descriptor fd) {
     auto reader = ipc::KillTableReader::open(std::move(fd));

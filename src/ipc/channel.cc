@@ -83,6 +83,7 @@ class Channel::Impl {
   static net::Task<void> closed(std::shared_ptr<Impl> self) {
     (void)co_await self->closed_.wait(Deadline::never());
   }
+  void on_breach(std::function<void(const Error&)> told) { breached_ = std::move(told); }
 
  private:
   struct Pending {
@@ -177,6 +178,7 @@ class Channel::Impl {
       if (!taken) {
         log_warning("a control connection broke the rules and is closed",
                     {{"peer", peer_}, {"why", taken.error().message()}});
+        if (breached_) breached_(taken.error());
         break;
       }
     }
@@ -249,6 +251,7 @@ class Channel::Impl {
   std::unique_ptr<net::LocalStream> stream_;
   std::string peer_;
   const Permits& permits_;
+  std::function<void(const Error&)> breached_;
   std::uint64_t next_id_ = 1;
   std::unordered_map<std::uint64_t, Pending*> pending_;
   std::string out_;
@@ -270,5 +273,8 @@ net::Task<Result<Parcel>> Channel::exchange(Parcel request, std::span<const int>
 bool Channel::is_open() const { return impl_->is_open(); }
 const std::string& Channel::peer() const { return impl_->peer(); }
 net::Task<void> Channel::closed() { return Impl::closed(impl_); }
+void Channel::on_breach(std::function<void(const Error&)> told) {
+  impl_->on_breach(std::move(told));
+}
 
 }  // namespace gatehouse::ipc

@@ -70,6 +70,9 @@ class Channel {
   [[nodiscard]] const std::string& peer() const;
   // Returns when the connection has ended; the Channel may go before.
   [[nodiscard]] net::Task<void> closed();
+  // Told once when the other side asks what no row permits, or sends what is no message: the
+  // connection is closed then.
+  void on_breach(std::function<void(const Error&)> told);
 
  private:
   class Impl;

@@ -112,11 +112,14 @@ TEST(Channel, WhatThePermitTableDoesNotNameClosesTheConnection) {
   Ends ends;
   ends.connect();
   const unsigned long before = unpermitted_requests();
+  std::vector<std::string> breaches;
+  ends.answerer->on_breach([&](const Error& why) { breaches.push_back(why.message()); });
   const auto reply = ends.run(ends.asker->call(Kill{}, ends.loop->in(5s)));
   ASSERT_FALSE(reply);
   EXPECT_EQ(reply.error(), Error::kUnavailable);
   EXPECT_EQ(unpermitted_requests(), before + 1);
   EXPECT_FALSE(ends.asker->is_open());
+  EXPECT_EQ(breaches, std::vector<std::string>{"a request of type 0x0604 is not permitted"});
 }
 
 TEST(Channel, WhatIsNotAllowedNowClosesTheConnection) {

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "ipc/message.h"
@@ -20,6 +21,15 @@ struct Counter {
     f(name, value);
   }
 };
+// Whether a counter may be shown by that name: a captured role could put anything there. Visible
+// ASCII, at most 128 of it.
+[[nodiscard]] inline bool is_counter_name(std::string_view name) {
+  if (name.empty() || name.size() > 128) return false;
+  for (const char c : name) {
+    if (c <= ' ' || c > '~') return false;
+  }
+  return true;
+}
 struct CounterList {
   static constexpr MessageType kType = 0x0715;
   std::vector<Counter> counters;

@@ -34,6 +34,9 @@ Task<Result<Done>> Role::attach(AttachPeer request, std::vector<net::Descriptor>
   auto stream = CO_TRY(loop_.adopt_local(std::move(ends[0])));
   auto channel = std::make_unique<Channel>(loop_, std::move(stream), name, permits_for(name));
   Channel& arrived = *channel;
+  arrived.on_breach([this, name](const Error& why) {
+    if (breached_) breached_(name, why);
+  });
   Peer& peer = peers_[name];
   peer.channel = std::move(channel);
   peer.number = ++attached_;
@@ -88,6 +91,10 @@ void Role::on_peer(std::string peer, std::function<void(Channel&)> arrived) {
 
 void Role::on_descriptor(std::string name, std::function<void(net::Descriptor)> arrived) {
   on_descriptor_[std::move(name)] = std::move(arrived);
+}
+
+void Role::on_breach(std::function<void(const std::string&, const Error&)> told) {
+  breached_ = std::move(told);
 }
 
 const Permits& Role::permits_for(const std::string& peer) const {

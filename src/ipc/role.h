@@ -35,6 +35,9 @@ class Role {
   // Called at each arrival of a peer of that name, for roles that must tell it something first.
   void on_peer(std::string peer, std::function<void(Channel&)> arrived);
   void on_descriptor(std::string name, std::function<void(net::Descriptor)> arrived);
+  // Called when a peer asks what it may not, or sends what is no message; its connection is closed
+  // then. For the log: a role that does this is not what it was.
+  void on_breach(std::function<void(const std::string& peer, const Error& why)> told);
   // What the supervisor may ask beside attaching.
   [[nodiscard]] Permits& from_supervisor() { return supervisor_permits_; }
 
@@ -78,6 +81,7 @@ class Role {
   std::map<std::string, TableOf> served_;
   std::map<std::string, std::function<void(Channel&)>> on_peer_;
   std::map<std::string, std::function<void(net::Descriptor)>> on_descriptor_;
+  std::function<void(const std::string&, const Error&)> breached_;
   std::map<std::string, Peer> peers_;
   std::uint64_t attached_ = 0;
   std::unique_ptr<Channel> supervisor_;

@@ -15,6 +15,7 @@
 #include <cstring>
 #include <set>
 
+#include "audit/breach.h"
 #include "base/log.h"
 #include "ipc/counters.h"
 #include "ipc/role.h"
@@ -313,7 +314,9 @@ class Supervisor::Impl {
     const auto tried = co_await child.channel->call(std::move(probe), self->loop_.in(kTryMost));
     if (!tried) about.unanswered = tried.error().message();
     if (tried) {
-      for (const ipc::Attempt& attempt : tried->attempts) {
+      for (ipc::Attempt attempt : tried->attempts) {
+        // The name of an errno; a captured role could say anything.
+        std::erase_if(attempt.said, [](char c) { return c < '0' || c > 'Z'; });
         about.findings.push_back({attempt, should_be_possible(name, attempt.ability)});
       }
     }
@@ -382,6 +385,9 @@ class Supervisor::Impl {
     if (stream) {
       child.channel = std::make_unique<ipc::Channel>(loop_, std::move(*stream), child.spec.name,
                                                      permits_of(child.spec.name));
+      child.channel->on_breach([this, name = child.spec.name](const Error& why) {
+        scribe_.write(audit::breach_entry("supervisor", name, why, loop_.wall(), loop_.now()));
+      });
     }
     return {};
   }
