@@ -75,6 +75,37 @@ class Errors(unittest.TestCase):
         self.assertIn("another gatehouse", second.stderr)
         self.assertEqual(HOUSE.ask("status").returncode, 0)
 
+    def test_what_lies_in_the_data_directory_is_not_followed_or_taken_over(self):
+        """It may be somebody else's: a link in a role's place, or a directory of another's."""
+        if os.geteuid() != 0:
+            self.skipTest("only root gives directories away")
+        with tempfile.TemporaryDirectory() as folder:
+            config = Path(folder) / "gatehouse.yaml"
+            data = Path(folder) / "gatehouse-data"
+            self.assertEqual(gatehouse("init", folder).returncode, 0)
+            for name in ("vault", "audit", "state", "volumes", "run"):
+                target = Path(folder) / ("target-" + name)
+                target.mkdir(mode=0o755)
+                place = data / name
+                if place.is_dir():
+                    place.rename(data / (name + ".aside"))
+                place.symlink_to(target)
+                done = gatehouse("up", "--config", str(config), timeout=20)
+                self.assertNotEqual(done.returncode, 0, name)
+                self.assertIn(name, done.stderr)
+                self.assertEqual((target.stat().st_uid, target.stat().st_mode & 0o777), (0, 0o755))
+                self.assertEqual(list(target.iterdir()), [], "nothing was put behind the link")
+                place.unlink()
+                if name == "run":
+                    continue
+                place.mkdir()
+                os.chown(place, 12345, 12345)
+                done = gatehouse("up", "--config", str(config), timeout=20)
+                self.assertNotEqual(done.returncode, 0, name)
+                self.assertIn("belongs to uid 12345", done.stderr)
+                self.assertEqual(place.stat().st_uid, 12345)
+                place.rmdir()
+
     def test_no_house_no_answer(self):
         with tempfile.TemporaryDirectory() as folder:
             done = gatehouse("runs", "--data", folder)
