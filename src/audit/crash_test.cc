@@ -2,6 +2,7 @@
 // The log over a disk that loses what was not synced: at every operation of a run the power fails.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdio>
 
 #include "audit/digest.h"
@@ -41,6 +42,7 @@ Result<void> write_log(net::FileSystem& files, Acknowledged& acknowledged) {
       TRY(log->append_body({object_of(i / 5), Digest{1}, true, std::string(900, 'b')}));
     if (i % 3 != 2) continue;
     TRY(log->commit());
+    log->prepare();
     acknowledged = {log->size(), (i + 1) / 5};
   }
   TRY(log->commit());
@@ -59,6 +61,7 @@ void recovers(net::FileSystem& files, const Acknowledged& acknowledged) {
   for (int i = 0; i < acknowledged.bodies; ++i) {
     EXPECT_EQ((*log)->read_body(object_of(i), 0, 1000).value_or("?"), std::string(900, 'b'));
   }
+  (*log)->prepare();
   ASSERT_TRUE((*log)->append(entry_of(99)));
   const Result<void> committed = (*log)->commit();
   ASSERT_TRUE(committed) << committed.error().message();
@@ -130,6 +133,31 @@ TEST(LogCrash, ABodyStandsOnceWhereverASyncFails) {
   }
 }
 
+// What the dearest commit of a log of several segments asks of its disk.
+std::uint64_t dearest_commit(bool is_prepared) {
+  const auto disk = net::make_sim_file_system(1);
+  const auto log = std::move(*Log::open(*disk, {8 * 1024 * 1024}));
+  const std::string body(kPayloadMost / 2, 'b');
+  std::uint64_t dearest = 0;
+  for (std::uint8_t i = 1; i < 40; ++i) {
+    EXPECT_TRUE(log->append(entry_of(i)));
+    EXPECT_TRUE(
+        log->append_body({{i}, Digest{1}, true, std::string_view(body).substr(0, 700'000)}));
+    const std::uint64_t before = disk->operations();
+    EXPECT_TRUE(log->commit());
+    if (i > 1) dearest = std::max(dearest, disk->operations() - before);  // the first makes one
+    if (is_prepared) log->prepare();
+    if (is_prepared) log->prepare();
+  }
+  EXPECT_GT(disk->list(".")->size(), 3u);
+  return dearest;
+}
+
+TEST(Log, MakesASegmentAheadOfTheCommitThatNeedsIt) {
+  EXPECT_GT(dearest_commit(false), 10u);
+  EXPECT_LT(dearest_commit(true), 8u);
+}
+
 TEST(LogCrash, GoesOnInANewSegmentAfterASyncThatFailed) {
   for (std::uint64_t point = 1; point < 60; ++point) {
     SCOPED_TRACE("point " + std::to_string(point));
@@ -141,6 +169,7 @@ TEST(LogCrash, GoesOnInANewSegmentAfterASyncThatFailed) {
     for (int i = 0; i < kEntries; ++i) {
       ASSERT_TRUE((*log)->append(entry_of(i)));
       if (!(*log)->commit()) ++failures;
+      (*log)->prepare();
     }
     disk->fail_after(0, Error::kExhausted);
     ASSERT_TRUE((*log)->commit());

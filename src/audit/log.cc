@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <charconv>
 #include <cstring>
-#include <unordered_set>
 
 #include "base/encoding.h"
 #include "base/log.h"
@@ -16,6 +15,7 @@ namespace gatehouse::audit {
 namespace {
 
 constexpr std::size_t kBodyHeaderSize = 56;
+constexpr std::string_view kSpareName = "next";  // what an earlier process left is written over
 
 struct Place {
   std::size_t segment = 0;
@@ -23,12 +23,11 @@ struct Place {
   std::uint32_t size = 0;    // of its payload
 };
 
-struct ObjectHash {
-  std::size_t operator()(const ObjectId& id) const {
-    std::size_t hash = 0;
-    std::memcpy(&hash, id.data(), sizeof hash);
-    return hash;
-  }
+// What there is of one, with what is gathered and not committed yet.
+struct Body {
+  std::vector<Place> places;  // of what is committed
+  std::uint64_t length = 0;
+  bool is_whole = false;  // nothing more is taken
 };
 
 struct Segment {
@@ -116,19 +115,18 @@ class Log::Impl {
     if (piece.bytes.size() > kPayloadMost - kBodyHeaderSize) {
       return failure(Error::kTooLarge, "a piece of a body that is too large");
     }
-    const auto known = lengths_.find(piece.object);
-    const std::uint64_t length = known == lengths_.end() ? 0 : known->second;
+    Body& body = bodies_[piece.object];
     const std::uint64_t end = piece.offset + piece.bytes.size();
-    const bool is_known = known != lengths_.end() && end <= length;
-    if (is_known && (end < length || piece.last == finished_.contains(piece.object))) return {};
-    if (finished_.contains(piece.object)) {
+    const bool is_known = end < body.length || (end == body.length && piece.last == body.is_whole);
+    if (is_known && (body.length > 0 || body.is_whole)) return {};
+    if (body.is_whole) {
       return failure(Error::kConflict, "a piece of a body that is complete already");
     }
-    if (piece.offset != length) {
+    if (piece.offset != body.length) {
       return failure(Error::kConflict, "a piece of a body that does not follow what is there");
     }
-    if (piece.last) finished_.insert(piece.object);
-    lengths_[piece.object] = end;
+    body.length = end;
+    body.is_whole = piece.last;
     group_frames_.push_back({FrameType::kBody, 0, body_payload(piece)});
     group_bytes_ += piece.bytes.size() + 128;
     return {};
@@ -160,6 +158,25 @@ class Log::Impl {
     group_entries_.clear();
     group_bytes_ = 0;
     return {};
+  }
+
+  void prepare() {
+    if (segments_.empty() || segments_.back().used < options_.segment_bytes / 2) return;
+    if (spare_ && spare_bytes_ == options_.segment_bytes) return;
+    if (no_room_in_ == segments_.size()) return;
+    if (grow_spare()) return;
+    // The room that there is belongs to what is committed; asked for again in the next segment.
+    drop_spare();
+    no_room_in_ = segments_.size();
+  }
+
+  // Errors: kNotFound.
+  Result<const std::vector<Place>*> places_of(const ObjectId& object) const {
+    const auto found = bodies_.find(object);
+    if (found == bodies_.end() || found->second.places.empty()) {
+      return failure(Error::kNotFound, "the log has no body " + to_hex(object));
+    }
+    return &found->second.places;
   }
 
   Result<std::string> frame_at(const Place& place) {
@@ -260,6 +277,10 @@ class Log::Impl {
 
   net::FileSystem& files_;
   LogOptions options_;
+  // What the next segment will be, zeros so far: never read, and no part of the log.
+  std::unique_ptr<net::File> spare_;
+  std::uint64_t spare_bytes_ = 0;
+  std::size_t no_room_in_ = 0;       // the how-manieth segment it was in that none could be made
   std::optional<Digest> continued_;  // the marker that the segment after the one at hand follows
   std::vector<std::string> names_;
   std::vector<Segment> segments_;
@@ -267,9 +288,8 @@ class Log::Impl {
   CompactTree tree_;
   Digest last_marker_{};
   std::vector<Place> entries_;
-  std::unordered_map<ObjectId, std::vector<Place>, ObjectHash> bodies_;
-  std::unordered_set<ObjectId, ObjectHash> finished_;  // bodies of which nothing more is taken
-  std::unordered_map<ObjectId, std::uint64_t, ObjectHash> lengths_;  // of bodies, so far
+  // Ordered: a hash table of a million bodies stands still for a quarter of a second when it grows.
+  std::map<ObjectId, Body> bodies_;
   std::map<RunId, std::vector<std::uint64_t>> runs_;
   std::vector<std::uint64_t> acts_;
   std::map<TraceId, std::vector<RunId>> own_traces_;
@@ -342,10 +362,10 @@ class Log::Impl {
   void index_body(const Place& place, std::string_view payload) {
     const auto piece = parse_body(payload);
     if (!piece) return;
-    bodies_[piece->object].push_back(place);
-    lengths_[piece->object] =
-        std::max(lengths_[piece->object], piece->offset + piece->bytes.size());
-    if (piece->last) finished_.insert(piece->object);
+    Body& body = bodies_[piece->object];
+    body.places.push_back(place);
+    body.length = std::max(body.length, piece->offset + piece->bytes.size());
+    body.is_whole = body.is_whole || piece->last;
   }
 
   Result<void> new_segment() {
@@ -360,6 +380,7 @@ class Log::Impl {
     if (made) return {};
     // Half of one would hold the very room that is missing.
     if (files_.remove(name)) names_.pop_back();
+    drop_spare();
     return Failure(made.error().in(fmt::format("a new segment of {} MiB for the audit log",
                                                options_.segment_bytes / (1024 * 1024))));
   }
@@ -370,23 +391,42 @@ class Log::Impl {
     segment.header.first_sequence = size_;
     segment.header.tree_size = size_;
     segment.header.previous_marker = last_marker_;
-    segment.file = TRY(files_.open(segment.name, net::OpenMode::kCreateNew));
-    // Zeros first: syncs of a file whose blocks are there need no metadata, which halves them
-    // (measured).
-    const std::string zeros(1024 * 1024, '\0');
     const std::uint64_t wanted =
         std::max<std::uint64_t>(options_.segment_bytes, group_bytes_ + 4096 + kSegmentHeaderSize);
-    for (std::uint64_t at = 0; at < wanted; at += zeros.size()) {
-      const auto part = std::min<std::uint64_t>(zeros.size(), wanted - at);
-      TRY(segment.file->write_at(at, std::string_view(zeros).substr(0, part)));
+    if (spare_ && spare_bytes_ == wanted) {
+      TRY(files_.rename(kSpareName, name));
+      segment.file = std::move(spare_);
+    } else {
+      segment.file = TRY(files_.open(segment.name, net::OpenMode::kCreateNew));
+      for (std::uint64_t at = 0; at < wanted;) at += TRY(write_zeros(*segment.file, at, wanted));
+      TRY(segment.file->sync());
     }
-    TRY(segment.file->sync());
     TRY(segment.file->write_at(0, segment_header(segment.header)));
     TRY(segment.file->sync());
     TRY(files_.sync_directory("."));
     segment.used = kSegmentHeaderSize;
     segments_.push_back(std::move(segment));
     return {};
+  }
+  // Zeros first: syncs of a file whose blocks are there need no metadata, which halves them
+  // (measured). Returns how many bytes were written.
+  static Result<std::uint64_t> write_zeros(net::File& file, std::uint64_t at, std::uint64_t end) {
+    static const std::string zeros(1024 * 1024, '\0');
+    const auto part = std::min<std::uint64_t>(zeros.size(), end - at);
+    TRY(file.write_at(at, std::string_view(zeros).substr(0, part)));
+    return part;
+  }
+  Result<void> grow_spare() {
+    if (!spare_) {
+      spare_ = TRY(files_.open(kSpareName, net::OpenMode::kCreate));
+      spare_bytes_ = 0;
+    }
+    spare_bytes_ += TRY(write_zeros(*spare_, spare_bytes_, options_.segment_bytes));
+    return spare_->sync();
+  }
+  void drop_spare() {
+    spare_.reset();
+    (void)files_.remove(kSpareName);  // one that is there is written over
   }
   void abandon_segment() {
     // It stays where it is for reading, at the length that is committed; the next one continues
@@ -432,6 +472,7 @@ Result<std::unique_ptr<Log>> Log::open(net::FileSystem& files, LogOptions option
 Result<std::uint64_t> Log::append(std::string_view entry) { return impl_->append(entry); }
 Result<void> Log::append_body(const BodyPiece& piece) { return impl_->append_body(piece); }
 Result<void> Log::commit() { return impl_->commit(); }
+void Log::prepare() { impl_->prepare(); }
 std::size_t Log::gathered_bytes() const { return impl_->group_bytes_; }
 std::uint64_t Log::size() const { return impl_->size_; }
 Digest Log::root() const { return impl_->tree_.root(); }
@@ -444,12 +485,8 @@ Result<std::string> Log::read(std::uint64_t sequence) {
 }
 
 Result<std::string> Log::read_body(const ObjectId& object, std::uint64_t offset, std::size_t most) {
-  const auto found = impl_->bodies_.find(object);
-  if (found == impl_->bodies_.end()) {
-    return failure(Error::kNotFound, "the log has no body " + to_hex(object));
-  }
   std::string out;
-  for (const Place& place : found->second) {
+  for (const Place& place : *TRY(impl_->places_of(object))) {
     const std::uint64_t size = place.size - kBodyHeaderSize;
     if (offset >= size) {
       offset -= size;
@@ -466,12 +503,8 @@ Result<std::string> Log::read_body(const ObjectId& object, std::uint64_t offset,
 }
 
 Result<std::uint64_t> Log::body_size(const ObjectId& object) const {
-  const auto found = impl_->bodies_.find(object);
-  if (found == impl_->bodies_.end()) {
-    return failure(Error::kNotFound, "the log has no body " + to_hex(object));
-  }
   std::uint64_t size = 0;
-  for (const Place& place : found->second) size += place.size - kBodyHeaderSize;
+  for (const Place& place : *TRY(impl_->places_of(object))) size += place.size - kBodyHeaderSize;
   return size;
 }
 

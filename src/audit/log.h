@@ -9,7 +9,6 @@
 #include <memory>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
 #include "audit/segment.h"
@@ -48,6 +47,9 @@ class Log {
   // group goes into a new one. Errors: kExhausted, kCorrupt: nothing of the group is acknowledged,
   // it stays gathered.
   [[nodiscard]] Result<void> commit();
+  // For when nobody waits: makes a part (1 MiB) of the segment that comes next, once this one is
+  // half full, so that no commit has to make it whole. What fails is left to the commit.
+  void prepare();
   [[nodiscard]] std::size_t gathered_bytes() const;
 
   [[nodiscard]] std::uint64_t size() const;  // committed Entries; the next sequence

@@ -158,6 +158,7 @@ Result<bool> Service::pump() {
   ++(committed ? commits_ : failed_commits_);
   if (!committed) return Failure(committed.error());
   for (const Ring& ring : rings_) ring.reader->publish_durable();
+  log_->prepare();
   return true;
 }
 

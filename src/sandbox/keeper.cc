@@ -49,25 +49,23 @@ struct Keeper::Message {
   std::vector<net::Descriptor> fds;
 };
 
-// A Door on its way to gateways, whatever becomes of its sandbox meanwhile.
+// A Door as gateways get it, now and when they are started again; held by whoever is on the way to
+// one, whatever becomes of the sandbox meanwhile.
 struct Keeper::Offer {
   ipc::OpenDoor door;
   std::vector<net::Descriptor> fds;
 };
 
 struct Keeper::Sandbox {
-  [[nodiscard]] Offer offer() const {
-    Offer made{{report.run, report.placeholders}, {}};
-    for (const net::Descriptor& fd : door) made.fds.push_back(copy_of(fd));
-    return made;
-  }
   // Its warden's first words.
   Result<void> learn(Message message) {
     if (message.kind != 'L' || message.fds.size() < kStdioAt) {
       return failure(Error::kInvalid, "a warden's report without its descriptors");
     }
     report = TRY(ipc::decode<Report>(message.text));
-    for (std::size_t i = 0; i < kDoorSockets; ++i) door.push_back(std::move(message.fds[i]));
+    const auto door = std::make_shared<Offer>(ipc::OpenDoor{report.run, report.placeholders});
+    for (std::size_t i = 0; i < kDoorSockets; ++i) door->fds.push_back(std::move(message.fds[i]));
+    offer = door;
     freeze = std::move(message.fds[kFreezeAt]);
     kill = std::move(message.fds[kKillAt]);
     warden = std::move(message.fds[kWardenAt]);
@@ -81,7 +79,7 @@ struct Keeper::Sandbox {
   }
 
   Report report;
-  std::vector<net::Descriptor> door;  // copies, for a gateway that is started again
+  std::shared_ptr<const Offer> offer;
   std::unique_ptr<net::LocalStream> line;
   net::Descriptor warden;  // its pidfd
   net::Descriptor kill;
@@ -167,7 +165,7 @@ Task<Result<Keeper::Created>> Keeper::create(ipc::CreateSandbox request) {
   CO_TRY(sandbox->learn(std::move(built)));
   // Whoever can stop it must be able to before it begins.
   CO_TRY(co_await register_brakes(*sandbox));
-  if (Result<void> opened = co_await open_door(sandbox->offer()); !opened) {
+  if (Result<void> opened = co_await open_door(sandbox->offer); !opened) {
     close_doors(run);  // one may be open all the same
     co_return Failure(opened.error());
   }
@@ -214,17 +212,17 @@ Task<Result<void>> Keeper::register_brakes(const Sandbox& sandbox) {
 
 // At every gateway that is there: whichever is free takes what comes, and when one goes the others
 // go on. One that is not there gets it when it comes.
-Task<Result<void>> Keeper::open_door(Offer offer) {
+Task<Result<void>> Keeper::open_door(std::shared_ptr<const Offer> offer) {
   Result<void> opened = failure(Error::kUnavailable, "the gateway is away; try again");
   bool is_open = false;
   for (const std::string& gateway : role_.peers_of("gateway")) {
-    opened = co_await open_door_at(gateway, &offer);
+    opened = co_await open_door_at(gateway, offer);
     is_open = is_open || opened;
   }
   co_return is_open ? Result<void>() : opened;
 }
 
-Task<Result<void>> Keeper::open_door_at(std::string gateway, const Offer* offer) {
+Task<Result<void>> Keeper::open_door_at(std::string gateway, std::shared_ptr<const Offer> offer) {
   ipc::Channel* channel = role_.peer(gateway);
   if (channel == nullptr) co_return failure(Error::kUnavailable, gateway + " is away; try again");
   ipc::OpenDoor door = offer->door;
@@ -249,12 +247,12 @@ Task<void> Keeper::offer_door(std::string gateway, RunId run) {
   while (true) {
     const auto found = sandboxes_.find(run);
     if (found == sandboxes_.end() || found->second->report.has_ended) co_return;
-    const Offer offer = found->second->offer();
-    const Result<void> opened = co_await open_door_at(gateway, &offer);
+    const std::shared_ptr<const Offer> offer = found->second->offer;
+    const Result<void> opened = co_await open_door_at(gateway, offer);
     if (opened || role_.peer(gateway) == nullptr) co_return;
     log_warning("a Door stays shut for now", {{"name", gateway},
                                               {"run", run.text()},
-                                              {"trace", offer.door.run.trace.text()},
+                                              {"trace", offer->door.run.trace.text()},
                                               {"why", opened.error().message()}});
     co_await role_.loop().sleep_for(kShutPause);
   }
@@ -417,7 +415,7 @@ Task<void> Keeper::reopen(RunId run) {
   while (true) {
     const auto found = sandboxes_.find(run);
     if (found == sandboxes_.end() || found->second->report.has_ended) co_return;
-    const Result<void> opened = co_await open_door(found->second->offer());
+    const Result<void> opened = co_await open_door(found->second->offer);
     if (opened) break;
     if (!role_.peers_of("gateway").empty()) {
       log_warning("a Door stays shut for now",

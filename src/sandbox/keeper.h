@@ -52,8 +52,8 @@ class Keeper {
   net::Task<Result<Message>> receive(net::LocalStream* line, Deadline deadline);
   [[nodiscard]] Result<void> start_warden(Sandbox& sandbox);
   net::Task<Result<void>> register_brakes(const Sandbox& sandbox);
-  net::Task<Result<void>> open_door(Offer offer);
-  net::Task<Result<void>> open_door_at(std::string gateway, const Offer* offer);
+  net::Task<Result<void>> open_door(std::shared_ptr<const Offer> offer);
+  net::Task<Result<void>> open_door_at(std::string gateway, std::shared_ptr<const Offer> offer);
   net::Task<void> offer_door(std::string gateway, RunId run);
   void keep(std::unique_ptr<Sandbox> sandbox);
   net::Task<void> watch(RunId run);

@@ -252,13 +252,9 @@ void House::hand(const std::string& to, ipc::Parcel parcel, net::Descriptor fd) 
 void House::kill(const std::string& name, bool again) {
   const auto found = actors_.find(name);
   if (found == actors_.end()) return;
-  if (name == "audit") (void)durable_intents();
+  if (name == "audit") read_log();
   ++crashes;
-  if (name.starts_with("gateway")) {
-    ++gateway_crashes;
-  } else if (name == "audit" || name == "vault") {
-    ++book_crashes;
-  }
+  if (name == "audit" || name == "vault") ++book_crashes;
   if (name == "control") {
     people_at_control_.reset();
     people_.reset();
@@ -275,7 +271,7 @@ void House::kill(const std::string& name, bool again) {
 }
 
 void House::lose_power() {
-  (void)durable_intents();
+  read_log();
   for (const std::string& name : names_) kill(name, false);
   doors_.clear();
   for (auto& [name, disk] : disks_) disk->pull_the_plug();
@@ -414,9 +410,9 @@ void House::end_sandbox(const RunId& run) {
 
 // --- what the oracle looks at
 
-const std::map<std::string, std::uint64_t>& House::durable_intents() {
+void House::read_log() {
   const auto audit = actors_.find("audit");
-  if (audit == actors_.end()) return intents_;
+  if (audit == actors_.end()) return;
   audit::Log& log = *audit->second->log();
   CHECK(log.size() >= intents_seen_);  // what was acknowledged is never lost
   for (; intents_seen_ < log.size(); ++intents_seen_) {
@@ -426,12 +422,18 @@ const std::map<std::string, std::uint64_t>& House::durable_intents() {
     CHECK(entry.has_value());
     if (entry->kind == audit::Kind::kIntent) intents_[entry->span.text()] = intents_seen_;
   }
-  return intents_;
 }
 
 std::uint64_t House::durable_entries() {
-  (void)durable_intents();
+  if (has_lost_power()) return kUnknown;
+  read_log();
   return intents_seen_;
+}
+
+bool House::was_durable(const std::string& span, std::uint64_t entries) {
+  if (entries == kUnknown) return true;
+  const auto found = intents_.find(span);
+  return found != intents_.end() && found->second < entries;
 }
 
 std::size_t House::held() {

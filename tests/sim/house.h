@@ -96,16 +96,18 @@ class House {
   [[nodiscard]] std::size_t doors() const { return doors_.size(); }
   void end_sandbox(const RunId& run);
 
-  // Spans of Intents that are on disk.
-  [[nodiscard]] const std::map<std::string, std::uint64_t>& durable_intents();
+  // How many Entries are on disk now; kUnknown while the disk is without power and nobody can look.
+  static constexpr std::uint64_t kUnknown = ~std::uint64_t{0};
   [[nodiscard]] std::uint64_t durable_entries();
+  // Whether the Intent of that span was among the first so many. Of what nobody could look at then,
+  // the log that is left at the end tells.
+  [[nodiscard]] bool was_durable(const std::string& span, std::uint64_t entries);
   [[nodiscard]] net::SimFileSystem& disk(const std::string& name) { return *disks_.at(name); }
   [[nodiscard]] std::size_t held();
   // Bytes from the vault to a gateway in which a canary was that no gateway may see.
   [[nodiscard]] const std::vector<std::string>& leaks() const { return leaks_; }
   // What was lost or may not have been written, since kills and power failures do that.
   std::uint64_t crashes = 0;
-  std::uint64_t gateway_crashes = 0;
   std::uint64_t book_crashes = 0;  // of the audit role and the vault, whose Entries it writes
 
  private:
@@ -122,6 +124,7 @@ class House {
   net::Task<void> carry(std::shared_ptr<Line> line, bool forth);
   net::Task<Result<std::pair<ipc::SandboxCreated, std::vector<net::Descriptor>>>> create_sandbox(
       ipc::CreateSandbox create);
+  void read_log();
   net::Task<Result<ipc::Done>> offer_door(std::string gateway, SimDoor* door);
 
   net::SimLoop& loop_;
@@ -140,7 +143,7 @@ class House {
   std::uint64_t next_door_ = 0;
   std::uint64_t power_failures_ = 0;  // the machine's boot_id
   bool is_cut_ = false;
-  std::map<std::string, std::uint64_t> intents_;
+  std::map<std::string, std::uint64_t> intents_;  // on disk: where, by span
   std::uint64_t intents_seen_ = 0;
   std::vector<std::string> leaks_;
   std::map<std::string, std::unique_ptr<Supervised>> supervised_;

@@ -162,10 +162,7 @@ Task<bool> World::answer(net::Stream* stream, std::uint16_t port, Asked asked) {
   const bool has_effect =
       port == kCalendarPort ? asked.head.method != "GET" : asked.body.contains("\"tools/call\"");
   if (has_effect) {
-    const auto& intents = house_->durable_intents();
-    const auto found = intents.find(asked.span);
-    // While the disk is without power nobody can look; the log that is left at the end tells.
-    expect(house_->has_lost_power() || (found != intents.end() && found->second < asked.durable),
+    expect(house_->was_durable(asked.span, asked.durable),
            "an effect came upstream without a durable Intent: " + asked.head.target);
     effects_.insert(asked.span);
   }
@@ -314,34 +311,35 @@ void World::begin() {
   }
 }
 
-std::optional<World::Agent> World::start_run(const std::string& user) {
-  const auto start = [](this auto, World* world, std::string who) -> Task<Result<Agent>> {
-    ipc::Channel* people = world->house_->people();
-    if (people == nullptr) co_return failure(Error::kUnavailable, "control is away");
-    ipc::StartRun request;
-    request.agent = "bot";
-    request.user = who;
-    const ipc::Parcel reply =
-        CO_TRY(co_await people->exchange(ipc::parcel_of(request), {}, world->loop_->in(60s)));
-    const auto started = CO_TRY(ipc::decode<ipc::RunStarted>(reply.payload));
-    co_return Agent{started.run, started.trace, who, "", ""};
-  };
-  auto started = loop_->run_until_done(start(this, user));
-  if (!started || !*started) return std::nullopt;
-  Agent agent = std::move(**started);
-  const SimDoor* door = house_->door(agent.run);
-  if (door == nullptr) return std::nullopt;
+Task<std::optional<World::Agent>> World::begin_run(std::string user) {
+  ipc::Channel* people = house_->people();
+  if (people == nullptr) co_return std::nullopt;
+  ipc::StartRun request;
+  request.agent = "bot";
+  request.user = user;
+  const auto reply = co_await people->exchange(ipc::parcel_of(request), {}, loop_->in(60s));
+  if (!reply) co_return std::nullopt;
+  const auto started = ipc::decode<ipc::RunStarted>(reply->payload);
+  CHECK(started.has_value());
+  live_runs_.insert(started->run);
+  const SimDoor* door = house_->door(started->run);
+  if (door == nullptr) co_return std::nullopt;  // it ended meanwhile
+  Agent agent{started->run, "", ""};
   for (const std::string& variable : door->environment) {
     if (variable.starts_with("MODEL_KEY=")) agent.model_key = variable.substr(10);
     if (variable.starts_with("CALENDAR_TOKEN=")) agent.calendar_token = variable.substr(15);
   }
   expect(agent.model_key.starts_with("ghph_"), "a run began without its placeholder");
-  return agent;
+  co_return agent;
+}
+
+std::optional<World::Agent> World::start_run(const std::string& user) {
+  return loop_->run_until_done(begin_run(user)).value_or(std::nullopt);
 }
 
 // --- agents
 
-Task<std::optional<int>> World::read_answer(net::Stream* stream, Agent agent, bool is_model) {
+Task<std::optional<int>> World::read_answer(net::Stream* stream, bool is_model) {
   wire::ResponseParser parser;
   std::string waiting;
   std::string all;
@@ -395,10 +393,7 @@ Task<std::optional<int>> World::read_answer(net::Stream* stream, Agent agent, bo
     expect(asked_.contains(span), "an answer came that nobody gave");
     if (is_model) {
       answered_.insert(span);
-      const auto& intents = house_->durable_intents();
-      const auto found = intents.find(span);
-      expect(house_->has_lost_power()
-                 || (found != intents.end() && found->second < *durable_at_first_byte),
+      expect(house_->was_durable(span, *durable_at_first_byte),
              "an answer's first byte was released before its Intent was durable");
     }
   }
@@ -448,7 +443,7 @@ Task<std::optional<int>> World::act(Agent agent, Act what) {
   text += "\r\n" + body;
   if (!co_await (*stream)->write(text, loop_->in(30s))) co_return std::nullopt;
   const bool is_model = what == Act::kModel || what == Act::kModelStream;
-  const auto status = co_await read_answer(stream->get(), agent, is_model);
+  const auto status = co_await read_answer(stream->get(), is_model);
   if (what == Act::kForbidden || what == Act::kMisplaced) {
     expect(!status || *status != 200, "what no rule allows passed");
   }
@@ -456,38 +451,14 @@ Task<std::optional<int>> World::act(Agent agent, Act what) {
 }
 
 Task<void> World::work(std::string user, int acts) {
-  // Started by this task's own call: a run may be refused on a bad day.
   std::optional<Agent> agent;
-  std::vector<net::Descriptor> descriptors;  // of the sandbox, until the Run ends
-  while (!agent && acts > 0) {
-    ipc::Channel* people = house_->people();
-    if (people != nullptr) {
-      ipc::StartRun request;
-      request.agent = "bot";
-      request.user = user;
-      auto reply = co_await people->exchange(ipc::parcel_of(request), {}, loop_->in(60s));
-      if (reply) {
-        const auto started = ipc::decode<ipc::RunStarted>(reply->payload);
-        CHECK(started.has_value());
-        agent.emplace(Agent{started->run, started->trace, user, "", ""});
-        descriptors = std::move(reply->fds);
-        live_runs_.insert(started->run);
-      } else {
-        reach("a run was refused");
-      }
-    }
-    if (!agent) {
-      --acts;
-      co_await loop_->sleep_for(std::chrono::milliseconds(200 + random_.below(2000)));
-    }
+  for (; !agent && acts > 0; --acts) {
+    agent = co_await begin_run(user);
+    if (agent) break;
+    reach("a run was refused");
+    co_await loop_->sleep_for(std::chrono::milliseconds(200 + random_.below(2000)));
   }
   if (!agent) co_return;
-  const SimDoor* door = house_->door(agent->run);
-  if (door == nullptr) co_return;
-  for (const std::string& variable : door->environment) {
-    if (variable.starts_with("MODEL_KEY=")) agent->model_key = variable.substr(10);
-    if (variable.starts_with("CALENDAR_TOKEN=")) agent->calendar_token = variable.substr(15);
-  }
   constexpr std::array kActs = {Act::kModel, Act::kModelStream, Act::kRead,      Act::kWrite,
                                 Act::kTool,  Act::kForbidden,   Act::kMisplaced, Act::kModelStream,
                                 Act::kWrite, Act::kTool};

@@ -54,8 +54,6 @@ class World {
   void begin();
   struct Agent {
     RunId run;
-    TraceId trace;
-    std::string user;
     std::string model_key;  // placeholders
     std::string calendar_token;
   };
@@ -69,8 +67,6 @@ class World {
   [[nodiscard]] net::SimLoop& loop() { return *loop_; }
 
  private:
-  struct Answer;
-  class Upstream;
   void expect(bool holds, std::string_view otherwise);
   void reach(const std::string& name) { ++reached_[name]; }
   [[nodiscard]] bool chance(std::uint64_t of) { return random_.below(of) == 0; }
@@ -85,8 +81,9 @@ class World {
 
   net::Task<Result<void>> connect_people();
   net::Task<Result<void>> connect_user(std::string user);
+  net::Task<std::optional<Agent>> begin_run(std::string user);
   net::Task<void> work(std::string user, int acts);
-  net::Task<std::optional<int>> read_answer(net::Stream* stream, Agent agent, bool is_model);
+  net::Task<std::optional<int>> read_answer(net::Stream* stream, bool is_model);
   net::Task<void> bad_days();
   void one_bad_day();
   void recover();
