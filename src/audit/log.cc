@@ -4,7 +4,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 #include <cstring>
 
 #include "base/encoding.h"
@@ -41,12 +40,6 @@ struct Segment {
 
 std::string segment_name(std::uint64_t first_sequence, std::uint32_t attempt) {
   return fmt::format("{:020}-{:04}.seg", first_sequence, attempt);
-}
-
-std::uint64_t first_sequence_of(std::string_view name) {
-  std::uint64_t first = 0;
-  std::from_chars(name.data(), name.data() + name.size(), first);
-  return first;
 }
 
 std::string body_payload(const BodyPiece& piece) {

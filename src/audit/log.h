@@ -77,9 +77,6 @@ class Log {
 // The name of the segment that begins with that sequence.
 [[nodiscard]] std::string segment_name(std::uint64_t first_sequence, std::uint32_t attempt);
 
-// The sequence in a segment's name.
-[[nodiscard]] std::uint64_t first_sequence_of(std::string_view name);
-
 // A body frame's payload, both ways.
 [[nodiscard]] std::string body_payload(const BodyPiece& piece);
 [[nodiscard]] std::optional<BodyPiece> parse_body(std::string_view payload);

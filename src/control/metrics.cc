@@ -41,7 +41,7 @@ constexpr std::array kRows = {
     Row{"gateway", "open", "gatehouse_gateway_open_connections", kGauge,
         "Connections of agents that are open."},
     Row{"gateway", "doors", "gatehouse_gateway_doors", kGauge,
-        "Runs whose door is this gateway's."},
+        "Doors at which this gateway accepts: those of all runs."},
     Row{"gateway", "exchanges", "gatehouse_gateway_exchanges_total", kCounter,
         "Exchanges begun, refused ones included."},
     Row{"gateway", "refused.", "gatehouse_gateway_refusals_total", kCounter,

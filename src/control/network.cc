@@ -11,7 +11,7 @@
 #include <cerrno>
 
 #include "base/encoding.h"
-#include "ipc/egress.h"
+#include "ipc/network.h"
 #include "net/descriptor.h"
 #include "wire/url.h"
 

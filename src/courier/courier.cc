@@ -167,8 +167,8 @@ Task<Result<ipc::Fetched>> Courier::fetch(ipc::Fetch request) {
 Task<Result<std::unique_ptr<net::Stream>>> Courier::dial(const ipc::RegisteredEndpoint& endpoint,
                                                          Deadline deadline) {
   const wire::Url url = CO_TRY(wire::Url::parse(endpoint.url));
-  ipc::EgressTarget to{url.host.ip() ? url.host.ip()->text() : url.host.text(), url.port,
-                       url.scheme == wire::Scheme::kHttps, endpoint.ca_pem, endpoint.allow_private};
+  egress::Target to{url.host.ip() ? url.host.ip()->text() : url.host.text(), url.port,
+                    url.scheme == wire::Scheme::kHttps, endpoint.ca_pem, endpoint.allow_private};
   auto stream = co_await egress_.dial(std::move(to), deadline);
   if (stream) co_return std::move(*stream);
   if (stream.error() == Error::kDenied) co_return Failure(stream.error());

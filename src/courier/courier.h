@@ -6,10 +6,10 @@
 #include <map>
 #include <string>
 
+#include "egress/egress.h"
 #include "ipc/channel.h"
 #include "ipc/control_courier.h"
 #include "ipc/control_gateway.h"
-#include "ipc/egress.h"
 
 namespace gatehouse::courier {
 
@@ -34,7 +34,7 @@ class Courier {
                                                        Deadline deadline);
 
   net::Loop& loop_;
-  ipc::Egress egress_;
+  egress::Dialer egress_;
   std::uint64_t answered_ = 0;
   std::map<std::string_view, std::uint64_t> failed_;          // by the label of the error
   std::map<std::string, ipc::RegisteredEndpoint> endpoints_;  // by URL

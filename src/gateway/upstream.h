@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Upstream: connections to where services live, kept for the next Exchange; ipc/egress.h dials
-// them. Strict custody (an egress process
-// that owns upstream TLS) is another implementation of this type.
+// Upstream: connections to where services live, kept for the next Exchange; egress/egress.h dials
+// them. Strict custody (an egress process that owns upstream TLS) is another implementation of
+// this type.
 #pragma once
 
 #include <deque>
@@ -9,13 +9,13 @@
 #include <string>
 #include <unordered_map>
 
-#include "ipc/egress.h"
+#include "egress/egress.h"
 #include "ipc/snapshot.h"
 
 namespace gatehouse::gateway {
 
 // Where to dial. Connections are shared among Exchanges that agree in all of it.
-using Destination = ipc::EgressTarget;
+using Destination = egress::Target;
 
 class Upstreams {
  public:
@@ -30,7 +30,7 @@ class Upstreams {
     std::string key;
     bool reused = false;
   };
-  // An idle connection that is still alive, or a new one. Errors: those of Egress::dial.
+  // An idle connection that is still alive, or a new one. Errors: those of Dialer::dial.
   [[nodiscard]] net::Task<Result<Connection>> acquire(Destination to, Deadline deadline);
   // A new one in any case. Errors: the same.
   [[nodiscard]] net::Task<Result<Connection>> acquire_new(Destination to, Deadline deadline);
@@ -46,7 +46,7 @@ class Upstreams {
   [[nodiscard]] std::string key_of(const Destination& to) const;
 
   net::Loop& loop_;
-  ipc::Egress egress_;
+  egress::Dialer egress_;
   std::uint64_t networks_ = 0;  // how many there were: a part of each connection's key
   std::unordered_map<std::string, std::deque<Idle>> idle_;
 };

@@ -34,11 +34,8 @@ struct Append {
 struct OfferRing {
   static constexpr MessageType kType = 0x0404;
   using Reply = Done;
-  std::uint32_t thread = 0;
   template <class F>
-  void fields(F& f) {
-    f(thread);
-  }
+  void fields(F&) {}
 };
 
 // Control -> audit: a page of a Run's Entries from `from_sequence` on, in order; empty when there

@@ -6,10 +6,12 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/secret.h"
 #include "ipc/message.h"
+#include "wire/address.h"
 
 namespace gatehouse::ipc {
 
@@ -29,6 +31,14 @@ struct NetworkSpec {
   }
   friend bool operator==(const NetworkSpec&, const NetworkSpec&) = default;
 };
+// Whether `text` may stand in NetworkSpec::no_proxy.
+[[nodiscard]] bool is_no_proxy(std::string_view text);
+// Whether no_proxy has that address, or a prefix of it.
+[[nodiscard]] bool is_named(const NetworkSpec& network, const wire::IpAddress& address);
+// Whether `host` (a name, or an IP literal without brackets) is dialled without the proxy by its
+// name or literal alone. Loopback always is: the proxy's loopback is another machine's.
+[[nodiscard]] bool is_direct(const NetworkSpec& network, const std::string& host);
+
 inline constexpr std::size_t kExtraCaMost = 32 * 1024;  // bytes: it must fit a message with more
 
 // Control -> gateway, before the Snapshot whose proxy wants them.

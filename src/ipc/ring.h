@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Ring: bodies and Entries from one gateway thread to the audit role through shared memory, one
+// Ring: bodies and Entries from one gateway to the audit role through shared memory, one
 // writer and one reader. The memory is size-sealed; positions only grow. The reader treats
 // everything in it as hostile: a record's header is copied once and then checked, and nothing in
 // the ring decides how far it reads. The bell beside it is a pair of sockets, not an eventfd:

@@ -1,18 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "ipc/egress.h"
+#include "egress/egress.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <array>
-#include <charconv>
-#include <optional>
 
 #include "wire/address.h"
 #include "wire/http1.h"
 #include "wire/url.h"
 
-namespace gatehouse::ipc {
+namespace gatehouse::egress {
 namespace {
 
 using net::Task;
@@ -40,45 +38,6 @@ bool may_dial(const net::Endpoint& at, bool allow_private) {
 std::string class_of(const net::Endpoint& endpoint) {
   const auto address = wire::IpAddress::parse(endpoint.host);
   return address ? std::string(wire::label(wire::address_class(*address))) : "unknown";
-}
-
-struct Prefix {
-  wire::IpAddress address;
-  unsigned bits = 0;  // of the 16 bytes
-};
-
-std::optional<Prefix> parse_prefix(std::string_view text) {
-  const std::size_t slash = text.find('/');
-  const auto address = wire::IpAddress::parse(text.substr(0, slash));
-  if (!address) return {};
-  const unsigned most = address->is_v4() ? 32 : 128;
-  unsigned bits = most;
-  if (slash != std::string_view::npos) {
-    const std::string_view digits = text.substr(slash + 1);
-    const auto read = std::from_chars(digits.data(), digits.data() + digits.size(), bits);
-    if (read.ec != std::errc() || read.ptr != digits.data() + digits.size() || bits > most) {
-      return {};
-    }
-  }
-  return Prefix{*address, bits + (128 - most)};
-}
-
-bool contains(const Prefix& prefix, const wire::IpAddress& address) {
-  if (prefix.address.is_v4() != address.is_v4()) return false;
-  for (unsigned bit = 0; bit < prefix.bits; bit += 8) {
-    const unsigned left = std::min(8U, prefix.bits - bit);
-    const auto mask = static_cast<std::uint8_t>(0xff << (8 - left));
-    const unsigned byte = bit / 8;
-    if (((prefix.address.bytes()[byte] ^ address.bytes()[byte]) & mask) != 0) return false;
-  }
-  return true;
-}
-
-bool is_named(const NetworkSpec& network, const wire::IpAddress& address) {
-  return std::any_of(network.no_proxy.begin(), network.no_proxy.end(), [&](const auto& item) {
-    const auto prefix = parse_prefix(item);
-    return prefix && contains(*prefix, address);
-  });
 }
 
 // As a CONNECT request names it.
@@ -154,27 +113,9 @@ std::string refusal(const std::string& proxy, const std::string& place, int stat
 
 }  // namespace
 
-bool is_no_proxy(std::string_view text) {
-  if (parse_prefix(text)) return true;
-  const std::string_view name = text.substr(text.starts_with("*.") ? 2 : 0);
-  const auto host = wire::Host::parse(name);
-  return host && !host->is_ip_literal() && host->text() == name;
-}
-
-bool is_direct(const NetworkSpec& network, const std::string& host) {
-  if (network.proxy_host.empty()) return true;
-  if (const auto address = wire::IpAddress::parse(host)) {
-    return wire::address_class(*address) == AddressClass::kLoopback || is_named(network, *address);
-  }
-  const auto name = wire::Host::parse(host);
-  if (!name || name->text() == "localhost") return true;
-  return std::any_of(network.no_proxy.begin(), network.no_proxy.end(),
-                     [&](const auto& pattern) { return wire::host_matches(pattern, *name); });
-}
-
-Task<Result<Egress::Stream>> Egress::dial(EgressTarget to, Deadline deadline) {
-  const NetworkSpec network = network_;  // it may be another when a wait is over
-  const bool direct = is_direct(network, to.host);
+Task<Result<Dialer::Stream>> Dialer::dial(Target to, Deadline deadline) {
+  const ipc::NetworkSpec network = network_;  // it may be another when a wait is over
+  const bool direct = ipc::is_direct(network, to.host);
   const bool is_name = !wire::IpAddress::parse(to.host);
   Stream socket;
   if (!direct && network.proxy_resolves && is_name) {
@@ -182,7 +123,7 @@ Task<Result<Egress::Stream>> Egress::dial(EgressTarget to, Deadline deadline) {
   } else {
     Addresses addresses = CO_TRY(co_await checked_addresses(to, deadline));
     const bool near = std::all_of(addresses.begin(), addresses.end(), [&](const auto& address) {
-      return is_named(network, *wire::IpAddress::parse(address.host));
+      return ipc::is_named(network, *wire::IpAddress::parse(address.host));
     });
     if (direct || near) {
       socket = CO_TRY(co_await connect_any(std::move(addresses), to.host, deadline));
@@ -198,7 +139,7 @@ Task<Result<Egress::Stream>> Egress::dial(EgressTarget to, Deadline deadline) {
   co_return co_await secured(std::move(socket), std::move(to), network.extra_ca_pem, deadline);
 }
 
-Task<Result<Egress::Addresses>> Egress::checked_addresses(EgressTarget to, Deadline deadline) {
+Task<Result<Dialer::Addresses>> Dialer::checked_addresses(Target to, Deadline deadline) {
   Addresses addresses = CO_TRY(co_await resolver_.resolve(to.host, to.port, deadline));
   for (const net::Endpoint& address : addresses) {
     if (may_dial(address, to.allow_private)) continue;
@@ -211,7 +152,7 @@ Task<Result<Egress::Addresses>> Egress::checked_addresses(EgressTarget to, Deadl
   co_return addresses;
 }
 
-Task<Result<Egress::Stream>> Egress::connect_any(Addresses addresses, std::string to,
+Task<Result<Dialer::Stream>> Dialer::connect_any(Addresses addresses, std::string to,
                                                  Deadline deadline) {
   Error last(Error::kUnreachable, to + " has no address");
   for (const net::Endpoint& address : addresses) {
@@ -222,14 +163,14 @@ Task<Result<Egress::Stream>> Egress::connect_any(Addresses addresses, std::strin
   co_return Failure(std::move(last));
 }
 
-Task<Result<Egress::Stream>> Egress::through_proxy(NetworkSpec network,
+Task<Result<Dialer::Stream>> Dialer::through_proxy(ipc::NetworkSpec network,
                                                    std::vector<std::string> places,
                                                    Deadline deadline) {
   if (network.proxy_wants_credentials && authorization_.empty()) {
     co_return failure(Error::kUnreachable,
                       "the proxy's credentials are not known yet; nothing passes without them");
   }
-  EgressTarget proxy{network.proxy_host, network.proxy_port, false, "", true};
+  Target proxy{network.proxy_host, network.proxy_port, false, "", true};
   const Addresses at = CO_TRY(co_await checked_addresses(std::move(proxy), deadline));
   if (places.size() > kPlacesMost) places.resize(kPlacesMost);
   Error last(Error::kUnreachable, "there is no place to ask the proxy for");
@@ -241,7 +182,7 @@ Task<Result<Egress::Stream>> Egress::through_proxy(NetworkSpec network,
   co_return Failure(std::move(last));
 }
 
-Task<Result<Egress::Stream>> Egress::ask_proxy(NetworkSpec network, Addresses proxy,
+Task<Result<Dialer::Stream>> Dialer::ask_proxy(ipc::NetworkSpec network, Addresses proxy,
                                                std::string place, Deadline deadline) {
   const std::string name = place_of(network.proxy_host, network.proxy_port);
   auto socket = co_await connect_any(std::move(proxy), name, deadline);
@@ -259,8 +200,8 @@ Task<Result<Egress::Stream>> Egress::ask_proxy(NetworkSpec network, Addresses pr
   co_return std::move(*socket);
 }
 
-Task<Result<Egress::Stream>> Egress::secured(Stream socket, EgressTarget to,
-                                             std::string extra_ca_pem, Deadline deadline) {
+Task<Result<Dialer::Stream>> Dialer::secured(Stream socket, Target to, std::string extra_ca_pem,
+                                             Deadline deadline) {
   std::string anchors = to.ca_pem + extra_ca_pem;
   auto found = tls_.find(anchors);
   if (found == tls_.end()) {
@@ -270,4 +211,4 @@ Task<Result<Egress::Stream>> Egress::secured(Stream socket, EgressTarget to,
   co_return co_await found->second->connect(loop_, std::move(socket), to.host, deadline);
 }
 
-}  // namespace gatehouse::ipc
+}  // namespace gatehouse::egress

@@ -18,9 +18,9 @@
 #include "net/resolve.h"
 #include "net/tls.h"
 
-namespace gatehouse::ipc {
+namespace gatehouse::egress {
 
-struct EgressTarget {
+struct Target {
   std::string host;  // a name, or an IP literal without brackets
   std::uint16_t port = 0;
   bool tls = false;
@@ -28,45 +28,37 @@ struct EgressTarget {
   bool allow_private = false;  // loopback and private addresses too
 };
 
-class Egress {
+class Dialer {
  public:
-  Egress(net::Loop& loop, net::Resolver& resolver) : loop_(loop), resolver_(resolver) {}
+  Dialer(net::Loop& loop, net::Resolver& resolver) : loop_(loop), resolver_(resolver) {}
 
   // For what is dialled from now on.
-  void use(NetworkSpec network) { network_ = std::move(network); }
+  void use(ipc::NetworkSpec network) { network_ = std::move(network); }
   void use_credentials(Secret authorization) { authorization_ = std::move(authorization); }
-  [[nodiscard]] const NetworkSpec& network() const { return network_; }
+  [[nodiscard]] const ipc::NetworkSpec& network() const { return network_; }
 
   // Nothing of a request has been sent when it fails. Errors: kDenied (the address is private,
   // link-local or a cloud's metadata service), kUnreachable (no address, nobody there, the proxy
   // refuses), kTimeout, kUpstream (TLS).
-  [[nodiscard]] net::Task<Result<std::unique_ptr<net::Stream>>> dial(EgressTarget to,
-                                                                     Deadline deadline);
+  [[nodiscard]] net::Task<Result<std::unique_ptr<net::Stream>>> dial(Target to, Deadline deadline);
 
  private:
   using Stream = std::unique_ptr<net::Stream>;
   using Addresses = std::vector<net::Endpoint>;
-  net::Task<Result<Addresses>> checked_addresses(EgressTarget to, Deadline deadline);
+  net::Task<Result<Addresses>> checked_addresses(Target to, Deadline deadline);
   net::Task<Result<Stream>> connect_any(Addresses addresses, std::string to, Deadline deadline);
-  net::Task<Result<Stream>> through_proxy(NetworkSpec network, std::vector<std::string> places,
+  net::Task<Result<Stream>> through_proxy(ipc::NetworkSpec network, std::vector<std::string> places,
                                           Deadline deadline);
-  net::Task<Result<Stream>> ask_proxy(NetworkSpec network, Addresses proxy, std::string place,
+  net::Task<Result<Stream>> ask_proxy(ipc::NetworkSpec network, Addresses proxy, std::string place,
                                       Deadline deadline);
-  net::Task<Result<Stream>> secured(Stream socket, EgressTarget to, std::string extra_ca_pem,
+  net::Task<Result<Stream>> secured(Stream socket, Target to, std::string extra_ca_pem,
                                     Deadline deadline);
 
   net::Loop& loop_;
   net::Resolver& resolver_;
-  NetworkSpec network_;
+  ipc::NetworkSpec network_;
   Secret authorization_;
   std::unordered_map<std::string, std::unique_ptr<net::TlsClient>> tls_;  // by trust anchors
 };
 
-// Whether `host` (as in EgressTarget) is dialled without the proxy by its name or literal alone.
-// Loopback always is: the proxy's loopback is another machine's.
-[[nodiscard]] bool is_direct(const NetworkSpec& network, const std::string& host);
-
-// Whether `text` may stand in NetworkSpec::no_proxy.
-[[nodiscard]] bool is_no_proxy(std::string_view text);
-
-}  // namespace gatehouse::ipc
+}  // namespace gatehouse::egress
