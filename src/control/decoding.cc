@@ -9,49 +9,19 @@
 #include <tuple>
 
 #include "base/encoding.h"
-#include "control/network.h"
 #include "control/rights.h"
+#include "control/settings.h"
+#include "control/values.h"
 #include "wire/path.h"
 #include "wire/url.h"
 
 namespace gatehouse::control {
 namespace {
 
-constexpr std::size_t kNameMost = 63;
-constexpr std::size_t kLineMost = 256;   // bytes
 constexpr std::size_t kListMost = 4096;  // objects of one kind
 constexpr std::uint64_t kPidsMost = 1'000'000;
 constexpr std::uint64_t kLeasesPerSecondMost = 1'000'000;
 constexpr std::uint64_t kMemoryLeast = 16ULL << 20;
-constexpr std::string_view kTokenMarks = "!#$%&'*+-.^_`|~";  // RFC 9110 section 5.6.2
-
-bool is_alnum(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-}
-bool is_token(std::string_view text) {
-  return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) {
-    return is_alnum(c) || kTokenMarks.contains(c);
-  });
-}
-bool is_variable(std::string_view text) {
-  if (text.empty() || (text.front() >= '0' && text.front() <= '9')) return false;
-  return std::all_of(text.begin(), text.end(), [](char c) { return is_alnum(c) || c == '_'; });
-}
-bool is_plain(std::string_view text) {
-  return std::all_of(text.begin(), text.end(), [](char c) { return c >= ' ' && c < 0x7f; });
-}
-// Whether a path has no segment that is empty, "." or "..".
-bool is_clean_path(std::string_view path) {
-  if (path.starts_with('/')) path.remove_prefix(1);
-  if (path.empty()) return false;
-  while (true) {
-    const std::size_t slash = path.find('/');
-    const std::string_view segment = path.substr(0, slash);
-    if (segment.empty() || segment == "." || segment == "..") return false;
-    if (slash == std::string_view::npos) return true;
-    path.remove_prefix(slash + 1);
-  }
-}
 
 // One pass over the document; problems gather and the rest is read on.
 class Decoding {
@@ -106,14 +76,7 @@ class Decoding {
       file.problem("version", fmt::format("version must be 1, and this is \"{}\"",
                                           printable(version->text.substr(0, kNameMost))));
     }
-    config_.data = file.string_or("data", "/var/lib/gatehouse");
-    if (!config_.data.starts_with('/') || !is_clean_path(config_.data)) {
-      file.problem("data", "data must be an absolute path without . and ..");
-    }
-    decode_log(file);
-    decode_metrics(file);
-    config_.network = decode_network(file, read_, problems_);
-    decode_admin(file);
+    decode_settings(file, read_, problems_, config_);
     decode_tenants(file);
     for (const Yaml& node : items(file, "issuers")) decode_issuer(node);
     for (const Yaml& node : items(file, "users")) decode_user(node);
@@ -159,71 +122,6 @@ class Decoding {
     }
   }
 
-  void decode_log(Section& file) {
-    const Yaml* node = file.value("log");
-    if (node == nullptr) return;
-    Section section(*node, "log", problems_);
-    const auto format =
-        static_cast<LogFormat>(section.word("format", {"text", "json"}, Need::kOptional));
-    if (section.value("format") != nullptr) config_.log_format = format;
-    section.finish();
-  }
-
-  // Whoever reaches the port may read: it is loopback's, and a proxy's to open further.
-  void decode_metrics(Section& file) {
-    const Yaml* node = file.value("metrics");
-    if (node == nullptr) return;
-    Section section(*node, "metrics", problems_);
-    if (const auto listen = section.string("listen", Need::kRequired)) {
-      const auto at = wire::Authority::parse(*listen);
-      if (!at || !at->port || !at->host.ip()
-          || wire::address_class(*at->host.ip()) != wire::AddressClass::kLoopback) {
-        section.problem("listen",
-                        "listen must be a loopback address and a port: 127.0.0.1:9464 or "
-                        "[::1]:9464");
-      } else {
-        config_.metrics_listen = at->text();
-      }
-    }
-    section.finish();
-  }
-
-  // Sessions travel here, so what is not loopback is TLS.
-  void decode_admin(Section& file) {
-    const Yaml* node = file.value("admin");
-    if (node == nullptr) return;
-    Section section(*node, "admin", problems_);
-    config_.admin.certificate = file_name(section, "tls_certificate");
-    config_.admin.key = file_name(section, "tls_key");
-    const bool is_tls = !config_.admin.certificate.empty();
-    if ((section.value("tls_certificate") != nullptr) != (section.value("tls_key") != nullptr)) {
-      section.problem("tls_key", "tls_certificate and tls_key go together",
-                      ProblemKind::kWrongTogether);
-    }
-    if (const auto listen = section.string("listen", Need::kRequired)) {
-      const auto at = wire::Authority::parse(*listen);
-      if (!at || !at->port || !at->host.ip()) {
-        section.problem("listen",
-                        "listen must be an address and a port: 127.0.0.1:7443 or [::]:7443");
-      } else if (!is_tls && wire::address_class(*at->host.ip()) != wire::AddressClass::kLoopback) {
-        section.problem("listen",
-                        "without tls_certificate and tls_key it can be a loopback address only",
-                        ProblemKind::kWrongTogether);
-      } else {
-        config_.admin.at = at->text();
-      }
-    }
-    section.finish();
-  }
-
-  static std::string file_name(Section& section, std::string_view key) {
-    std::string name = section.string_or(key, "");
-    if (section.value(key) != nullptr && name.empty()) {
-      section.problem(key, fmt::format("{} must name a file", key));
-    }
-    return name;
-  }
-
   void decode_tenants(Section& file) {
     const Yaml* given = file.value("tenants");
     if (given == nullptr) {
@@ -246,18 +144,6 @@ class Decoding {
     once(section, "name", node, "tenant " + tenant.name, "tenant " + tenant.name);
     section.finish();
     config_.tenants.push_back(std::move(tenant));
-  }
-
-  // Printable, on one line, "" when it is left out.
-  static std::string line(Section& section, std::string_view key) {
-    std::string text = section.string_or(key, "");
-    const bool plain = is_utf8(text) && std::none_of(text.begin(), text.end(), [](char c) {
-                         return static_cast<unsigned char>(c) < ' ' || c == 0x7f;
-                       });
-    if (!plain || text.size() > kLineMost) {
-      section.problem(key, fmt::format("{} must be one line of at most {} bytes", key, kLineMost));
-    }
-    return text;
   }
 
   std::string tenant(Section& section, std::string_view what) {
@@ -306,15 +192,6 @@ class Decoding {
     section.finish();
     know(user);
     config_.users.push_back(std::move(user));
-  }
-
-  static std::string required_line(Section& section, std::string_view key) {
-    (void)section.string(key, Need::kRequired);
-    std::string text = line(section, key);
-    if (section.value(key) != nullptr && text.empty()) {
-      section.problem(key, fmt::format("{} must not be empty", key));
-    }
-    return text;
   }
 
   // That there is such an object in the tenant.
@@ -392,7 +269,7 @@ class Decoding {
     issuer.client_id = section.string_or("client_id", "");
     issuer.groups_claim = line(section, "groups_claim");
     issuer.scopes = section.strings("scopes");
-    issuer.ca_pem = certificate(section, "ca");
+    issuer.ca_pem = certificate(section, "ca", read_);
     if (!is_plain(issuer.client_id)) {
       section.problem("client_id", "client_id must be printable ASCII");
     }
@@ -439,7 +316,7 @@ class Decoding {
     service.kind = static_cast<ipc::ServiceKind>(
         section.word("kind", {"http", "openai", "mcp"}, Need::kRequired));
     decode_place(section, node, service);
-    service.upstream_ca_pem = certificate(section, "upstream_ca");
+    service.upstream_ca_pem = certificate(section, "upstream_ca", read_);
     service.allow_private = section.boolean_or("allow_private", false);
     if (const Yaml* credential = section.value("credential")) {
       service.credential = decode_credential(*credential, service.allow_private);
@@ -484,22 +361,6 @@ class Decoding {
     }
   }
 
-  std::string certificate(Section& section, std::string_view key) {
-    const auto file = section.string(key, Need::kOptional);
-    if (!file) return "";
-    const auto pem = read_(*file);
-    if (!pem) {
-      section.problem(key, fmt::format("{}: {}", key, pem.error().message()),
-                      ProblemKind::kUnreadableFile);
-    } else if (!pem->contains("-----BEGIN CERTIFICATE-----")) {
-      section.problem(key, fmt::format("{}: {} has no PEM certificate", key, *file),
-                      ProblemKind::kUnreadableFile);
-    } else {
-      return *pem;
-    }
-    return "";
-  }
-
   Credential decode_credential(const Yaml& node, bool allow_private) {
     Section section(node, "a credential", problems_);
     Credential credential;
@@ -534,14 +395,6 @@ class Decoding {
     return credential;
   }
 
-  static void check_scopes(Section& section, const std::vector<std::string>& scopes) {
-    for (const std::string& scope : scopes) {
-      if (scope.empty() || !is_plain(scope) || scope.contains(' ')) {
-        section.problem("scopes", "a scope is one word; scopes is a list of them");
-      }
-    }
-  }
-
   static void refuse_oauth_keys(Section& section) {
     for (const std::string_view key : {"authorization_endpoint", "token_endpoint",
                                        "revocation_endpoint", "issuer", "client_id", "scopes"}) {
@@ -553,36 +406,6 @@ class Decoding {
                         ProblemKind::kWrongTogether);
       }
     }
-  }
-
-  static std::string endpoint(Section& section, std::string_view key, Need need,
-                              bool allow_private) {
-    const auto given = section.string(key, need);
-    if (!given) return "";
-    const auto parsed = wire::Url::parse(*given);
-    if (!parsed) {
-      section.problem(key, fmt::format("{}: {}", key, parsed.error().message()));
-    } else if (parsed->scheme == wire::Scheme::kHttp && !allow_private) {
-      section.problem(key,
-                      fmt::format("{} must be https: tokens go there (http is for loopback "
-                                  "tests, with allow_private: true)",
-                                  key),
-                      ProblemKind::kWrongTogether);
-    }
-    return *given;
-  }
-
-  std::vector<std::string> patterns(Section& section, std::string_view key) {
-    std::vector<std::string> list = section.strings(key);
-    for (const std::string& pattern : list) {
-      if (!pattern.starts_with('/') || !is_plain(pattern) || pattern.contains('?')) {
-        section.problem(key, fmt::format("\"{}\" is not a path pattern: it begins with \"/\" and "
-                                         "has no query; * stands for part of a segment, a last "
-                                         "** for any rest",
-                                         printable(pattern.substr(0, kNameMost))));
-      }
-    }
-    return list;
   }
 
   // --- agents
@@ -764,13 +587,6 @@ class Decoding {
 };
 
 }  // namespace
-
-bool is_name(std::string_view text) {
-  if (text.empty() || text.size() > kNameMost || !is_alnum(text.front())) return false;
-  return std::all_of(text.begin(), text.end(), [](char c) {
-    return (is_alnum(c) && !(c >= 'A' && c <= 'Z')) || c == '-' || c == '_' || c == '.';
-  });
-}
 
 Config decode_document(const Yaml& document, const ReadNamed& read, Problems& problems) {
   return Decoding(read, problems).decode(document);

@@ -12,10 +12,6 @@
 
 namespace gatehouse::control {
 
-// Whether an object may be called that: lower-case letters, digits, "-", "_" and ".", at most 63,
-// beginning with a letter or digit.
-[[nodiscard]] bool is_name(std::string_view text);
-
 // The whole file. What is wrong is added to `problems`.
 [[nodiscard]] Config decode_document(const Yaml& document, const ReadNamed& read,
                                      Problems& problems);

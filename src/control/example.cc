@@ -3,7 +3,7 @@
 
 #include "base/encoding.h"
 #include "control/config.h"
-#include "control/decoding.h"
+#include "control/values.h"
 
 namespace gatehouse::control {
 namespace {

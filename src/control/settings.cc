@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "control/settings.h"
+
+#include "control/network.h"
+#include "control/values.h"
+#include "wire/url.h"
+
+namespace gatehouse::control {
+namespace {
+
+void decode_log(Section& file, Problems& problems, Config& config) {
+  const Yaml* node = file.value("log");
+  if (node == nullptr) return;
+  Section section(*node, "log", problems);
+  const auto format =
+      static_cast<LogFormat>(section.word("format", {"text", "json"}, Need::kOptional));
+  if (section.value("format") != nullptr) config.log_format = format;
+  section.finish();
+}
+
+// Whoever reaches the port may read: it is loopback's, and a proxy's to open further.
+void decode_metrics(Section& file, Problems& problems, Config& config) {
+  const Yaml* node = file.value("metrics");
+  if (node == nullptr) return;
+  Section section(*node, "metrics", problems);
+  if (const auto listen = section.string("listen", Need::kRequired)) {
+    const auto at = wire::Authority::parse(*listen);
+    if (!at || !at->port || !at->host.ip()
+        || wire::address_class(*at->host.ip()) != wire::AddressClass::kLoopback) {
+      section.problem("listen",
+                      "listen must be a loopback address and a port: 127.0.0.1:9464 or "
+                      "[::1]:9464");
+    } else {
+      config.metrics_listen = at->text();
+    }
+  }
+  section.finish();
+}
+
+// Sessions travel here, so what is not loopback is TLS.
+void decode_admin(Section& file, Problems& problems, Config& config) {
+  const Yaml* node = file.value("admin");
+  if (node == nullptr) return;
+  Section section(*node, "admin", problems);
+  config.admin.certificate = file_name(section, "tls_certificate");
+  config.admin.key = file_name(section, "tls_key");
+  const bool is_tls = !config.admin.certificate.empty();
+  if ((section.value("tls_certificate") != nullptr) != (section.value("tls_key") != nullptr)) {
+    section.problem("tls_key", "tls_certificate and tls_key go together",
+                    ProblemKind::kWrongTogether);
+  }
+  if (const auto listen = section.string("listen", Need::kRequired)) {
+    const auto at = wire::Authority::parse(*listen);
+    if (!at || !at->port || !at->host.ip()) {
+      section.problem("listen",
+                      "listen must be an address and a port: 127.0.0.1:7443 or [::]:7443");
+    } else if (!is_tls && wire::address_class(*at->host.ip()) != wire::AddressClass::kLoopback) {
+      section.problem("listen",
+                      "without tls_certificate and tls_key it can be a loopback address only",
+                      ProblemKind::kWrongTogether);
+    } else {
+      config.admin.at = at->text();
+    }
+  }
+  section.finish();
+}
+
+}  // namespace
+
+void decode_settings(Section& file, const ReadNamed& read, Problems& problems, Config& config) {
+  config.data = file.string_or("data", "/var/lib/gatehouse");
+  if (!config.data.starts_with('/') || !is_clean_path(config.data)) {
+    file.problem("data", "data must be an absolute path without . and ..");
+  }
+  decode_log(file, problems, config);
+  decode_metrics(file, problems, config);
+  config.network = decode_network(file, read, problems);
+  decode_admin(file, problems, config);
+}
+
+}  // namespace gatehouse::control
