@@ -9,7 +9,7 @@
 namespace gatehouse::audit {
 namespace {
 
-constexpr std::string_view kMagic = "GHAUDIT1";
+constexpr std::string_view kMagic = kSegmentFormat.magic;
 constexpr std::uint64_t kSector = 512;  // what a disk writes whole or not at all
 constexpr std::size_t kAlign = 8;
 
@@ -58,8 +58,8 @@ std::string segment_header(const SegmentHeader& header) {
 
 Result<SegmentHeader> parse_segment_header(std::string_view bytes) {
   constexpr std::size_t kCrcAt = 72;
-  if (const std::uint64_t later = later_version(bytes, kMagic); later != 0) {
-    return newer_format("the audit segment", later, 1);
+  if (const std::uint64_t later = later_version(bytes, kSegmentFormat); later != 0) {
+    return newer_format(kSegmentFormat, later);
   }
   if (bytes.size() < kSegmentHeaderSize || !bytes.starts_with(kMagic)
       || get<std::uint32_t>(bytes, kCrcAt) != crc32c(0, bytes.substr(0, kCrcAt))

@@ -148,6 +148,19 @@ TEST_F(BackupTest, OneOfANewerGatehouseIsRefusedAsSuch) {
   EXPECT_NE(error.message().find("made by a newer gatehouse"), std::string::npos);
 }
 
+TEST_F(BackupTest, OfALogOfANewerGatehouseNoneIsMadeAndItSaysSo) {
+  std::string newer = audit::segment_header({});
+  newer[7] = '2';
+  write(data_ + "/audit/00000000000000000000-0000.seg", newer);
+  const auto refused = make();
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error(), Error::kUnsupported);
+  EXPECT_TRUE(refused.error().message().contains(
+      "made by a newer gatehouse: the audit segment is of version 2"))
+      << refused.error().message();
+  EXPECT_FALSE(fs::exists(file_));
+}
+
 TEST_F(BackupTest, NothingIsWrittenOver) {
   ASSERT_TRUE(make());
   EXPECT_EQ(make().error(), Error::kConflict);

@@ -224,6 +224,9 @@ class Maker {
       const std::string bytes = TRY(whole_file(at.get(), about, name));
       if (bytes.find_first_not_of('\0') == std::string::npos) return {};  // being made
       const auto header = audit::parse_segment_header(bytes);
+      if (!header && header.error() == Error::kUnsupported) {
+        return Failure(header.error().in("audit/" + name + ": no backup is made"));
+      }
       const audit::WholePart whole = audit::whole_part(bytes);
       // A group whose beginning was read before it was written, and its end after, looks damaged.
       if (!header || (is_last && whole.tail == audit::Tail::kDamaged)) continue;

@@ -112,10 +112,7 @@ Result<void> check_header(std::string_view bytes) {
     return damaged("its header was changed");
   }
   if (format > kFormat) {
-    return failure(Error::kUnsupported,
-                   fmt::format("made by a newer gatehouse: this backup is of format {}, and this "
-                               "gatehouse reads up to {}; restore it with that one",
-                               format, kFormat));
+    return newer_format(kBackupFormat, format);
   }
   return {};
 }

@@ -16,11 +16,12 @@
 #include <string_view>
 #include <vector>
 
+#include "base/format_version.h"
 #include "base/result.h"
 
 namespace gatehouse::backup {
 
-inline constexpr std::uint32_t kFormat = 1;
+inline constexpr auto kFormat = static_cast<std::uint32_t>(kBackupFormat.latest);
 inline constexpr std::size_t kHeaderSize = 64;
 inline constexpr std::size_t kTrailerSize = 64;
 inline constexpr std::size_t kDigestSize = 32;

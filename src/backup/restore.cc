@@ -15,15 +15,13 @@
 #include <ranges>
 
 #include "base/encoding.h"
-#include "base/secret.h"
+#include "base/key_file.h"
 #include "base/time.h"
 
 namespace gatehouse::backup {
 namespace {
 
 namespace fs = std::filesystem;
-
-constexpr std::size_t kKeySize = 32;
 
 Failure broken(const std::string& path) {
   return failure_from_errno(errno, "restoring " + printable(path));
@@ -86,19 +84,22 @@ Result<void> settle_member(const Member& member, const std::string& path) {
 Result<void> put_key(const Staging& staging, const std::string& from) {
   const net::Descriptor file(open(from.c_str(), O_RDONLY | O_CLOEXEC));
   if (!file.is_open()) return failure_from_errno(errno, "opening the key " + from);
-  std::array<char, kKeySize + 1> raw{};
+  std::array<char, kKeyFileMost> raw{};
   const ssize_t got = read(file.get(), raw.data(), raw.size());
+  const std::string_view key_file(raw.data(), static_cast<std::size_t>(std::max<ssize_t>(got, 0)));
+  const auto parsed = parse_key_file(kRootKeyFormat, key_file);
   struct stat vault{};
   const std::string folder = staging.path() + "/vault";
   const std::string path = folder + "/root.key";
   Result<void> done;
-  if (got != kKeySize) {
-    done = failure(Error::kInvalid, from + " does not hold 32 bytes: it is no root key");
+  if (!parsed) {
+    done = failure(parsed.error() == Error::kUnsupported ? Error::kUnsupported : Error::kInvalid,
+                   from + ": " + parsed.error().message());
   } else if (stat(folder.c_str(), &vault) != 0) {
     done = failure(Error::kInvalid, "the backup has no vault to put a key into");
   } else {
     const net::Descriptor key(open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
-    if (!key.is_open() || write(key.get(), raw.data(), kKeySize) != kKeySize
+    if (!key.is_open() || write(key.get(), key_file.data(), key_file.size()) != got
         || (geteuid() == 0 && fchown(key.get(), vault.st_uid, vault.st_gid) != 0)) {
       done = broken(path);
     }

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "bin/role_main.h"
 #include "vault/role_ports.h"
+#include "vault/root_key.h"
 
 namespace gatehouse::bin {
 namespace {
@@ -11,7 +12,7 @@ namespace {
 int run(int argc, char** argv) {
   const RoleFlags flags = begin_role("vault", argc, argv);
   settle_role(flags, "vault");
-  auto key = vault::load_or_make_key("root.key");
+  auto key = vault::load_or_make_key(".");
   if (!key) {
     log_error("the vault's key", {{"why", key.error().message()}});
     return 78;

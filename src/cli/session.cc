@@ -8,9 +8,8 @@
 #include <array>
 #include <cerrno>
 #include <cstdlib>
-#include <map>
 
-#include "base/encoding.h"
+#include "base/format_version.h"
 #include "net/descriptor.h"
 #include "wire/json.h"
 
@@ -64,22 +63,14 @@ Result<std::string> file_text(const std::string& path) {
   }
 }
 
-using Sessions = std::map<std::string, StoredSession>;
-
 Result<Sessions> load() {
-  const std::string path = TRY(folder()) + "/sessions.json";
+  const std::string path = TRY(sessions_path());
   const std::string text = TRY(file_text(path));
   Sessions sessions;
   if (text.empty()) return sessions;
-  const auto all = wire::scan_object(text);
-  if (!all) return failure(Error::kCorrupt, path + " is not JSON; remove it and sign in again");
-  for (const wire::JsonMember& member : all->members) {
-    const auto one = wire::scan_object(member.value.raw);
-    if (!one) return failure(Error::kCorrupt, path + " is damaged; remove it and sign in again");
-    sessions[member.key] = {one->string("session").value_or(""), one->string("tenant").value_or(""),
-                            one->string("who").value_or(""), one->string("ends").value_or("")};
-  }
-  return sessions;
+  auto parsed = parse_sessions(text);
+  if (!parsed) return Failure(parsed.error().in(path));
+  return std::move(parsed->sessions);
 }
 
 Result<void> write_all(int fd, std::string_view text) {
@@ -94,20 +85,12 @@ Result<void> write_all(int fd, std::string_view text) {
 
 // Replaced whole, so that no reader sees half of it.
 Result<void> save(const Sessions& sessions) {
-  wire::JsonWriter out;
-  out.begin_object();
-  for (const auto& [house, one] : sessions) {
-    out.key(house).begin_object();
-    out.key("session").string(one.session).key("tenant").string(one.tenant);
-    out.key("who").string(one.who).key("ends").string(one.ends).end_object();
-  }
-  out.end_object();
   const std::string place = TRY(folder());
   TRY(make_folders(place));
   std::string fresh = place + "/sessions.XXXXXX";
   const net::Descriptor file(mkostemp(fresh.data(), O_CLOEXEC));  // 0600
   if (!file.is_open()) return failure_from_errno(errno, "writing in " + place);
-  const Result<void> written = write_all(file.get(), out.text() + "\n");
+  const Result<void> written = write_all(file.get(), sessions_text(sessions));
   if (!written || fsync(file.get()) != 0
       || rename(fresh.c_str(), (place + "/sessions.json").c_str()) != 0) {
     const int why = errno;
@@ -118,6 +101,51 @@ Result<void> save(const Sessions& sessions) {
 }
 
 }  // namespace
+
+std::string sessions_text(const Sessions& sessions) {
+  wire::JsonWriter out;
+  out.begin_object()
+      .key("version")
+      .integer(std::int64_t{kSessionsFormat.latest})
+      .key("sessions")
+      .begin_object();
+  for (const auto& [house, one] : sessions) {
+    out.key(house).begin_object();
+    out.key("session").string(one.session).key("tenant").string(one.tenant);
+    out.key("who").string(one.who).key("ends").string(one.ends).end_object();
+  }
+  out.end_object().end_object();
+  return out.text() + "\n";
+}
+
+Result<SessionsFile> parse_sessions(std::string_view text) {
+  const auto damaged = [] {
+    return failure(Error::kCorrupt, "it is damaged; remove it and sign in again");
+  };
+  auto all = wire::scan_object(text);
+  if (!all) return damaged();
+  SessionsFile file;
+  if (const wire::JsonValue* version = all->find("version")) {
+    const std::optional<std::int64_t> said = version->integer();
+    if (!said || *said < 1) return damaged();
+    file.version = static_cast<std::uint64_t>(*said);
+    if (file.version > kSessionsFormat.latest) return newer_format(kSessionsFormat, file.version);
+    const wire::JsonValue* inner = all->find("sessions");
+    if (inner == nullptr) return damaged();
+    all = wire::scan_object(inner->raw);
+    if (!all) return damaged();
+  }
+  for (const wire::JsonMember& member : all->members) {
+    const auto one = wire::scan_object(member.value.raw);
+    if (!one) return damaged();
+    file.sessions[member.key] = {one->string("session").value_or(""),
+                                 one->string("tenant").value_or(""),
+                                 one->string("who").value_or(""), one->string("ends").value_or("")};
+  }
+  return file;
+}
+
+Result<std::string> sessions_path() { return TRY(folder()) + "/sessions.json"; }
 
 Result<std::optional<StoredSession>> stored_session(const std::string& house) {
   const Sessions sessions = TRY(load());

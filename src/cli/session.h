@@ -3,8 +3,11 @@
 // its owner's eyes only (0600).
 #pragma once
 
+#include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "base/result.h"
 
@@ -16,6 +19,20 @@ struct StoredSession {
   std::string who;
   std::string ends;  // RFC 3339
 };
+
+using Sessions = std::map<std::string, StoredSession>;  // by house
+
+// The file's text, both ways. One of before there was a version in it (0) is read too: it was the
+// sessions alone. Errors: kCorrupt; kUnsupported for one of a newer gatehouse.
+struct SessionsFile {
+  std::uint64_t version = 0;
+  Sessions sessions;
+};
+[[nodiscard]] std::string sessions_text(const Sessions& sessions);
+[[nodiscard]] Result<SessionsFile> parse_sessions(std::string_view text);
+
+// Errors: kNotFound when HOME is not set.
+[[nodiscard]] Result<std::string> sessions_path();
 
 // Of the house that is reached there (a socket's path, or an origin). Errors: kDenied when others
 // may read the file; kCorrupt.

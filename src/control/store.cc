@@ -16,7 +16,7 @@
 namespace gatehouse::control {
 namespace {
 
-constexpr std::int64_t kSchemaVersion = 2;
+constexpr auto kSchemaVersion = static_cast<std::int64_t>(kStateFormat.latest);
 constexpr std::int64_t kRememberedMost = 10'000;  // the oldest go
 constexpr std::int64_t kSessionsMost = 100;       // of one user or account; the oldest end
 
@@ -117,7 +117,7 @@ class SqliteStore final : public StateStore {
       found = 2;
     }
     if (found != kSchemaVersion) {
-      return newer_format("the state store", static_cast<std::uint64_t>(found), kSchemaVersion);
+      return newer_format(kStateFormat, static_cast<std::uint64_t>(found));
     }
     return transaction.commit();
   }

@@ -8,15 +8,13 @@
 #include <cerrno>
 #include <string>
 
+#include "base/key_file.h"
 #include "base/log.h"
-#include "base/random.h"
-#include "base/secret.h"
 
 namespace gatehouse::supervisor {
 namespace {
 
 constexpr const char* kName = "house-key";
-constexpr std::size_t kSize = 32;
 
 Result<net::Descriptor> sealed_memory(std::string_view bytes) {
   net::Descriptor memory(memfd_create("house-key", MFD_CLOEXEC | MFD_ALLOW_SEALING));
@@ -32,20 +30,22 @@ Result<net::Descriptor> sealed_memory(std::string_view bytes) {
 }  // namespace
 
 Result<net::Descriptor> house_key(net::FileSystem& files) {
-  Result<std::string> key = net::read_file(files, kName, kSize);
-  if (!key || key->size() != kSize) {
-    if (key || key.error() != Error::kNotFound) {
+  Result<std::string> bytes = net::read_file(files, kName, kKeyFileMost);
+  Result<KeyFile> found = bytes ? parse_key_file(kHouseKeyFormat, *bytes) : Failure(bytes.error());
+  if (bytes) wipe({bytes->data(), bytes->size()});
+  if (!found && found.error() == Error::kUnsupported) return Failure(found.error());
+  if (!found) {
+    if (found.error() != Error::kNotFound) {
       log_warning("the house's key cannot be read, so it is made anew",
-                  {{"why", key ? "it is cut short" : key.error().message()}});
+                  {{"why", found.error().message()}});
     }
-    std::string fresh(kSize, '\0');
-    fill_random({reinterpret_cast<std::uint8_t*>(fresh.data()), fresh.size()});
-    TRY(net::replace_file(files, kName, fresh));
-    key = std::move(fresh);
+    found = KeyFile{Secret::random(kKeySize), 0};
   }
-  Result<net::Descriptor> memory = sealed_memory(*key);
-  wipe({key->data(), key->size()});
-  return memory;
+  if (found->version < kHouseKeyFormat.latest) {
+    TRY(net::replace_file(files, kName,
+                          key_file_bytes(kHouseKeyFormat, found->key).open(Purpose::kSeal)));
+  }
+  return sealed_memory(found->key.open(Purpose::kTransport));
 }
 
 }  // namespace gatehouse::supervisor

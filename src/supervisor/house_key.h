@@ -11,7 +11,9 @@
 namespace gatehouse::supervisor {
 
 // In sealed memory, to be handed on; made if there is none. One that cannot be read is made anew:
-// wardens that have the old one are not adopted, and end.
+// wardens that have the old one are not adopted, and end. One of before there was a version in the
+// file is kept, and written as the present version. Errors: kUnsupported for one of a newer
+// gatehouse.
 [[nodiscard]] Result<net::Descriptor> house_key(net::FileSystem& files);
 
 }  // namespace gatehouse::supervisor

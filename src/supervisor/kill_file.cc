@@ -12,7 +12,7 @@ namespace gatehouse::supervisor {
 namespace {
 
 constexpr std::string_view kName = "kills";
-constexpr std::string_view kFirstLine = "gatehouse-kills 1";
+constexpr std::string_view kFirstLine = kKillsFormat.magic;
 constexpr std::string_view kLastLine = "end";
 constexpr std::string_view kReserveName = "kills.reserve";
 constexpr std::size_t kReserveSize = 256 * 1024;
@@ -67,8 +67,8 @@ std::string kill_file_text(const KillState& state) {
 }
 
 Result<KillState> parse_kill_file(std::string_view text) {
-  if (const std::uint64_t later = later_version(text, kFirstLine); later != 0) {
-    return newer_format("the kill file", later, 1);
+  if (const std::uint64_t later = later_version(text, kKillsFormat); later != 0) {
+    return newer_format(kKillsFormat, later);
   }
   KillState state;
   int number = 0;

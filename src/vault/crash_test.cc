@@ -4,7 +4,9 @@
 
 #include <cstdio>
 
+#include "base/key_file.h"
 #include "net/sim_file.h"
+#include "vault/root_key.h"
 #include "vault/store.h"
 
 namespace gatehouse::vault {
@@ -57,6 +59,80 @@ TEST(StoreCrash, KeepsTheOldOrTheNewValueWhereverThePowerFails) {
   std::printf("%llu crash points, seeds 1 to %llu\n", static_cast<unsigned long long>(points),
               static_cast<unsigned long long>(seeds));
   EXPECT_GT(points, seeds * 30);
+}
+
+// What is in the directory of a vault of before the key's file had a version.
+void lay_down(net::FileSystem& files, const std::string& key) {
+  ASSERT_TRUE(net::replace_file(files, "root.key", key));
+  const Sealer sealer{Secret(key)};
+  std::array<int, 3> last{};
+  ASSERT_TRUE(fill(files, sealer, last));
+}
+
+TEST(RootKeyCrash, ItsMigrationNeverLosesItWhereverThePowerFails) {
+  const std::string old(kKeySize, 'k');
+  const std::uint64_t seeds = net::crash_seeds(20);
+  std::uint64_t points = 0;
+  bool was_old = false;
+  bool was_new = false;
+  for (std::uint64_t seed = 1; seed <= seeds; ++seed) {
+    for (std::uint64_t point = 1;; ++point) {
+      SCOPED_TRACE("seed " + std::to_string(seed) + ", point " + std::to_string(point));
+      const auto disk = net::make_sim_file_system(seed * 1'000'003 + point);
+      lay_down(*disk, old);
+      const std::uint64_t before = disk->operations();
+      disk->crash_at(before + point);
+      // A vault whose key cannot be written anew works with the key that it has.
+      EXPECT_TRUE(root_key(*disk).value_or(Secret(old)) == Secret(old));
+      if (disk->operations() < before + point) break;  // it was through
+      disk->restart();
+      const std::string found = net::read_file(*disk, "root.key", kKeyFileMost).value_or("");
+      (found == old ? was_old : was_new) = true;
+      const auto key = root_key(*disk);
+      ASSERT_TRUE(key) << key.error().message();
+      ASSERT_TRUE(*key == Secret(old));
+      const Sealer sealer(key->duplicate(Purpose::kDerive));
+      EXPECT_TRUE(Store::open(*disk, sealer)) << "what it sealed opens";
+      EXPECT_TRUE(net::read_file(*disk, "root.key", kKeyFileMost)->starts_with("GHROOTK1"));
+      ++points;
+    }
+  }
+  EXPECT_GE(points, seeds * 5) << "making, cutting, writing, syncing, renaming, syncing";
+  EXPECT_TRUE(was_old && was_new);
+}
+
+TEST(RootKeyCrash, AKeyThatIsBeingMadeIsNoneOrWhole) {
+  for (std::uint64_t point = 1;; ++point) {
+    const auto disk = net::make_sim_file_system(point);
+    disk->crash_at(point);
+    const bool made = root_key(*disk).has_value();
+    if (disk->operations() < point) break;
+    disk->restart();
+    const auto again = root_key(*disk);
+    ASSERT_TRUE(again) << made << ": " << again.error().message();
+  }
+}
+
+TEST(RootKeyCrash, ADiskThatTakesNothingDoesNotTakeTheKey) {
+  const std::string old(kKeySize, 'k');
+  for (std::uint64_t operation = 1; operation <= 6; ++operation) {
+    const auto disk = net::make_sim_file_system(operation);
+    lay_down(*disk, old);
+    disk->fail_after(operation, Error::kExhausted);
+    const auto key = root_key(*disk);
+    ASSERT_TRUE(key) << key.error().message();
+    EXPECT_TRUE(*key == Secret(old));
+    disk->fail_after(0, Error::kExhausted);
+    EXPECT_TRUE(root_key(*disk).value_or(Secret()) == Secret(old));
+  }
+}
+
+TEST(RootKeyCrash, OneOfANewerGatehouseIsRefusedAndLeftAlone) {
+  const auto disk = net::make_sim_file_system(1);
+  const std::string newer = "GHROOTK2" + std::string(100, 'x');
+  ASSERT_TRUE(net::replace_file(*disk, "root.key", newer));
+  EXPECT_EQ(root_key(*disk).error(), Error::kUnsupported);
+  EXPECT_EQ(net::read_file(*disk, "root.key", kKeyFileMost).value_or(""), newer);
 }
 
 }  // namespace

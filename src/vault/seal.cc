@@ -1,21 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vault/seal.h"
 
-#include <fcntl.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <array>
-#include <cerrno>
-#include <filesystem>
 #include <memory>
 
 #include "base/check.h"
 #include "base/encoding.h"
 #include "base/random.h"
-#include "net/descriptor.h"
 
 namespace gatehouse::vault {
 namespace {
@@ -140,63 +134,6 @@ std::string Sealer::placeholder(std::string_view run, std::string_view service) 
   const Secret key = key_for("placeholder", run, service);
   const std::array<char, kKeySize> digest = hmac(key, "ghph");
   return "ghph_" + to_base64url({digest.data(), 16});
-}
-
-namespace {
-
-// A crash leaves no key or a whole one.
-Result<void> make_key(const std::string& path) {
-  // By the name that was given: the way to it from the root need not be open to this role.
-  std::filesystem::path directory = std::filesystem::path(path).parent_path();
-  if (directory.empty()) directory = ".";
-  std::error_code error;
-  for (const auto& file : std::filesystem::directory_iterator(directory, error)) {
-    if (file.path().extension() != ".sealed") continue;
-    return failure(Error::kCorrupt, "the vault's key file " + path
-                                        + " is gone, and what it sealed is still here; restore it "
-                                          "from its backup: no other key opens it");
-  }
-  const Secret fresh = Secret::random(kKeySize);
-  const std::string making = path + ".new";
-  const net::Descriptor made(
-      ::open(making.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600));
-  const std::string_view value = fresh.open(Purpose::kSeal);
-  const net::Descriptor folder(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!made.is_open() || ::write(made.get(), value.data(), value.size()) != kKeySize
-      || ::fsync(made.get()) != 0 || ::rename(making.c_str(), path.c_str()) != 0
-      || ::fsync(folder.get()) != 0) {
-    return failure_from_errno(errno, "making the vault's key file " + path);
-  }
-  return {};
-}
-
-}  // namespace
-
-Result<Secret> load_or_make_key(const std::string& path) {
-  net::Descriptor fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
-  if (!fd.is_open() && errno == ENOENT) {
-    TRY(make_key(path));
-    fd = net::Descriptor(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
-  }
-  struct stat about{};
-  if (!fd.is_open() || ::fstat(fd.get(), &about) != 0) {
-    return failure_from_errno(errno, "opening the vault's key file " + path);
-  }
-  if ((about.st_mode & 0077) != 0) {
-    return failure(Error::kDenied, "the vault's key file " + path +
-                                       " can be read by others; the key may be known: "
-                                       "chmod 600 it and rotate what it sealed");
-  }
-  std::array<char, kKeySize + 1> raw{};
-  const ssize_t got = ::read(fd.get(), raw.data(), raw.size());
-  if (got != kKeySize) {
-    wipe(raw);
-    return failure(Error::kCorrupt, "the vault's key file " + path
-                                        + " does not hold 32 bytes; restore it from its backup");
-  }
-  Secret key({raw.data(), kKeySize});
-  wipe(raw);
-  return key;
 }
 
 }  // namespace gatehouse::vault

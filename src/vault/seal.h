@@ -50,8 +50,4 @@ class Sealer {
   Secret root_;
 };
 
-// The key file: 32 random bytes, mode 0600, made at the first start. Errors: kDenied when others
-// may read it, kCorrupt when it has another size, with what to do.
-[[nodiscard]] Result<Secret> load_or_make_key(const std::string& path);
-
 }  // namespace gatehouse::vault

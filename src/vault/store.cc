@@ -10,7 +10,7 @@
 namespace gatehouse::vault {
 namespace {
 
-constexpr std::string_view kMagic = "GHVAULT1";
+constexpr std::string_view kMagic = kRecordFormat.magic;
 constexpr std::uint64_t kFileMost = 256 * 1024;
 
 // The file's content after the magic.
@@ -49,8 +49,8 @@ std::string record_file(const RecordFile& record) {
 }
 
 Result<RecordFile> parse_record_file(std::string_view bytes) {
-  if (const std::uint64_t later = later_version(bytes, kMagic); later != 0) {
-    return newer_format("the sealed record", later, 1);
+  if (const std::uint64_t later = later_version(bytes, kRecordFormat); later != 0) {
+    return newer_format(kRecordFormat, later);
   }
   if (!bytes.starts_with(kMagic)) return failure(Error::kCorrupt, "this is no sealed record");
   auto body = ipc::decode<Body>(bytes.substr(kMagic.size()));

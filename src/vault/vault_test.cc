@@ -9,6 +9,7 @@
 
 #include "base/encoding.h"
 #include "net/sim_loop.h"
+#include "vault/root_key.h"
 #include "vault/service.h"
 
 namespace gatehouse::vault {
@@ -59,22 +60,22 @@ TEST(Sealer, OpensOnlyWhatItWasToldItIs) {
 TEST(KeyFile, IsMadeOnceAndRefusedWhenOthersMayReadIt) {
   const Directory directory;
   const std::string path = directory.path + "/root.key";
-  const auto made = load_or_make_key(path);
+  const auto made = load_or_make_key(directory.path);
   ASSERT_TRUE(made);
   struct stat about{};
   ASSERT_EQ(stat(path.c_str(), &about), 0);
   EXPECT_EQ(about.st_mode & 0777, 0600u);
-  EXPECT_TRUE(*load_or_make_key(path) == *made);
+  EXPECT_TRUE(*load_or_make_key(directory.path) == *made);
   chmod(path.c_str(), 0640);
-  const auto open_to_others = load_or_make_key(path);
+  const auto open_to_others = load_or_make_key(directory.path);
   ASSERT_FALSE(open_to_others);
   EXPECT_TRUE(open_to_others.error().message().contains("chmod 600"));
   chmod(path.c_str(), 0600);
   std::ofstream(path, std::ios::app) << "x";
-  EXPECT_FALSE(load_or_make_key(path));
+  EXPECT_FALSE(load_or_make_key(directory.path));
   unlink(path.c_str());
   std::ofstream(directory.path + "/0123.sealed") << "x";
-  const auto gone = load_or_make_key(path);
+  const auto gone = load_or_make_key(directory.path);
   ASSERT_FALSE(gone) << "a new key opens nothing of what is there";
   EXPECT_TRUE(gone.error().message().contains("restore it"));
 }
