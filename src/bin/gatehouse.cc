@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 // `gatehouse`, the one command that a person types.
+#include <chrono>
+
+#include "base/format_version.h"
 #include "bin/up.h"
 #include "cli/cli.h"
 #include "control/bundle.h"
 #include "control/config.h"
 #include "control/present.h"
 #include "control/redacted.h"
+#include "control/store.h"
+#include "supervisor/kill_file.h"
 
 namespace gatehouse::bin {
 namespace {
@@ -24,6 +29,27 @@ Result<cli::ConfigReport> check_config(const std::string& path) {
                                std::string(row.remedy)});
   }
   return report;
+}
+
+// What `control` does with it at its start, and how long the first part takes.
+Result<cli::StateRehearsed> rehearsed_state(const std::string& copy, const std::string& config) {
+  const control::StoreLook found = TRY(control::look_at_store(copy));
+  const auto began = std::chrono::steady_clock::now();
+  const auto store = TRY(control::open_sqlite_store(copy));
+  const auto took = std::chrono::steady_clock::now() - began;
+  TRY(store->state());
+  if (!config.empty()) TRY(store->apply_file(TRY(control::load_config(config))));
+  cli::StateRehearsed rehearsed{found.version, found.live_runs, 0};
+  if (found.version < kStateFormat.latest) {
+    rehearsed.takes_ms = static_cast<std::uint64_t>(
+        std::chrono::duration_cast<std::chrono::milliseconds>(took).count());
+  }
+  return rehearsed;
+}
+
+Result<void> check_kills(std::string_view text) {
+  TRY(supervisor::parse_kill_file(text));
+  return {};
 }
 
 std::vector<cli::ConfigErrorRow> config_errors() {
@@ -71,8 +97,8 @@ Result<void> up(const std::string& data, const std::string& config, const std::s
 
 int main(int argc, char** argv) {
   using namespace gatehouse;
-  return cli::run_cli(
-      argc, argv,
-      {bin::data_of, bin::check_config, control::config_schema, bin::config_errors,
-       control::redacted_config, control::example_config, control::json_of_yaml, bin::up});
+  return cli::run_cli(argc, argv,
+                      {bin::data_of, bin::check_config, control::config_schema, bin::config_errors,
+                       control::redacted_config, control::example_config, control::json_of_yaml,
+                       bin::rehearsed_state, bin::check_kills, bin::up});
 }

@@ -85,6 +85,12 @@ void add_keeping(CLI::App& app, Options& options, Verb& chosen) {
   back->add_option("--key", options.key, "the vault's root key, if the backup has none");
   back->add_flag("--force", options.force, "a directory that is there is renamed and kept");
   back->add_flag("--check", options.only_check, "only say whether the backup is whole");
+  CLI::App* another =
+      verb(app, options, "upgrade", "say what a start of this version would do to a data directory",
+           check_upgrade, chosen);
+  another->add_flag("--check", options.only_check, "look only, and change nothing");
+  another->add_option("--backup", options.file,
+                      "a backup, or the directory of them, to verify (default: what the log says)");
 }
 
 void add_looking(CLI::App& app, Options& options, Verb& chosen) {

@@ -3,6 +3,7 @@
 // given by main, so that the CLI links no role.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <string>
 #include <string_view>
@@ -34,6 +35,13 @@ struct ConfigErrorRow {
 // What stands for a text that is not shown.
 using Pseudonym = std::function<std::string(std::string_view)>;
 
+// What a start would make of a state store, tried on a copy.
+struct StateRehearsed {
+  std::uint64_t version = 0;  // that it was of
+  std::uint64_t live_runs = 0;
+  std::uint64_t takes_ms = 0;  // its migration; 0 where there is none
+};
+
 struct Wiring {
   // The data directory that a valid config names. Errors: every problem of the file, a line each.
   std::function<Result<std::string>(const std::string& config)> data_of;
@@ -47,6 +55,12 @@ struct Wiring {
   std::function<Result<std::string>(std::string_view data, std::string_view admin)> example_config;
   // A YAML text as JSON. Errors: kInvalid.
   std::function<Result<std::string>(std::string_view yaml)> json_of_yaml;
+  // `copy` is a database file that may be changed; "" for no config. Errors: kCorrupt, kUnsupported
+  // for one of a newer gatehouse; what the start would say of the two together.
+  std::function<Result<StateRehearsed>(const std::string& copy, const std::string& config)>
+      rehearse_state;
+  // Errors: kCorrupt, kUnsupported for one of a newer gatehouse.
+  std::function<Result<void>(std::string_view text)> check_kills;
   // Runs the house in the foreground. Both absolute; `log` is "text", "json" or, for what the
   // config says, "".
   std::function<Result<void>(const std::string& data, const std::string& config,

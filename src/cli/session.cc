@@ -64,13 +64,8 @@ Result<std::string> file_text(const std::string& path) {
 }
 
 Result<Sessions> load() {
-  const std::string path = TRY(sessions_path());
-  const std::string text = TRY(file_text(path));
-  Sessions sessions;
-  if (text.empty()) return sessions;
-  auto parsed = parse_sessions(text);
-  if (!parsed) return Failure(parsed.error().in(path));
-  return std::move(parsed->sessions);
+  auto found = TRY(sessions_on_disk());
+  return found ? std::move(found->sessions) : Sessions();
 }
 
 Result<void> write_all(int fd, std::string_view text) {
@@ -145,7 +140,14 @@ Result<SessionsFile> parse_sessions(std::string_view text) {
   return file;
 }
 
-Result<std::string> sessions_path() { return TRY(folder()) + "/sessions.json"; }
+Result<std::optional<SessionsFile>> sessions_on_disk() {
+  const std::string path = TRY(folder()) + "/sessions.json";
+  const std::string text = TRY(file_text(path));
+  if (text.empty()) return std::nullopt;
+  auto parsed = parse_sessions(text);
+  if (!parsed) return Failure(parsed.error().in(path));
+  return std::move(*parsed);
+}
 
 Result<std::optional<StoredSession>> stored_session(const std::string& house) {
   const Sessions sessions = TRY(load());

@@ -31,8 +31,9 @@ struct SessionsFile {
 [[nodiscard]] std::string sessions_text(const Sessions& sessions);
 [[nodiscard]] Result<SessionsFile> parse_sessions(std::string_view text);
 
-// Errors: kNotFound when HOME is not set.
-[[nodiscard]] Result<std::string> sessions_path();
+// The caller's; none where there is no file that they can read. Errors: as parse_sessions; kDenied
+// when others may read it.
+[[nodiscard]] Result<std::optional<SessionsFile>> sessions_on_disk();
 
 // Of the house that is reached there (a socket's path, or an origin). Errors: kDenied when others
 // may read the file; kCorrupt.

@@ -74,6 +74,7 @@ struct Options {
 [[nodiscard]] Result<int> revive(const Options& options, const Wiring& wiring);
 [[nodiscard]] Result<int> make_backup(const Options& options, const Wiring& wiring);
 [[nodiscard]] Result<int> restore_backup(const Options& options, const Wiring& wiring);
+[[nodiscard]] Result<int> check_upgrade(const Options& options, const Wiring& wiring);
 [[nodiscard]] Result<int> reload(const Options& options, const Wiring& wiring);
 [[nodiscard]] Result<int> status(const Options& options, const Wiring& wiring);
 [[nodiscard]] Result<int> doctor(const Options& options, const Wiring& wiring);

@@ -122,6 +122,23 @@ class SqliteStore final : public StateStore {
     return transaction.commit();
   }
 
+  // Of one that has a schema.
+  Result<StoreLook> look() {
+    Statement check = TRY(database_.prepare("PRAGMA quick_check(1)"));
+    if (!TRY(check.step()) || check.text(0) != "ok") {
+      return failure(Error::kCorrupt, "the state store is damaged: " + printable(check.text(0)));
+    }
+    const std::int64_t found = TRY(version_found());
+    if (found == 0) return failure(Error::kCorrupt, "the state store does not say its version");
+    if (found > kSchemaVersion) {
+      return newer_format(kStateFormat, static_cast<std::uint64_t>(found));
+    }
+    // Every version has had this table.
+    Statement live = TRY(database_.prepare("SELECT count(*) FROM run WHERE ended_ns = 0"));
+    TRY(live.step());
+    return StoreLook{static_cast<std::uint64_t>(found), static_cast<std::uint64_t>(live.number(0))};
+  }
+
   Result<Applied> apply_file(const Config& config) override {
     Transaction transaction = TRY(Transaction::begin(database_));
     std::map<Key, Row> before = TRY(rows());
@@ -551,6 +568,10 @@ const Stored* State::stored(Kind kind, std::string_view tenant, std::string_view
            && name_of(stored.object) == name;
   });
   return found == objects.end() ? nullptr : &*found;
+}
+
+Result<StoreLook> look_at_store(const std::string& path) {
+  return SqliteStore(TRY(Database::open(path, ""))).look();
 }
 
 Result<std::unique_ptr<StateStore>> open_sqlite_store(const std::string& path,

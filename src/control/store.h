@@ -141,6 +141,14 @@ class StateStore {
 [[nodiscard]] Result<std::unique_ptr<StateStore>> open_sqlite_store(const std::string& path,
                                                                     const std::string& vfs = "");
 
+// What a database file is, without migrating it. Errors: kCorrupt; kUnsupported for one of a newer
+// gatehouse.
+struct StoreLook {
+  std::uint64_t version = 0;
+  std::uint64_t live_runs = 0;
+};
+[[nodiscard]] Result<StoreLook> look_at_store(const std::string& path);
+
 template <class T>
 std::vector<const T*> State::all() const {
   std::vector<const T*> out;

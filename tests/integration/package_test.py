@@ -14,6 +14,7 @@ import unittest
 from pathlib import Path
 
 BUILD = Path(os.environ["GATEHOUSE_BIN"]).parent
+POSTINST = Path(__file__).resolve().parents[2] / "packaging/debian/postinst"
 CONFIG = "etc/gatehouse/gatehouse.yaml"
 OURS = "# changed by the administrator\nversion: 1\ndata: /var/lib/gatehouse\n"
 
@@ -124,6 +125,44 @@ class Contents(unittest.TestCase):
         again = folder / "again"
         again.mkdir()
         self.assertEqual(build(again).read_bytes(), package.read_bytes())
+
+
+class Restart(unittest.TestCase):
+    """What postinst asks of a service manager, which here only writes down what it was asked."""
+
+    def configured(self, previous, check_status, active=True):
+        place = Path(tempfile.mkdtemp(dir=folder))
+        asked = place / "asked"
+        for name in ("systemd-sysusers", "systemd-tmpfiles", "deb-systemd-helper",
+                     "deb-systemd-invoke", "systemctl", "gatehouse"):
+            status = {"gatehouse": check_status, "systemctl": 0 if active else 3}.get(name, 0)
+            (place / name).write_text(f'#!/bin/sh\necho "{name} $*" >> {asked}\nexit {status}\n')
+            (place / name).chmod(0o755)
+        script = ("mount -t tmpfs none /run && mkdir -p /run/systemd/system && "
+                  "mount -t tmpfs none /etc && mkdir /etc/gatehouse && "
+                  "touch /etc/gatehouse/gatehouse.yaml && exec sh \"$1\" configure $2")
+        environment = {"PATH": f"{place}:/usr/bin:/bin"}
+        done = subprocess.run(["unshare", "-m", "sh", "-c", script, "sh",
+                               POSTINST, previous], capture_output=True, text=True, check=False,
+                              env=environment)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return asked.read_text(), done.stderr
+
+    def test_an_upgrade_restarts_what_its_check_has_nothing_against(self):
+        asked, _ = self.configured("0.0.9", 0)
+        self.assertIn("gatehouse upgrade --check --config /etc/gatehouse/gatehouse.yaml", asked)
+        self.assertIn("deb-systemd-invoke restart gatehouse.service", asked)
+
+    def test_an_upgrade_that_its_check_is_against_leaves_the_earlier_one_running(self):
+        asked, said = self.configured("0.0.9", 69)
+        self.assertNotIn("deb-systemd-invoke", asked)
+        self.assertIn("systemctl restart gatehouse", said)
+
+    def test_what_does_not_run_is_not_asked_about(self):
+        for previous, active in (("", True), ("0.0.9", False)):
+            asked, _ = self.configured(previous, 69, active)
+            self.assertNotIn("upgrade --check", asked)
+            self.assertIn("deb-systemd-invoke", asked)
 
 
 class Lifetime(unittest.TestCase):
