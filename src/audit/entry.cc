@@ -49,10 +49,11 @@ class Reader {
     }
     value = static_cast<T>(number);
   }
-  void text(std::string& value) {
+  template <class Text>
+  void text(Text& value) {
     std::uint16_t size = 0;
     integer(size);
-    value = std::string(take(size));
+    value = take(size);
   }
   template <std::size_t N>
   void raw(std::array<std::uint8_t, N>& bytes) {
@@ -128,46 +129,85 @@ Result<std::string> encode(const Entry& entry) {
   return std::move(w.out);
 }
 
-Result<Entry> decode(std::string_view bytes) {
-  Reader r(bytes);
-  Entry entry;
+namespace {
+
+// All that is before the tags.
+template <class About>
+Result<void> read_head(Reader& r, std::size_t size, About& about) {
   std::uint8_t version = 0;
   std::uint8_t kind = 0;
   r.integer(version);
-  if (version != kVersion || bytes.size() > kEntryMost) {
+  if (version != kVersion || size > kEntryMost) {
     return failure(Error::kCorrupt,
                    fmt::format("an Entry of version {}; {} is known here", version, kVersion));
   }
   r.integer(kind);
   if (kind >= kNames.size()) r.failed = true;
-  entry.kind = static_cast<Kind>(kind);
-  r.integer(entry.wall_ns);
-  r.integer(entry.monotonic_ns);
-  r.text(entry.role);
-  r.text(entry.tenant);
+  about.kind = static_cast<Kind>(kind);
+  r.integer(about.wall_ns);
+  r.integer(about.monotonic_ns);
+  r.text(about.role);
+  r.text(about.tenant);
   IdBytes run{};
   r.raw(run);
-  if (run != IdBytes{}) entry.run = RunId::from_bytes(run);
-  r.raw(entry.trace.bytes);
-  r.raw(entry.span.bytes);
-  r.text(entry.linked_trace);
+  if (run != IdBytes{}) about.run = RunId::from_bytes(run);
+  r.raw(about.trace.bytes);
+  r.raw(about.span.bytes);
+  r.text(about.linked_trace);
   IdBytes exchange{};
   r.raw(exchange);
-  if (exchange != IdBytes{}) entry.exchange = ExchangeId::from_bytes(exchange);
+  if (exchange != IdBytes{}) about.exchange = ExchangeId::from_bytes(exchange);
+  return {};
+}
+
+// Tags and bodies, each given to its function.
+template <class Text, class Tag, class Body>
+Result<void> read_rest(Reader& r, Tag tag, Body body) {
   for (std::size_t n = r.count(); n > 0 && !r.failed; --n) {
-    auto& [key, value] = entry.tags.emplace_back();
+    Text key;
+    Text value;
     r.text(key);
     r.text(value);
+    tag(std::move(key), std::move(value));
   }
   for (std::size_t n = r.count(); n > 0 && !r.failed; --n) {
-    BodyRef& body = entry.bodies.emplace_back();
-    r.text(body.name);
-    r.raw(body.object);
-    r.integer(body.size);
-    r.raw(body.commitment);
+    Text name;
+    BodyRef about;
+    r.text(name);
+    r.raw(about.object);
+    r.integer(about.size);
+    r.raw(about.commitment);
+    body(std::move(name), std::move(about));
   }
   if (!r.complete()) return failure(Error::kCorrupt, "an Entry that does not decode");
+  return {};
+}
+
+}  // namespace
+
+Result<Entry> decode(std::string_view bytes) {
+  Reader r(bytes);
+  Entry entry;
+  TRY(read_head(r, bytes.size(), entry));
+  TRY(read_rest<std::string>(
+      r,
+      [&](std::string key, std::string value) {
+        entry.tags.emplace_back(std::move(key), std::move(value));
+      },
+      [&](std::string name, BodyRef body) {
+        body.name = std::move(name);
+        entry.bodies.push_back(std::move(body));
+      }));
   return entry;
+}
+
+Result<Outline> outline(std::string_view bytes) {
+  Reader r(bytes);
+  Outline about;
+  TRY(read_head(r, bytes.size(), about));
+  TRY(read_rest<std::string_view>(
+      r, [](std::string_view, std::string_view) {}, [](std::string_view, const BodyRef&) {}));
+  return about;
 }
 
 }  // namespace gatehouse::audit

@@ -73,9 +73,25 @@ struct Entry {
   friend bool operator==(const Entry&, const Entry&) = default;
 };
 
+// What the log has to know of one, without its tags and bodies: views into the encoding.
+struct Outline {
+  Kind kind = Kind::kNote;
+  std::int64_t wall_ns = 0;
+  std::int64_t monotonic_ns = 0;
+  std::string_view role;
+  std::string_view tenant;
+  std::optional<RunId> run;
+  TraceId trace;
+  SpanId span;
+  std::string_view linked_trace;
+  std::optional<ExchangeId> exchange;
+};
+
 // Errors: kTooLarge.
 [[nodiscard]] Result<std::string> encode(const Entry& entry);
 // Errors: kCorrupt when it is cut short, of another version, out of bounds, or has bytes left over.
 [[nodiscard]] Result<Entry> decode(std::string_view bytes);
+// The same checks of the whole. Errors: those of decode.
+[[nodiscard]] Result<Outline> outline(std::string_view bytes);
 
 }  // namespace gatehouse::audit

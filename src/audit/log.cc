@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "audit/body_index.h"
 #include "base/encoding.h"
 #include "base/log.h"
 #include "base/random.h"
@@ -13,21 +14,8 @@
 namespace gatehouse::audit {
 namespace {
 
-constexpr std::size_t kBodyHeaderSize = 56;
+constexpr std::size_t kMarkersSize = 512;        // at most, of a group
 constexpr std::string_view kSpareName = "next";  // what an earlier process left is written over
-
-struct Place {
-  std::size_t segment = 0;
-  std::uint64_t offset = 0;  // of the frame
-  std::uint32_t size = 0;    // of its payload
-};
-
-// What there is of one, with what is gathered and not committed yet.
-struct Body {
-  std::vector<Place> places;  // of what is committed
-  std::uint64_t length = 0;
-  bool is_whole = false;  // nothing more is taken
-};
 
 struct Segment {
   std::string name;
@@ -42,13 +30,22 @@ std::string segment_name(std::uint64_t first_sequence, std::uint32_t attempt) {
   return fmt::format("{:020}-{:04}.seg", first_sequence, attempt);
 }
 
-std::string body_payload(const BodyPiece& piece) {
-  std::string out(reinterpret_cast<const char*>(piece.object.data()), piece.object.size());
-  out.append(reinterpret_cast<const char*>(piece.salt.data()), piece.salt.size());
-  out += piece.last ? '\1' : '\0';
-  for (int shift = 0; shift < 56; shift += 8) {
-    out += static_cast<char>(static_cast<std::uint8_t>(piece.offset >> shift));
+namespace {
+
+void write_body_header(char* out, const BodyPiece& piece) {
+  std::memcpy(out, piece.object.data(), piece.object.size());
+  std::memcpy(out + 16, piece.salt.data(), piece.salt.size());
+  out[48] = piece.last ? '\1' : '\0';
+  for (std::size_t i = 0; i < 7; ++i) {
+    out[49 + i] = static_cast<char>(static_cast<std::uint8_t>(piece.offset >> (8 * i)));
   }
+}
+
+}  // namespace
+
+std::string body_payload(const BodyPiece& piece) {
+  std::string out(kBodyHeaderSize, '\0');
+  write_body_header(out.data(), piece);
   out += piece.bytes;
   return out;
 }
@@ -98,41 +95,41 @@ class Log::Impl {
 
   Result<std::uint64_t> append(std::string_view entry) {
     if (entry.size() > kEntryMost) return failure(Error::kTooLarge, "an Entry that is too large");
-    const std::uint64_t sequence = size_ + group_entries_.size();
-    group_entries_.push_back({group_frames_.size(), std::string(entry)});
-    group_frames_.push_back({FrameType::kEntry, sequence, std::string(entry)});
-    group_bytes_ += entry.size() + 64;
+    const std::uint64_t sequence = size_ + group_entries_++;
+    const std::size_t at = gather(FrameType::kEntry, sequence, entry.size());
+    std::memcpy(group_.data() + at, entry.data(), entry.size());
     return sequence;
   }
   Result<void> append_body(const BodyPiece& piece) {
     if (piece.bytes.size() > kPayloadMost - kBodyHeaderSize) {
       return failure(Error::kTooLarge, "a piece of a body that is too large");
     }
-    Body& body = bodies_[piece.object];
-    const std::uint64_t end = piece.offset + piece.bytes.size();
-    const bool is_known = end < body.length || (end == body.length && piece.last == body.is_whole);
-    if (is_known && (body.length > 0 || body.is_whole)) return {};
-    if (body.is_whole) {
+    const auto before = bodies_.extent(piece.object);
+    const BodyIndex::Extent after{piece.offset + piece.bytes.size(), piece.last};
+    if (before && (after.length < before->length || after == *before)) return {};
+    if (before && before->is_whole) {
       return failure(Error::kConflict, "a piece of a body that is complete already");
     }
-    if (piece.offset != body.length) {
+    if (piece.offset != (before ? before->length : 0)) {
       return failure(Error::kConflict, "a piece of a body that does not follow what is there");
     }
-    body.length = end;
-    body.is_whole = piece.last;
-    group_frames_.push_back({FrameType::kBody, 0, body_payload(piece)});
-    group_bytes_ += piece.bytes.size() + 128;
+    bodies_.gather(piece.object, after);
+    const std::size_t at = gather(FrameType::kBody, 0, kBodyHeaderSize + piece.bytes.size());
+    write_body_header(group_.data() + at, piece);
+    std::memcpy(group_.data() + at + kBodyHeaderSize, piece.bytes.data(), piece.bytes.size());
     return {};
   }
 
   Result<void> commit() {
     if (group_frames_.empty()) return {};
     CompactTree tree = tree_;
-    for (const auto& [frame, entry] : group_entries_) tree.add(leaf_hash(entry));
-    const Marker marker{size_, size_ + group_entries_.size(), tree.root(), last_marker_};
+    for (const GroupFrame& frame : group_frames_) {
+      if (frame.type == FrameType::kEntry) tree.add(leaf_hash(payload_of(frame)));
+    }
+    const Marker marker{size_, size_ + group_entries_, tree.root(), last_marker_};
     for (int tries = 0;; ++tries) {
       if (segments_.empty()
-          || segments_.back().used + group_bytes_ + 512 > options_.segment_bytes) {
+          || segments_.back().used + group_.size() + kMarkersSize > options_.segment_bytes) {
         TRY(new_segment());
       }
       const Result<void> written = write_group(marker);
@@ -148,8 +145,8 @@ class Log::Impl {
     size_ = marker.tree_size;
     last_marker_ = marker.hash();
     group_frames_.clear();
-    group_entries_.clear();
-    group_bytes_ = 0;
+    group_entries_ = 0;
+    group_.clear();
     return {};
   }
 
@@ -164,12 +161,10 @@ class Log::Impl {
   }
 
   // Errors: kNotFound.
-  Result<const std::vector<Place>*> places_of(const ObjectId& object) const {
-    const auto found = bodies_.find(object);
-    if (found == bodies_.end() || found->second.places.empty()) {
-      return failure(Error::kNotFound, "the log has no body " + to_hex(object));
-    }
-    return &found->second.places;
+  Result<std::vector<Place>> places_of(const ObjectId& object) const {
+    std::vector<Place> places = bodies_.places(object);
+    if (places.empty()) return failure(Error::kNotFound, "the log has no body " + to_hex(object));
+    return places;
   }
 
   Result<std::string> frame_at(const Place& place) {
@@ -246,8 +241,8 @@ class Log::Impl {
       }
       at = std::min<std::uint64_t>(at + frame.size, bytes.size());
       for (const Found& found : group) {
-        const Place place{index, found.offset,
-                          static_cast<std::uint32_t>(found.frame.payload.size())};
+        const Place place{static_cast<std::uint32_t>(index),
+                          static_cast<std::uint32_t>(found.frame.payload.size()), found.offset};
         if (found.frame.type == FrameType::kEntry) {
           TRY(index_entry(place, found.frame.sequence, found.frame.payload));
         } else {
@@ -281,22 +276,33 @@ class Log::Impl {
   CompactTree tree_;
   Digest last_marker_{};
   std::vector<Place> entries_;
-  // Ordered: a hash table of a million bodies stands still for a quarter of a second when it grows.
-  std::map<ObjectId, Body> bodies_;
+  BodyIndex bodies_;
   std::map<RunId, std::vector<std::uint64_t>> runs_;
   std::vector<std::uint64_t> acts_;
   std::map<TraceId, std::vector<RunId>> own_traces_;
   std::map<TraceId, std::vector<RunId>> linked_traces_;
+  // What is gathered, as it will stand in a segment: frames whose headers are still empty.
   struct GroupFrame {
     FrameType type;
     std::uint64_t sequence;
-    std::string payload;
+    std::size_t at;  // of its header, in group_
+    std::uint32_t size;
   };
   std::vector<GroupFrame> group_frames_;
-  std::vector<std::pair<std::size_t, std::string>> group_entries_;
-  std::size_t group_bytes_ = 0;
+  std::uint64_t group_entries_ = 0;
+  std::string group_;
 
  private:
+  // Room for one more frame; where its payload goes.
+  std::size_t gather(FrameType type, std::uint64_t sequence, std::size_t size) {
+    const std::size_t at = group_.size();
+    group_frames_.push_back({type, sequence, at, static_cast<std::uint32_t>(size)});
+    group_.resize(at + kFrameHeaderSize + size + frame_padding(size));
+    return at + kFrameHeaderSize;
+  }
+  std::string_view payload_of(const GroupFrame& frame) const {
+    return std::string_view(group_).substr(frame.at + kFrameHeaderSize, frame.size);
+  }
   template <class Group>
   static std::size_t entries_in(const Group& group) {
     return static_cast<std::size_t>(
@@ -332,12 +338,12 @@ class Log::Impl {
   }
   void note_entry(const Place& place, std::uint64_t sequence, std::string_view bytes) {
     entries_.push_back(place);
-    const Result<Entry> entry = decode(bytes);
+    const Result<Outline> entry = outline(bytes);
     if (!entry) return;
     if (entry->run) index_run(*entry, sequence);
     if (is_act(entry->kind)) acts_.push_back(sequence);
   }
-  void index_run(const Entry& entry, std::uint64_t sequence) {
+  void index_run(const Outline& entry, std::uint64_t sequence) {
     runs_[*entry.run].push_back(sequence);
     const auto note = [&](std::map<TraceId, std::vector<RunId>>& traces, const TraceId& trace) {
       std::vector<RunId>& runs = traces[trace];
@@ -347,18 +353,14 @@ class Log::Impl {
     };
     if (entry.trace != TraceId{}) note(own_traces_, entry.trace);
     // A traceparent: 00-<trace id>-<parent id>-<flags>.
-    const auto linked =
-        TraceId::parse(std::string_view(entry.linked_trace)
-                           .substr(std::min<std::size_t>(3, entry.linked_trace.size()), 32));
+    const auto linked = TraceId::parse(
+        entry.linked_trace.substr(std::min<std::size_t>(3, entry.linked_trace.size()), 32));
     if (linked) note(linked_traces_, *linked);
   }
   void index_body(const Place& place, std::string_view payload) {
     const auto piece = parse_body(payload);
     if (!piece) return;
-    Body& body = bodies_[piece->object];
-    body.places.push_back(place);
-    body.length = std::max(body.length, piece->offset + piece->bytes.size());
-    body.is_whole = body.is_whole || piece->last;
+    bodies_.commit(piece->object, place, {piece->offset + piece->bytes.size(), piece->last});
   }
 
   Result<void> new_segment() {
@@ -385,7 +387,7 @@ class Log::Impl {
     segment.header.tree_size = size_;
     segment.header.previous_marker = last_marker_;
     const std::uint64_t wanted =
-        std::max<std::uint64_t>(options_.segment_bytes, group_bytes_ + 4096 + kSegmentHeaderSize);
+        std::max<std::uint64_t>(options_.segment_bytes, group_.size() + 4096 + kSegmentHeaderSize);
     if (spare_ && spare_bytes_ == wanted) {
       TRY(files_.rename(kSpareName, name));
       segment.file = std::move(spare_);
@@ -430,25 +432,25 @@ class Log::Impl {
   Result<void> write_group(const Marker& marker) {
     Segment& segment = segments_.back();
     const std::size_t index = segments_.size() - 1;
-    std::string out;
-    out.reserve(group_bytes_ + 512);
-    std::vector<Place> places;
     for (const GroupFrame& frame : group_frames_) {
-      places.push_back(
-          {index, segment.used + out.size(), static_cast<std::uint32_t>(frame.payload.size())});
-      append_frame(out, segment.header, frame.type, frame.sequence, frame.payload);
+      seal_frame(group_.data() + frame.at, segment.header, frame.type, frame.sequence, frame.size);
     }
+    const std::size_t frames_end = group_.size();
     const std::string payload = marker_payload(marker);
-    append_frame(out, segment.header, FrameType::kMarker, marker.tree_size, payload);
-    append_frame(out, segment.header, FrameType::kMarker, marker.tree_size, payload);
-    TRY(segment.file->write_at(segment.used, out));
-    TRY(segment.file->sync());
-    segment.used += out.size();
-    for (std::size_t i = 0; i < group_frames_.size(); ++i) {
-      const GroupFrame& frame = group_frames_[i];
-      if (frame.type == FrameType::kEntry) note_entry(places[i], frame.sequence, frame.payload);
-      if (frame.type == FrameType::kBody) index_body(places[i], frame.payload);
+    append_frame(group_, segment.header, FrameType::kMarker, marker.tree_size, payload);
+    append_frame(group_, segment.header, FrameType::kMarker, marker.tree_size, payload);
+    Result<void> written = segment.file->write_at(segment.used, group_);
+    if (written) written = segment.file->sync();
+    if (!written) {
+      group_.resize(frames_end);
+      return written;
     }
+    for (const GroupFrame& frame : group_frames_) {
+      const Place place{static_cast<std::uint32_t>(index), frame.size, segment.used + frame.at};
+      if (frame.type == FrameType::kEntry) note_entry(place, frame.sequence, payload_of(frame));
+      if (frame.type == FrameType::kBody) index_body(place, payload_of(frame));
+    }
+    segment.used += group_.size();
     return {};
   }
 };
@@ -466,7 +468,7 @@ Result<std::uint64_t> Log::append(std::string_view entry) { return impl_->append
 Result<void> Log::append_body(const BodyPiece& piece) { return impl_->append_body(piece); }
 Result<void> Log::commit() { return impl_->commit(); }
 void Log::prepare() { impl_->prepare(); }
-std::size_t Log::gathered_bytes() const { return impl_->group_bytes_; }
+std::size_t Log::gathered_bytes() const { return impl_->group_.size(); }
 std::uint64_t Log::size() const { return impl_->size_; }
 Digest Log::root() const { return impl_->tree_.root(); }
 
@@ -479,7 +481,7 @@ Result<std::string> Log::read(std::uint64_t sequence) {
 
 Result<std::string> Log::read_body(const ObjectId& object, std::uint64_t offset, std::size_t most) {
   std::string out;
-  for (const Place& place : *TRY(impl_->places_of(object))) {
+  for (const Place& place : TRY(impl_->places_of(object))) {
     const std::uint64_t size = place.size - kBodyHeaderSize;
     if (offset >= size) {
       offset -= size;
@@ -497,7 +499,7 @@ Result<std::string> Log::read_body(const ObjectId& object, std::uint64_t offset,
 
 Result<std::uint64_t> Log::body_size(const ObjectId& object) const {
   std::uint64_t size = 0;
-  for (const Place& place : *TRY(impl_->places_of(object))) size += place.size - kBodyHeaderSize;
+  for (const Place& place : TRY(impl_->places_of(object))) size += place.size - kBodyHeaderSize;
   return size;
 }
 

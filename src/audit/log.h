@@ -77,7 +77,7 @@ class Log {
 // The name of the segment that begins with that sequence.
 [[nodiscard]] std::string segment_name(std::uint64_t first_sequence, std::uint32_t attempt);
 
-// A body frame's payload, both ways.
+// A body frame's payload, both ways: kBodyHeaderSize bytes, then the piece.
 [[nodiscard]] std::string body_payload(const BodyPiece& piece);
 [[nodiscard]] std::optional<BodyPiece> parse_body(std::string_view payload);
 

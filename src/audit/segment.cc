@@ -2,6 +2,7 @@
 #include "audit/segment.h"
 
 #include <algorithm>
+#include <bit>
 #include <cstring>
 
 #include "base/format_version.h"
@@ -12,6 +13,7 @@ namespace {
 constexpr std::string_view kMagic = kSegmentFormat.magic;
 constexpr std::uint64_t kSector = 512;  // what a disk writes whole or not at all
 constexpr std::size_t kAlign = 8;
+static_assert(std::endian::native == std::endian::little);  // as the format is
 
 template <class T>
 void put(std::string& out, T value) {
@@ -91,23 +93,27 @@ std::optional<Marker> parse_marker(std::string_view payload) {
                 get_digest(payload, 16), get_digest(payload, 48)};
 }
 
+void seal_frame(char* frame, const SegmentHeader& segment, FrameType type, std::uint64_t sequence,
+                std::size_t payload_bytes) {
+  constexpr std::size_t kCrcAt = 4;
+  constexpr std::size_t kTypeAt = 8;
+  const auto length = static_cast<std::uint32_t>(payload_bytes);
+  std::memset(frame, 0, kFrameHeaderSize);
+  std::memcpy(frame, &length, sizeof length);
+  frame[kTypeAt] = static_cast<char>(type);
+  std::memcpy(frame + 16, &sequence, sizeof sequence);
+  const std::string_view all(frame, kFrameHeaderSize + payload_bytes);
+  const std::uint32_t crc = frame_crc(segment, all.substr(0, kCrcAt), all.substr(kTypeAt));
+  std::memcpy(frame + kCrcAt, &crc, sizeof crc);
+}
+
 void append_frame(std::string& out, const SegmentHeader& segment, FrameType type,
                   std::uint64_t sequence, std::string_view payload) {
-  std::string length;
-  put(length, static_cast<std::uint32_t>(payload.size()));
-  std::string head;
-  head += static_cast<char>(type);
-  head.append(7, '\0');
-  put(head, sequence);
-  // Over the parts, so that a large payload is not copied for it.
-  const std::string_view salt(reinterpret_cast<const char*>(segment.salt.data()),
-                              segment.salt.size());
-  const std::uint32_t crc = crc32c(crc32c(crc32c(crc32c(0, salt), length), head), payload);
-  out += length;
-  put(out, crc);
-  out += head;
+  const std::size_t at = out.size();
+  out.append(kFrameHeaderSize, '\0');
   out += payload;
-  out.append((kAlign - payload.size() % kAlign) % kAlign, '\0');
+  out.append(frame_padding(payload.size()), '\0');
+  seal_frame(out.data() + at, segment, type, sequence, payload.size());
 }
 
 FrameState read_frame(std::string_view bytes, const SegmentHeader& segment, FrameView& frame) {

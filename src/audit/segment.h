@@ -23,6 +23,7 @@ namespace gatehouse::audit {
 
 inline constexpr std::size_t kSegmentHeaderSize = 128;
 inline constexpr std::size_t kFrameHeaderSize = 24;
+inline constexpr std::size_t kBodyHeaderSize = 56;  // of a body frame's payload
 inline constexpr std::size_t kPayloadMost = 2 * 1024 * 1024;
 
 enum class FrameType : std::uint8_t { kEntry = 1, kMarker = 2, kBody = 3 };
@@ -54,6 +55,13 @@ struct FrameView {
   std::string_view payload;
   std::size_t size = 0;  // with header and padding
 };
+// A frame whose payload, with its padding, stands at `frame` already, behind room for the header.
+void seal_frame(char* frame, const SegmentHeader& segment, FrameType type, std::uint64_t sequence,
+                std::size_t payload_bytes);
+// Zeros behind a payload.
+[[nodiscard]] constexpr std::size_t frame_padding(std::size_t payload_bytes) {
+  return (8 - payload_bytes % 8) % 8;
+}
 void append_frame(std::string& out, const SegmentHeader& segment, FrameType type,
                   std::uint64_t sequence, std::string_view payload);
 

@@ -47,8 +47,8 @@ bool may_write(std::string_view role, Kind kind) {
 constexpr std::size_t kOpenBytesMost = 32 * 1024 * 1024;
 
 // Errors: kInvalid, kDenied.
-Result<Entry> checked(std::string_view bytes, std::string_view role) {
-  Result<Entry> entry = decode(bytes);
+Result<Outline> checked(std::string_view bytes, std::string_view role) {
+  const Result<Outline> entry = outline(bytes);
   if (!entry) return failure(Error::kInvalid, entry.error().message());
   if (entry->role != role || !may_write(role, entry->kind)) {
     return failure(Error::kDenied, std::string(role) + " may not write a "
@@ -66,18 +66,16 @@ Result<std::uint64_t> Service::append(std::string_view entry, std::string_view r
 }
 
 Result<void> Service::append_of(Ring& ring, std::string_view bytes) {
-  Entry entry = TRY(checked(bytes, "gateway"));
+  const Outline entry = TRY(checked(bytes, "gateway"));
   TRY(log_->append(bytes));
   if (!entry.exchange) return {};
   if (entry.kind == Kind::kSettled) {
     const auto found = ring.open.find(*entry.exchange);
     if (found == ring.open.end()) return {};
-    ring.open_bytes -= found->second.size;
+    ring.open_bytes -= found->second.size();
     ring.open.erase(found);
   } else if (entry.kind == Kind::kIntent && ring.open_bytes + bytes.size() <= kOpenBytesMost) {
-    entry.bodies.clear();
-    const auto [place, is_new] =
-        ring.open.try_emplace(*entry.exchange, OpenIntent{std::move(entry), bytes.size()});
+    const auto [place, is_new] = ring.open.try_emplace(*entry.exchange, bytes);
     if (is_new) ring.open_bytes += bytes.size();
   }
   return {};
@@ -114,7 +112,10 @@ void Service::take(Ring& ring, const ipc::RingReader::Record& record) {
 
 void Service::settle_open(Ring& ring) {
   for (auto& [exchange, open] : ring.open) {
-    Entry end = open.entry;
+    Result<Entry> intent = decode(open);
+    if (!intent) continue;  // it was whole when it came
+    Entry end = *std::move(intent);
+    end.bodies.clear();
     end.kind = Kind::kSettled;
     end.role = "audit";
     end.wall_ns = WallTime::now().unix_nanos();

@@ -4,9 +4,9 @@
 // ended"), and reads for control.
 #pragma once
 
-#include <map>
 #include <memory>
 #include <string>
+#include <map>
 #include <vector>
 
 #include "audit/entry.h"
@@ -42,15 +42,12 @@ class Service {
   [[nodiscard]] Log& log() { return *log_; }
 
  private:
-  struct OpenIntent {
-    Entry entry;
-    std::size_t size = 0;  // of its encoding
-  };
   struct Ring {
     std::uint64_t number = 0;
     std::unique_ptr<ipc::RingReader> reader;
     bool retired = false;
-    std::map<ExchangeId, OpenIntent> open;  // those without their end, from this ring
+    // Encoded: those Intents of this ring that have no end yet.
+    std::map<ExchangeId, std::string> open;
     std::size_t open_bytes = 0;
   };
   // Takes what the ring holds; false when it is to be given up.

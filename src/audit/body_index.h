@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+// Where the log's bodies lie. Nearly all are one frame, of which the table keeps 32 bytes; it grows
+// a part at a time, because a table of a million bodies that grows at once stands still for longer
+// than a gateway waits for its Intent.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <unordered_map>
+#include <vector>
+
+#include "audit/entry.h"
+
+namespace gatehouse::audit {
+
+// A frame of the log.
+struct Place {
+  std::uint32_t segment = 0;
+  std::uint32_t size = 0;    // of its payload, above 0
+  std::uint64_t offset = 0;  // of the frame
+};
+
+class BodyIndex {
+ public:
+  struct Extent {
+    std::uint64_t length = 0;
+    bool is_whole = false;  // nothing more is taken
+    friend bool operator==(const Extent&, const Extent&) = default;
+  };
+  // What there is of one, with what is not committed yet; nothing of one that is new.
+  [[nodiscard]] std::optional<Extent> extent(const ObjectId& object) const;
+  // A piece of it was gathered.
+  void gather(const ObjectId& object, Extent now);
+  // A piece of it is committed; `after` is what there is with it.
+  void commit(const ObjectId& object, const Place& place, Extent after);
+  // Its committed frames, in order; none of one that is not there.
+  [[nodiscard]] std::vector<Place> places(const ObjectId& object) const;
+
+ private:
+  static constexpr std::size_t kParts = 1024;
+  struct Slot {
+    ObjectId object{};
+    Place place;  // size 0: free
+  };
+  struct Part {
+    std::vector<Slot> slots;  // a power of two; open addressing, linear probing
+    std::size_t used = 0;
+  };
+  struct Pieces {
+    std::vector<Place> places;
+    Extent extent;
+  };
+  static std::uint64_t hash_of(const ObjectId& object);
+  struct Hash {
+    std::size_t operator()(const ObjectId& object) const { return hash_of(object); }
+  };
+  [[nodiscard]] const Slot* find(const ObjectId& object) const;
+  static void insert(Part& part, const Slot& slot);
+
+  std::array<Part, kParts> parts_;                     // whole ones, of one frame
+  std::unordered_map<ObjectId, Pieces, Hash> pieces_;  // the others, and what is not committed
+};
+
+}  // namespace gatehouse::audit
