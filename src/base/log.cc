@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <atomic>
 
 #include "base/encoding.h"
 #include "base/time.h"
@@ -15,11 +16,11 @@ namespace {
 struct Setup {
   std::string role = "gatehouse";
   LogLevel least = LogLevel::kInfo;
-  LogForm form = LogForm::kText;
 };
-// The one process-wide setting, written before threads start: a log has no owner to be handed down
-// from.
+// The one process-wide setting: a log has no owner to be handed down from. Written before threads
+// start, but for the form.
 Setup g_setup;
+std::atomic<LogForm> g_form = LogForm::kText;
 
 constexpr std::array<std::string_view, 4> kNames = {"debug", "info", "warning", "error"};
 
@@ -41,14 +42,17 @@ bool is_plain(std::string_view value) {
 }  // namespace
 
 void log_setup(std::string_view role, LogLevel least, LogForm form) {
-  g_setup = {std::string(role), least, form};
+  g_setup = {std::string(role), least};
+  g_form = form;
 }
+
+void log_form(LogForm form) { g_form = form; }
 
 void log(LogLevel level, std::string_view message, std::initializer_list<LogField> fields) {
   if (level < g_setup.least) return;
   const std::string_view name = kNames[static_cast<std::size_t>(level)];
   std::string line;
-  if (g_setup.form == LogForm::kJson) {
+  if (g_form == LogForm::kJson) {
     line = fmt::format(R"({{"time":"{}","level":"{}","role":"{}","message":{})",
                        WallTime::now().text(), name, g_setup.role, json_quoted(message));
     for (const LogField& field : fields) {

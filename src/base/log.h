@@ -31,6 +31,9 @@ struct LogField {
 // Called once in main; `role` is printed in every line.
 void log_setup(std::string_view role, LogLevel least, LogForm form);
 
+// Another form from now on. From any thread.
+void log_form(LogForm form);
+
 void log(LogLevel level, std::string_view message, std::initializer_list<LogField> fields = {});
 
 inline void log_debug(std::string_view m, std::initializer_list<LogField> f = {}) {

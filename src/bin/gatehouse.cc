@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // `gatehouse`, the one command that a person types.
 #include <chrono>
+#include <cstdlib>
 
 #include "base/format_version.h"
 #include "bin/up.h"
 #include "cli/cli.h"
 #include "control/bundle.h"
 #include "control/config.h"
+#include "control/house_secrets.h"
 #include "control/present.h"
 #include "control/redacted.h"
 #include "control/store.h"
@@ -60,23 +62,36 @@ std::vector<cli::ConfigErrorRow> config_errors() {
   return rows;
 }
 
+// Who says the form of the log: the command before the config before the environment.
+struct LogSaid {
+  std::string by_command;  // "text", "json" or "", as the next
+  std::string by_environment;
+};
+LogForm form_of(const control::Config& config, const LogSaid& said) {
+  const auto named = [](std::string_view name) {
+    return name == "json" ? LogForm::kJson : LogForm::kText;
+  };
+  if (!said.by_command.empty()) return named(said.by_command);
+  if (!config.log_format) return named(said.by_environment);
+  return *config.log_format == control::LogFormat::kJson ? LogForm::kJson : LogForm::kText;
+}
+
 // What only a start reads must not look as if it were in force.
-Result<supervisor::ConfigRead> read_again(const std::string& path, const control::Config& first) {
+Result<supervisor::ConfigRead> read_again(const std::string& path, const control::Config& first,
+                                          const LogSaid& said) {
   control::Bundle bundle = TRY(control::read_bundle(path));
   const control::Config& now = bundle.config;
   if (now.data != first.data) {
     return failure(Error::kConflict,
                    "the data directory cannot be another while the gatehouse runs; stop it first");
   }
-  supervisor::ConfigRead read{std::move(bundle.memory), {}};
-  if (now.log_format != first.log_format) read.at_restart.emplace_back("log");
-  if (now.metrics_listen != first.metrics_listen) read.at_restart.emplace_back("metrics");
-  if (now.admin != first.admin) read.at_restart.emplace_back("admin");
-  ipc::NetworkSpec was = first.network.spec;
-  ipc::NetworkSpec is = now.network.spec;
-  if (ipc::encode(is) != ipc::encode(was)
-      || now.network.credentials_file != first.network.credentials_file) {
-    read.at_restart.emplace_back("network");
+  control::HouseSecrets secrets = TRY(control::read_house_secrets(now));
+  supervisor::ConfigRead read{
+      std::move(bundle.memory), TRY(control::secrets_memory(secrets)), form_of(now, said), {}};
+  if (now.metrics_listen != first.metrics_listen) read.at_restart.emplace_back("metrics.listen");
+  if (now.admin.at != first.admin.at) read.at_restart.emplace_back("admin.listen");
+  if (now.admin.certificate.empty() != first.admin.certificate.empty()) {
+    read.at_restart.emplace_back("admin.tls_certificate");
   }
   return read;
 }
@@ -84,11 +99,10 @@ Result<supervisor::ConfigRead> read_again(const std::string& path, const control
 Result<void> up(const std::string& data, const std::string& config, const std::string& log) {
   const control::Config read = TRY(control::load_config(config));
   House house{data, config, TRY(roles_directory()), {}, {}, read.metrics_listen, read.admin.at};
-  house.log = log;
-  if (log.empty() && read.log_format) {
-    house.log = *read.log_format == control::LogFormat::kJson ? "json" : "text";
-  }
-  house.read_config = [&] { return read_again(config, read); };
+  const char* by_environment = std::getenv("GATEHOUSE_LOG");
+  const LogSaid said{log, by_environment == nullptr ? "" : by_environment};
+  house.log = form_of(read, said);
+  house.read_config = [&] { return read_again(config, read, said); };
   return run_house(house);
 }
 

@@ -4,7 +4,6 @@
 #include <charconv>
 #include <cstring>
 #include <fstream>
-#include <iterator>
 
 #include "audit/breach.h"
 #include "base/log.h"
@@ -12,9 +11,9 @@
 #include "control/admin.h"
 #include "control/bundle.h"
 #include "control/front.h"
+#include "control/house_secrets.h"
 #include "control/http.h"
 #include "control/monitor.h"
-#include "control/network.h"
 #include "control/role_ports.h"
 #include "control/vfs.h"
 #include "net/file.h"
@@ -36,32 +35,56 @@ void report(const control::Applied& applied) {
   for (const std::string& item : applied.removed) log_info("gone from the file", {{"what", item}});
 }
 
-// The file, and the proxy's credentials, which only root may be able to read.
-Result<std::pair<control::Config, Secret>> load(const char* path) {
+// The file, and what only root may be able to read.
+Result<std::pair<control::Config, control::HouseSecrets>> load(const char* path) {
   control::Config config = TRY(control::load_config(path));
-  Secret authorization = TRY(control::proxy_authorization(config.network));
-  return std::pair(std::move(config), std::move(authorization));
+  control::HouseSecrets secrets = TRY(control::read_house_secrets(config));
+  return std::pair(std::move(config), std::move(secrets));
 }
 
-// The admin API's certificate and key, read while this may still be root; null without TLS.
-Result<std::unique_ptr<net::TlsServer>> tls_of(const control::AdminListen& admin) {
-  if (admin.certificate.empty()) return nullptr;
-  const auto text_of = [](const std::string& path) -> Result<std::string> {
-    std::ifstream file(path, std::ios::binary);
-    if (!file) return failure_from_errno(errno, "reading " + path);
-    return std::string(std::istreambuf_iterator<char>(file), {});
-  };
-  std::string key = TRY(text_of(admin.key));
-  const net::TlsIdentity identity{TRY(text_of(admin.certificate)), Secret(key)};
-  wipe({key.data(), key.size()});
-  return net::TlsServer::make({&identity, ""});
+// What is in force of the admin port's TLS.
+struct AdminTls {
+  std::shared_ptr<net::TlsServer> server;  // null without TLS
+  control::HouseSecrets pair;
+  control::HttpFront* front = nullptr;
+};
+
+// One that is over does not keep the house from starting: kills and agents need no admin port.
+Result<AdminTls> tls_of(const control::Config& config, control::HouseSecrets secrets) {
+  std::shared_ptr<net::TlsServer> server = TRY(control::admin_tls(config.admin, secrets));
+  const auto valid = control::check_admin_time(config.admin, secrets, WallTime::now());
+  if (!valid) {
+    log_warning("the admin API's certificate is not good now", {{"why", valid.error().message()}});
+  }
+  return AdminTls{std::move(server), std::move(secrets), nullptr};
 }
 
-net::Task<Result<ipc::ConfigApplied>> reload(control::Control* control, std::string by,
-                                             std::vector<net::Descriptor> given) {
-  if (given.size() != 1) co_return failure(Error::kInvalid, "a config comes with one descriptor");
-  co_return co_await control->reload(CO_TRY(control::config_of_bundle(given.front())),
-                                     std::move(by));
+// All of it is looked at before any of it is in force.
+net::Task<Result<ipc::ConfigApplied>> reload(control::Control* control, AdminTls* tls,
+                                             std::string by, std::vector<net::Descriptor> given) {
+  if (given.size() != 2) co_return failure(Error::kInvalid, "a config comes with two descriptors");
+  control::Config config = CO_TRY(control::config_of_bundle(given[0]));
+  control::HouseSecrets secrets = CO_TRY(control::secrets_of_memory(given[1]));
+  std::vector<std::string> settings;
+  std::shared_ptr<net::TlsServer> fresh;
+  const bool is_new = secrets.admin_certificate != tls->pair.admin_certificate
+                      || !(secrets.admin_key == tls->pair.admin_key);
+  if (is_new && !config.admin.certificate.empty()) {
+    fresh = CO_TRY(control::admin_tls(config.admin, secrets));
+    CO_TRY(control::check_admin_time(config.admin, secrets, WallTime::now()));
+  }
+  // Whether there is TLS at all belongs to the listener, which is of the start.
+  const bool is_renewed = fresh != nullptr && tls->server != nullptr;
+  if (is_renewed) settings.emplace_back("admin.tls_certificate");
+  auto applied =
+      CO_TRY(co_await control->reload(std::move(config), std::move(secrets.proxy_authorization),
+                                      std::move(settings), std::move(by)));
+  if (is_renewed) {
+    tls->server = std::move(fresh);
+    tls->pair = std::move(secrets);
+    if (tls->front != nullptr) tls->front->use_tls(tls->server);
+  }
+  co_return applied;
 }
 
 int run(int argc, char** argv) {
@@ -72,7 +95,7 @@ int run(int argc, char** argv) {
     return 78;
   }
   const control::Config& config = loaded->first;
-  const auto tls = tls_of(config.admin);
+  auto tls = tls_of(config, std::move(loaded->second));
   if (!tls) {
     log_error("the admin API's certificate", {{"why", tls.error().message()}});
     return 78;
@@ -96,7 +119,7 @@ int run(int argc, char** argv) {
   const audit::Breaches breaches(role, "control");
   control::RolePorts ports(role);
   control::Control control(*loop, **store, ports, boot);
-  control.use_network(config.network.spec, std::move(loaded->second));
+  control.use_network(config.network.spec, std::move(tls->pair.proxy_authorization));
   const auto applied = control.begin(config);
   if (!applied) {
     log_error("the configuration cannot be applied", {{"why", applied.error().message()}});
@@ -107,8 +130,8 @@ int run(int argc, char** argv) {
   const std::string_view owner_text = flag(argc, argv, "--owner");
   std::from_chars(owner_text.data(), owner_text.data() + owner_text.size(), owner);
   role.from_supervisor().on<ipc::ApplyConfig>(
-      [&control](ipc::ApplyConfig request, std::vector<net::Descriptor> given) {
-        return reload(&control, std::move(request.by), std::move(given));
+      [&control, &tls](ipc::ApplyConfig request, std::vector<net::Descriptor> given) {
+        return reload(&control, &*tls, std::move(request.by), std::move(given));
       });
   const ipc::Permits nothing;
   role.serve("sandboxd", control.for_sandboxd());
@@ -129,13 +152,14 @@ int run(int argc, char** argv) {
   control::HttpFront http(
       *loop, [&admin](control::ApiRequest request) { return admin.answer(std::move(request)); },
       owner);
+  tls->front = &http;
   role.on_descriptor("admin.sock", [&http](net::Descriptor fd) {
     if (const Result<void> opened = http.open_local(std::move(fd)); !opened) {
       log_error("the admin API's socket", {{"why", opened.error().message()}});
     }
   });
   role.on_descriptor("admin.tcp", [&http, &tls](net::Descriptor fd) {
-    if (const Result<void> opened = http.open_tcp(std::move(fd), tls->get()); !opened) {
+    if (const Result<void> opened = http.open_tcp(std::move(fd), tls->server); !opened) {
       log_error("the admin API's port", {{"why", opened.error().message()}});
     }
   });

@@ -154,7 +154,7 @@ Result<void> run_house(const House& house) {
                    fmt::format("no data directory at {}; `gatehouse init` makes one", house.data));
   }
   // The roles inherit it.
-  if (!house.log.empty()) setenv("GATEHOUSE_LOG", house.log.c_str(), 1);
+  setenv("GATEHOUSE_LOG", house.log == LogForm::kJson ? "json" : "text", 1);
   begin_log("supervisor");
   const bool root = geteuid() == 0;
   const std::uint32_t owner = about.st_uid;
@@ -166,6 +166,7 @@ Result<void> run_house(const House& house) {
   settings.owner_uid = owner;
   settings.metrics = house.metrics;
   settings.admin_listen = house.admin;
+  settings.log = house.log;
   settings.read_config = house.read_config;
   for (const Role& role : roles()) {
     const std::uint32_t uid = root ? role.uid : 0;

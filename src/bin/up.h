@@ -15,7 +15,7 @@ struct House {
   std::string data;         // the data directory, absolute
   std::string config;       // gatehouse.yaml, absolute
   std::string executables;  // where the roles' executables lie
-  std::string log;          // "text" or "json"; "" for what $GATEHOUSE_LOG says
+  LogForm log = LogForm::kText;
   std::function<Result<supervisor::ConfigRead>()> read_config;  // again, while the house runs
   std::string metrics;  // ADDRESS:PORT that metrics and health are served at; "" for none
   std::string admin;    // ADDRESS:PORT that the admin API is served at; "" for none

@@ -101,11 +101,14 @@ std::expected<Config, Problems> decode_config(std::string_view yaml, const ReadN
 Result<std::expected<Config, Problems>> check_config(const std::string& path) {
   const ReadNamed read = reader_beside(path);
   auto config = decode_config(TRY(read_whole(path)), read);
-  if (!config) return config;
-  for (std::string* file : {&config->admin.certificate, &config->admin.key}) {
+  if (config) place_admin_files(*config, path);
+  return config;
+}
+
+void place_admin_files(Config& config, const std::string& path) {
+  for (std::string* file : {&config.admin.certificate, &config.admin.key}) {
     *file = place_beside(path, *file);
   }
-  return config;
 }
 
 Result<Config> load_config(const std::string& path) {

@@ -71,6 +71,10 @@ using ReadNamed = std::function<Result<std::string>(const std::string& path)>;
 // Reads and decodes the file. Errors: that it cannot be read; what is wrong with it is the value.
 [[nodiscard]] Result<std::expected<Config, Problems>> check_config(const std::string& path);
 
+// What a config that was decoded says of the admin port's files, which it may name beside itself at
+// `path`, as absolute paths.
+void place_admin_files(Config& config, const std::string& path);
+
 // All that is wrong with it, a line each, as an error.
 [[nodiscard]] Failure refusal_of(const Problems& problems, const std::string& path);
 

@@ -139,6 +139,12 @@ std::vector<std::string> first_of(std::vector<std::string> names) {
   return names;
 }
 
+// But for the trust anchors, which are no part of it.
+bool is_same_proxy(ipc::NetworkSpec a, const ipc::NetworkSpec& b) {
+  a.extra_ca_pem = b.extra_ca_pem;
+  return a == b;
+}
+
 }  // namespace
 
 // A start under way. It goes on when its asker leaves, so that nothing is left half made.
@@ -281,9 +287,18 @@ Result<std::vector<audit::Entry>> Control::entries_of_changes(const Applied& app
 }
 
 // What is under way goes on: a Snapshot is replaced whole, and each Exchange has its own.
-Task<Result<ipc::ConfigApplied>> Control::reload(Config config, std::string by) {
+Task<Result<ipc::ConfigApplied>> Control::reload(Config config, Secret proxy_authorization,
+                                                 std::vector<std::string> settings,
+                                                 std::string by) {
   const State before = CO_TRY(store_.state());
-  const Applied applied = CO_TRY(store_.apply_file(config));
+  Applied applied = CO_TRY(store_.apply_file(config));
+  if (config.network.spec.extra_ca_pem != network_.extra_ca_pem) settings.emplace_back("extra_ca");
+  if (!is_same_proxy(config.network.spec, network_)
+      || !(proxy_authorization == proxy_authorization_)) {
+    settings.emplace_back("upstream_proxy");
+  }
+  use_network(std::move(config.network.spec), std::move(proxy_authorization));
+  applied.changed.insert(applied.changed.end(), settings.begin(), settings.end());
   std::vector<audit::Entry> entries = CO_TRY(entries_of_changes(applied, before, by));
   if (!entries.empty()) co_await publish();
   for (audit::Entry& entry : entries) {
@@ -406,7 +421,8 @@ Task<Result<void>> Control::tell_gateway(std::string name) {
   const auto now = static_cast<std::uint64_t>(loop_.wall().unix_millis());
   generation_ = std::max(generation_ + 1, now);  // grows over restarts too
   if (!proxy_authorization_.empty()) {
-    ipc::UseProxyCredentials use{proxy_authorization_.duplicate(Purpose::kTransport)};
+    ipc::UseProxyCredentials use{proxy_authorization_.duplicate(Purpose::kTransport),
+                                 ipc::proxy_of(network_)};
     CO_TRY(co_await ports_.ask(name, ipc::parcel_of(use), loop_.in(kAnswerMost)));
   }
   ipc::Snapshot snapshot = compiled_snapshot(state, generation_);

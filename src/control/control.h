@@ -40,14 +40,18 @@ class Control {
   // `boot` is the machine's boot_id. All must outlive it.
   Control(net::Loop& loop, StateStore& store, Ports& ports, std::string boot);
 
-  // Before serving: how those that dial reach the world, and the proxy's credentials for them.
+  // How those that dial reach the world, and the proxy's credentials for them: before serving.
   void use_network(ipc::NetworkSpec network, Secret proxy_authorization);
   // Before serving: puts the file in force and ends the Runs of an earlier boot. Errors: the
   // store's.
   [[nodiscard]] Result<Applied> begin(const Config& config);
-  // Puts another file in force, or changes nothing; answers when the roles that are there have it.
-  // `by` asked for it. Errors: the store's, as kConflict with what the admin API made.
-  [[nodiscard]] net::Task<Result<ipc::ConfigApplied>> reload(Config config, std::string by);
+  // Puts another file in force, with its network, or changes nothing; answers when the roles that
+  // are there have it. `by` asked for it; `settings` are those that the caller puts in force when
+  // this has. Errors: the store's, as kConflict with what the admin API made.
+  [[nodiscard]] net::Task<Result<ipc::ConfigApplied>> reload(Config config,
+                                                             Secret proxy_authorization,
+                                                             std::vector<std::string> settings,
+                                                             std::string by);
   // A role has come (again): it is told what it must know.
   void arrived(const std::string& role);
 

@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "control/http.h"
 
+#include <arpa/inet.h>
+#include <sys/socket.h>
+
 #include <array>
 
 #include "base/log.h"
+#include "wire/address.h"
 #include "wire/http1.h"
 
 namespace gatehouse::control {
@@ -117,6 +121,20 @@ std::string response_of(const ApiAnswer& answer, bool ends) {
   return out;
 }
 
+bool is_at_loopback(const net::Descriptor& listener) {
+  sockaddr_storage at{};
+  socklen_t size = sizeof at;
+  if (getsockname(listener.get(), reinterpret_cast<sockaddr*>(&at), &size) != 0) return false;
+  std::array<char, INET6_ADDRSTRLEN> text{};
+  const void* address =
+      at.ss_family == AF_INET6
+          ? static_cast<const void*>(&reinterpret_cast<const sockaddr_in6*>(&at)->sin6_addr)
+          : &reinterpret_cast<const sockaddr_in*>(&at)->sin_addr;
+  if (inet_ntop(at.ss_family, address, text.data(), text.size()) == nullptr) return false;
+  const auto parsed = wire::IpAddress::parse(text.data());
+  return parsed && wire::address_class(*parsed) == wire::AddressClass::kLoopback;
+}
+
 }  // namespace
 
 HttpFront::HttpFront(net::Loop& loop, Handler handler, std::uint32_t owner_uid)
@@ -128,8 +146,14 @@ Result<void> HttpFront::open_local(net::Descriptor listener) {
   return open(local_, std::move(listener));
 }
 
-Result<void> HttpFront::open_tcp(net::Descriptor listener, net::TlsServer* tls) {
-  tcp_.tls = tls;
+Result<void> HttpFront::open_tcp(net::Descriptor listener, std::shared_ptr<net::TlsServer> tls) {
+  // The config that this process read need not be the one that the listener was made by.
+  if (tls == nullptr && !is_at_loopback(listener)) {
+    return failure(Error::kDenied,
+                   "it listens beyond loopback, and there is no certificate now: sessions do not "
+                   "travel in the clear. Start the gatehouse again");
+  }
+  tcp_.tls = std::move(tls);
   return open(tcp_, std::move(listener));
 }
 
@@ -164,7 +188,8 @@ Task<void> HttpFront::accept(Door* door) {
   }
 }
 
-Task<void> HttpFront::serve_tls(net::TlsServer* tls, std::unique_ptr<net::Stream> socket) {
+Task<void> HttpFront::serve_tls(std::shared_ptr<net::TlsServer> tls,
+                                std::unique_ptr<net::Stream> socket) {
   auto accepted = co_await tls->accept(loop_, std::move(socket), loop_.in(kRequestMost));
   if (accepted) co_await serve(std::move(accepted->stream), std::nullopt);
 }

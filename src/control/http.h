@@ -27,22 +27,26 @@ class HttpFront {
 
   // Serves this listener instead of an earlier one. Errors: kInvalid.
   [[nodiscard]] Result<void> open_local(net::Descriptor listener);
-  // The same for TCP. `tls` may be null, and must outlive this.
-  [[nodiscard]] Result<void> open_tcp(net::Descriptor listener, net::TlsServer* tls);
+  // The same for TCP. `tls` may be null, at loopback alone. Errors: also kDenied.
+  [[nodiscard]] Result<void> open_tcp(net::Descriptor listener,
+                                      std::shared_ptr<net::TlsServer> tls);
+  // For who comes from now on; who is there keeps what they came by.
+  void use_tls(std::shared_ptr<net::TlsServer> tls) { tcp_.tls = std::move(tls); }
 
  private:
   // One listener and who came by it.
   struct Door {
     explicit Door(net::Loop& loop) : people(loop), accepting(loop) {}
     std::unique_ptr<net::Listener> listener;
-    net::TlsServer* tls = nullptr;
+    std::shared_ptr<net::TlsServer> tls;
     bool is_local = false;
     net::Nursery people;
     net::Nursery accepting;
   };
   Result<void> open(Door& door, net::Descriptor listener);
   net::Task<void> accept(Door* door);
-  net::Task<void> serve_tls(net::TlsServer* tls, std::unique_ptr<net::Stream> socket);
+  net::Task<void> serve_tls(std::shared_ptr<net::TlsServer> tls,
+                            std::unique_ptr<net::Stream> socket);
   net::Task<void> serve(std::unique_ptr<net::Stream> stream, std::optional<std::uint32_t> uid);
 
   net::Loop& loop_;

@@ -147,8 +147,8 @@ Task<Result<ipc::Done>> Courier::publish(ipc::PublishEndpoints request) {
     fresh.emplace(key, std::move(endpoint));
   }
   endpoints_ = std::move(fresh);
+  egress_.use_credentials(std::move(request.proxy_authorization), ipc::proxy_of(request.network));
   egress_.use(std::move(request.network));
-  egress_.use_credentials(std::move(request.proxy_authorization));
   co_return ipc::Done{};
 }
 

@@ -113,6 +113,26 @@ std::string refusal(const std::string& proxy, const std::string& place, int stat
 
 }  // namespace
 
+void Dialer::use(ipc::NetworkSpec network) {
+  if (network.extra_ca_pem != network_.extra_ca_pem) tls_.clear();
+  network_ = std::move(network);
+}
+
+void Dialer::use_credentials(Secret authorization, std::string proxy) {
+  if (credentials_[0].proxy != proxy) std::swap(credentials_[0], credentials_[1]);
+  credentials_[0] = {std::move(proxy), std::make_shared<const Secret>(std::move(authorization))};
+}
+
+std::shared_ptr<const Secret> Dialer::credentials_for(const ipc::NetworkSpec& network) const {
+  const std::string name = ipc::proxy_of(network);
+  for (const Credentials& each : credentials_) {
+    if (each.proxy == name && each.authorization && !each.authorization->empty()) {
+      return each.authorization;
+    }
+  }
+  return nullptr;
+}
+
 Task<Result<Dialer::Stream>> Dialer::dial(Target to, Deadline deadline) {
   const ipc::NetworkSpec network = network_;  // it may be another when a wait is over
   const bool direct = ipc::is_direct(network, to.host);
@@ -166,7 +186,7 @@ Task<Result<Dialer::Stream>> Dialer::connect_any(Addresses addresses, std::strin
 Task<Result<Dialer::Stream>> Dialer::through_proxy(ipc::NetworkSpec network,
                                                    std::vector<std::string> places,
                                                    Deadline deadline) {
-  if (network.proxy_wants_credentials && authorization_.empty()) {
+  if (network.proxy_wants_credentials && !credentials_for(network)) {
     co_return failure(Error::kUnreachable,
                       "the proxy's credentials are not known yet; nothing passes without them");
   }
@@ -187,10 +207,11 @@ Task<Result<Dialer::Stream>> Dialer::ask_proxy(ipc::NetworkSpec network, Address
   const std::string name = place_of(network.proxy_host, network.proxy_port);
   auto socket = co_await connect_any(std::move(proxy), name, deadline);
   if (!socket) co_return Failure(socket.error().in("reaching the proxy " + name));
-  const bool has_credentials = network.proxy_wants_credentials;
+  const auto credentials = network.proxy_wants_credentials ? credentials_for(network) : nullptr;
+  const bool has_credentials = credentials != nullptr;
   const Secret none;
   ConnectRequest request;
-  request.fill(place, has_credentials ? authorization_ : none);
+  request.fill(place, has_credentials ? *credentials : none);
   CO_TRY(co_await (*socket)->write(request.text(), deadline));
   const Result<int> status = co_await read_status(socket->get(), deadline);
   if (!status) co_return Failure(status.error().in("asking the proxy " + name));
@@ -208,7 +229,8 @@ Task<Result<Dialer::Stream>> Dialer::secured(Stream socket, Target to, std::stri
     auto client = CO_TRY(net::TlsClient::make({.extra_ca_pem = anchors}));
     found = tls_.emplace(std::move(anchors), std::move(client)).first;
   }
-  co_return co_await found->second->connect(loop_, std::move(socket), to.host, deadline);
+  const std::shared_ptr<net::TlsClient> client = found->second;  // it may be dropped meanwhile
+  co_return co_await client->connect(loop_, std::move(socket), to.host, deadline);
 }
 
 }  // namespace gatehouse::egress

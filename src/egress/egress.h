@@ -7,6 +7,7 @@
 // here knows what it dials; only hosts that are addresses are checked then.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -33,8 +34,10 @@ class Dialer {
   Dialer(net::Loop& loop, net::Resolver& resolver) : loop_(loop), resolver_(resolver) {}
 
   // For what is dialled from now on.
-  void use(ipc::NetworkSpec network) { network_ = std::move(network); }
-  void use_credentials(Secret authorization) { authorization_ = std::move(authorization); }
+  void use(ipc::NetworkSpec network);
+  // For that proxy alone ("host:port"), whichever is in force: what is dialled through the one
+  // before goes on with its own.
+  void use_credentials(Secret authorization, std::string proxy);
   [[nodiscard]] const ipc::NetworkSpec& network() const { return network_; }
 
   // Nothing of a request has been sent when it fails. Errors: kDenied (the address is private,
@@ -54,11 +57,19 @@ class Dialer {
   net::Task<Result<Stream>> secured(Stream socket, Target to, std::string extra_ca_pem,
                                     Deadline deadline);
 
+  struct Credentials {
+    std::string proxy;
+    std::shared_ptr<const Secret> authorization;
+  };
+  // Null while they are not known.
+  [[nodiscard]] std::shared_ptr<const Secret> credentials_for(
+      const ipc::NetworkSpec& network) const;
+
   net::Loop& loop_;
   net::Resolver& resolver_;
   ipc::NetworkSpec network_;
-  Secret authorization_;
-  std::unordered_map<std::string, std::unique_ptr<net::TlsClient>> tls_;  // by trust anchors
+  std::array<Credentials, 2> credentials_;  // of the proxy told last, and of the one before
+  std::unordered_map<std::string, std::shared_ptr<net::TlsClient>> tls_;  // by trust anchors
 };
 
 }  // namespace gatehouse::egress

@@ -120,9 +120,24 @@ TEST_F(EgressTest, ShowsTheProxyItsCredentialsAndNothingPassesBeforeTheyHaveCome
   egress.use(network);
   EXPECT_EQ(dial({std::string(kPublic), 443}).error(), Error::kUnreachable);
   EXPECT_TRUE(requests.empty());
-  egress.use_credentials(Secret("Basic Y2FuYXJ5"));
+  egress.use_credentials(Secret("Basic Y2FuYXJ5"), ipc::proxy_of(network));
   ASSERT_TRUE(dial({std::string(kPublic), 443}));
   EXPECT_TRUE(requests[0].ends_with("\r\nproxy-authorization: Basic Y2FuYXJ5\r\n\r\n"));
+}
+
+TEST_F(EgressTest, CredentialsAreShownToTheProxyThatTheyAreForAlone) {
+  network.proxy_wants_credentials = true;
+  egress.use(network);
+  egress.use_credentials(Secret("Basic Zmlyc3Q"), ipc::proxy_of(network));
+  egress.use_credentials(Secret("Basic c2Vjb25k"), "next.example.com:3128");
+  ASSERT_TRUE(dial({std::string(kPublic), 443})) << "the one before goes on with its own";
+  EXPECT_TRUE(requests[0].ends_with("Basic Zmlyc3Q\r\n\r\n"));
+  egress.use_credentials(Secret("Basic dGhpcmQ"), "third.example.com:3128");
+  EXPECT_EQ(dial({std::string(kPublic), 443}).error(), Error::kUnreachable);
+  EXPECT_EQ(requests.size(), 1U) << "another's are not shown to it";
+  egress.use_credentials(Secret("Basic bmV3"), ipc::proxy_of(network));
+  ASSERT_TRUE(dial({std::string(kPublic), 443}));
+  EXPECT_TRUE(requests[1].ends_with("Basic bmV3\r\n\r\n"));
 }
 
 TEST_F(EgressTest, ARefusalSaysWhatToDoAndShowsNoCredential) {
@@ -135,7 +150,7 @@ TEST_F(EgressTest, ARefusalSaysWhatToDoAndShowsNoCredential) {
   EXPECT_TRUE(asked.error().message().contains("wants credentials (407)"));
   network.proxy_wants_credentials = true;
   egress.use(network);
-  egress.use_credentials(Secret("Basic Y2FuYXJ5"));
+  egress.use_credentials(Secret("Basic Y2FuYXJ5"), ipc::proxy_of(network));
   const auto refused = dial({std::string(kPublic), 443});
   ASSERT_FALSE(refused);
   EXPECT_TRUE(refused.error().message().contains("does not take the credentials (407)"));

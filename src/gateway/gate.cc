@@ -122,7 +122,7 @@ Task<Result<ipc::Done>> Gate::take_snapshot(std::uint64_t generation,
 }
 
 Task<Result<ipc::Done>> Gate::take_credentials(ipc::UseProxyCredentials request) {
-  upstreams.use_credentials(std::move(request.authorization));
+  upstreams.use_credentials(std::move(request.authorization), std::move(request.proxy));
   co_return ipc::Done{};
 }
 

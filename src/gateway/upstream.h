@@ -23,7 +23,9 @@ class Upstreams {
 
   // How the world is reached from now on; no connection made otherwise is used again.
   void use(const ipc::NetworkSpec& network);
-  void use_credentials(Secret authorization) { egress_.use_credentials(std::move(authorization)); }
+  void use_credentials(Secret authorization, std::string proxy) {
+    egress_.use_credentials(std::move(authorization), std::move(proxy));
+  }
 
   struct Connection {
     std::unique_ptr<net::Stream> stream;

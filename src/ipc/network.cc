@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "ipc/network.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <charconv>
 #include <optional>
@@ -50,6 +52,11 @@ bool is_named(const NetworkSpec& network, const wire::IpAddress& address) {
     const auto prefix = parse_prefix(item);
     return prefix && contains(*prefix, address);
   });
+}
+
+std::string proxy_of(const NetworkSpec& network) {
+  if (network.proxy_host.empty()) return "";
+  return fmt::format("{}:{}", network.proxy_host, network.proxy_port);
 }
 
 bool is_no_proxy(std::string_view text) {

@@ -31,6 +31,8 @@ struct NetworkSpec {
   }
   friend bool operator==(const NetworkSpec&, const NetworkSpec&) = default;
 };
+// "host:port" of its proxy; "" for none.
+[[nodiscard]] std::string proxy_of(const NetworkSpec& network);
 // Whether `text` may stand in NetworkSpec::no_proxy.
 [[nodiscard]] bool is_no_proxy(std::string_view text);
 // Whether no_proxy has that address, or a prefix of it.
@@ -46,9 +48,10 @@ struct UseProxyCredentials {
   static constexpr MessageType kType = 0x0802;
   using Reply = Done;
   Secret authorization;  // the value of Proxy-Authorization
+  std::string proxy;     // whom it is for, as proxy_of has it
   template <class F>
   void fields(F& f) {
-    f(authorization);
+    f(authorization, proxy);
   }
 };
 

@@ -14,11 +14,18 @@ constexpr Nanos kTellMost = 10s;
 
 Task<Result<Attempts>> tried(Probe probe) { co_return Attempts{try_everything(probe)}; }
 
+Task<Result<Done>> log_used(LogForm form) {
+  log_form(form == LogForm::kJson ? LogForm::kJson : LogForm::kText);
+  co_return Done{};
+}
+
 }  // namespace
 
 Role::Role(net::Loop& loop) : loop_(loop), nursery_(loop) {
   supervisor_permits_.on<Probe>(
       [](Probe probe, std::vector<net::Descriptor>) { return tried(std::move(probe)); });
+  supervisor_permits_.on<UseLog>(
+      [](UseLog use, std::vector<net::Descriptor>) { return log_used(use.form); });
   supervisor_permits_.on<AttachPeer>([this](AttachPeer request, std::vector<net::Descriptor> fds) {
     return attach(std::move(request), std::move(fds));
   });

@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/log.h"
 #include "ipc/message.h"
 #include "ipc/probe.h"
 
@@ -154,6 +155,17 @@ struct ApplyConfig {
   template <class F>
   void fields(F& f) {
     f(by);
+  }
+};
+
+// Supervisor -> every role: the form that its log has from now on.
+struct UseLog {
+  static constexpr MessageType kType = 0x061c;
+  using Reply = Done;
+  LogForm form = LogForm::kText;
+  template <class F>
+  void fields(F& f) {
+    f(form);
   }
 };
 

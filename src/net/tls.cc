@@ -57,7 +57,10 @@ Result<void> use_identity(SSL_CTX* context, const TlsIdentity& identity) {
   ERR_clear_error();  // the end of the PEM text
   const BioPtr key_text = bio_of(identity.private_key_pem.open(Purpose::kDerive));
   const KeyPtr key(PEM_read_bio_PrivateKey(key_text.get(), nullptr, nullptr, nullptr));
-  if (!key || SSL_CTX_use_PrivateKey(context, key.get()) != 1) {
+  // A key of another algorithm than the certificate's is taken until it is asked for.
+  if (!key || SSL_CTX_use_PrivateKey(context, key.get()) != 1
+      || SSL_CTX_check_private_key(context) != 1) {
+    ERR_clear_error();
     return failure(Error::kInvalid, "a TLS key does not parse or fit its certificate");
   }
   return {};
@@ -300,6 +303,23 @@ class TlsServer::Impl {
  public:
   ContextPtr context;
 };
+
+Result<void> check_validity(std::string_view certificate_pem, WallTime now) {
+  const BioPtr text = bio_of(certificate_pem);
+  const CertificatePtr leaf(PEM_read_bio_X509(text.get(), nullptr, nullptr, nullptr));
+  ERR_clear_error();
+  if (!leaf) return failure(Error::kInvalid, "a TLS certificate does not parse");
+  auto seconds = static_cast<time_t>(now.unix_millis() / 1000);
+  if (X509_cmp_time(X509_get0_notBefore(leaf.get()), &seconds) > 0) {
+    return failure(Error::kInvalid,
+                   "the certificate begins at " + text_of(X509_get0_notBefore(leaf.get())));
+  }
+  if (X509_cmp_time(X509_get0_notAfter(leaf.get()), &seconds) < 0) {
+    return failure(Error::kInvalid,
+                   "the certificate ended at " + text_of(X509_get0_notAfter(leaf.get())));
+  }
+  return {};
+}
 
 TlsServer::TlsServer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 TlsServer::~TlsServer() = default;

@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "base/secret.h"
+#include "base/time.h"
 #include "net/stream.h"
 
 namespace gatehouse::net {
@@ -18,6 +19,10 @@ struct TlsIdentity {
   std::string certificate_pem;
   Secret private_key_pem;
 };
+
+// Whether the first certificate of a PEM text holds at that time. Errors: kInvalid, with when it
+// begins or ended.
+[[nodiscard]] Result<void> check_validity(std::string_view certificate_pem, WallTime now);
 
 // A client's side: whom it trusts and who it is. One per Loop; connections share its session cache.
 class TlsClient {

@@ -38,6 +38,7 @@ constexpr Nanos kBackOffFirst = 100ms;
 constexpr Nanos kBackOffMost = 10s;
 constexpr Nanos kTryMost = 10s;          // for a role to try what it can do
 constexpr Nanos kApplyMost = 10s;        // for control to put a config in force
+constexpr Nanos kReloadLook = 10ms;      // for the reload before to have ended
 constexpr std::size_t kPeopleMost = 32;  // connections at a time
 constexpr Nanos kLookAgain = 1s;
 constexpr Nanos kStopMost = 5s;  // for sandboxes to end when the house stops
@@ -261,7 +262,10 @@ class Supervisor::Impl {
   }
   // A file that is refused is on record too: somebody meant to change what is in force.
   static Task<Result<ipc::ConfigApplied>> reload(Impl* self, std::string by) {
+    while (self->is_reloading_) co_await self->loop_.sleep_for(kReloadLook);
+    self->is_reloading_ = true;
     auto applied = co_await apply_config(self, by);
+    self->is_reloading_ = false;
     if (applied) {
       log_info("the configuration was read again", {{"by", by},
                                                     {"added", applied->added.size()},
@@ -290,7 +294,7 @@ class Supervisor::Impl {
       co_return failure(Error::kUnavailable, "control is away; it reads the file when it is back");
     }
     ipc::ApplyConfig request{std::move(by)};
-    const std::array<int, 1> fds = {read.memory.get()};
+    const std::array<int, 2> fds = {read.memory.get(), read.secrets.get()};
     const ipc::Parcel reply = CO_TRY(co_await found->second.channel->exchange(
         ipc::parcel_of(request), fds, self->loop_.in(kApplyMost)));
     if (reply.type != ipc::ConfigApplied::kType) {
@@ -298,7 +302,29 @@ class Supervisor::Impl {
     }
     auto applied = CO_TRY(ipc::decode<ipc::ConfigApplied>(reply.payload));
     applied.at_restart = std::move(read.at_restart);
+    if (read.log != self->settings_.log) {
+      self->use_log(read.log);
+      applied.changed.emplace_back("log.format");
+    }
     co_return applied;
+  }
+  // Roles that are started from now on have it from their environment.
+  void use_log(LogForm form) {
+    settings_.log = form;
+    setenv("GATEHOUSE_LOG", form == LogForm::kJson ? "json" : "text", 1);
+    log_form(form);
+    for (const auto& [name, child] : children_) {
+      if (child.channel) nursery_.spawn(tell_log(name, form));
+    }
+  }
+  Task<void> tell_log(std::string name, LogForm form) {
+    const auto& channel = children_.at(name).channel;
+    if (!channel) co_return;
+    const auto told = co_await channel->call(ipc::UseLog{form}, loop_.in(kTryMost));
+    if (!told) {
+      log_warning("a role was not told the log's form, and has it when it is started again",
+                  {{"name", name}, {"why", told.error().message()}});
+    }
   }
   static Task<ipc::RoleExamined> examine_role(Impl* self, std::string name) {
     ipc::RoleExamined about{name, "", {}};
@@ -632,6 +658,7 @@ class Supervisor::Impl {
   net::Descriptor house_key_;
   net::Descriptor wardens_;  // the listener that they knock at
   bool is_stopping_ = false;
+  bool is_reloading_ = false;
   std::set<RunId> to_destroy_;  // killed so before their sandbox was registered, maybe
   Result<void> refused_;        // by a role that cannot start at all
   Scribe scribe_;

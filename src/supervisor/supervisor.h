@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "base/log.h"
 #include "ipc/channel.h"
 #include "ipc/kill_table.h"
 #include "ipc/sandbox.h"
@@ -30,6 +31,8 @@ struct RoleSpec {
 // The config, read again.
 struct ConfigRead {
   net::Descriptor memory;               // as control takes it
+  net::Descriptor secrets;              // of the files that only root may be able to read
+  LogForm log = LogForm::kText;         // that the house's log has from now on
   std::vector<std::string> at_restart;  // settings that are another at the next start only
 };
 
@@ -40,6 +43,7 @@ struct Settings {
   std::string metrics;          // ADDRESS:PORT that control serves metrics at too; "" for none
   std::uint32_t owner_uid = 0;  // beside root, who may kill and revive
   std::string admin_listen;     // ADDRESS:PORT of control's admin API, "" for none
+  LogForm log = LogForm::kText;
   // Errors: everything that is wrong with it.
   std::function<Result<ConfigRead>()> read_config;
 };

@@ -5,6 +5,7 @@ CA, hosts that need no proxy, IPv6. In a network of the test's own, in which it 
 of every upstream, so that what goes around the proxy would arrive and be seen."""
 import base64
 import contextlib
+import json
 import os
 import shutil
 import socket
@@ -63,13 +64,17 @@ class Proxy:
     """What large companies run: it wants to know who asks, opens TLS with certificates of its own
     CA, and hands the plain text on to whoever the name in the handshake is."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, credentials=CREDENTIALS):
         self.folder = folder
+        self.credentials = credentials
         self.asked = []  # (place, credentials)
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
         self.upstream = Server()
-        self.make_certificates()
+        if not (folder / "ca.pem").exists():
+            self.make_certificates()
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.context.load_cert_chain(folder / "leaf.pem", folder / "leaf.key")
         threading.Thread(target=self.accept, daemon=True).start()
 
     def make_certificates(self):
@@ -82,8 +87,6 @@ class Proxy:
         (self.folder / "names").write_text("subjectAltName=DNS:public.test,DNS:six.test\n")
         openssl("x509", "-req", "-in", "leaf.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-days",
                 "2", "-extfile", "names", "-out", "leaf.pem")
-        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self.context.load_cert_chain(self.folder / "leaf.pem", self.folder / "leaf.key")
 
     def accept(self):
         while True:
@@ -104,7 +107,7 @@ class Proxy:
                      if line.lower().startswith("proxy-authorization: ")]
             method, place, _ = lines[0].split(" ")
             self.asked.append((place, given))
-            wanted = "Basic " + base64.b64encode(CREDENTIALS.encode()).decode()
+            wanted = "Basic " + base64.b64encode(self.credentials.encode()).decode()
             if method != "CONNECT" or fields["host"] != place:
                 sock.sendall(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n")
             elif given != [wanted]:
@@ -229,6 +232,53 @@ class BehindAProxy(unittest.TestCase):
         status, body = self.fetch("http://web.gatehouse/untrusted")
         self.assertEqual((status, Upstream.seen), (502, []), body)
         self.assertIn("certificate", body)
+
+    def test_8_another_proxy_another_anchor_while_agents_work(self):
+        self.restart()
+        credentials = "gatehouse:canary-of-the-next"
+        second = Proxy(self.folder, credentials)
+        load = self.house.start(
+            "/bin/sh", "-c", "while [ ! -e stop ]; do curl -sS -o /dev/null -w '%{http_code}\\n' "
+            "http://web.gatehouse/load; done & read line; touch stop; wait; rm stop",
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        load.stderr.readline()
+        text = self.house.config.read_text()
+        mine = f"http://proxy.corp.test:{self.proxy.port}"
+        for proxy in (second, self.proxy, second):
+            (self.folder / "credentials").write_text(proxy.credentials + "\n")
+            self.house.config.write_text(
+                text.replace(mine, f"http://proxy.corp.test:{proxy.port}"))
+            proxy.asked.clear()
+            self.assertEqual(self.reloaded(), ["upstream_proxy"])
+            self.assertEqual(self.fetch("http://web.gatehouse/next")[0], 200)
+            self.assertNotEqual(proxy.asked, [])
+            self.assertEqual(self.reloaded(), [], "nothing is another")
+        said, errors = load.communicate("enough\n", timeout=30)
+        self.assertEqual(set(said.split()), {"200"}, errors)
+        for proxy in (second, self.proxy):
+            wanted = "Basic " + base64.b64encode(proxy.credentials.encode()).decode()
+            self.assertEqual({given for _, all in proxy.asked for given in all}, {wanted},
+                             "each has seen its own credentials alone")
+        text = self.house.config.read_text()
+        self.house.config.write_text("".join(
+            line for line in text.splitlines(True) if not line.startswith("extra_ca")))
+        self.assertEqual(self.reloaded(), ["extra_ca"])
+        self.assertEqual(self.fetch("http://web.gatehouse/untrusted")[0], 502)
+        self.house.config.write_text(text)
+        (self.folder / "credentials").chmod(0o644)
+        refused = self.house.ask("reload")
+        self.assertNotEqual(refused.returncode, 0)
+        self.assertIn("chmod 600", refused.stderr)
+        self.assertEqual(self.fetch("http://web.gatehouse/untrusted")[0], 502, "nothing of it")
+        (self.folder / "credentials").chmod(0o600)
+        self.assertEqual(self.reloaded(), ["extra_ca"])
+        self.assertEqual(self.fetch("http://web.gatehouse/trusted")[0], 200)
+        self.assertEqual(house.files_with(self.house.data, credentials), [])
+
+    def reloaded(self):
+        done = self.house.ask("reload", "--json")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return [change["what"] for change in json.loads(done.stdout)["changes"]]
 
 
 if __name__ == "__main__":

@@ -158,10 +158,10 @@ class Reload(unittest.TestCase):
             self.assertEqual([user["name"] for user in users], ["alice"])
 
     def test_settings_of_the_start_are_named_as_such(self):
-        written(CONFIG + "log: {{format: json}}\n")
+        written(CONFIG + 'metrics: {{listen: "127.0.0.1:9"}}\n')
         changes = self.reloaded()["changes"]
         self.assertEqual([(c["change"], c["what"]) for c in changes],
-                         [("at the next start", "log")])
+                         [("at the next start", "metrics.listen")])
 
     def test_a_hangup_reloads_and_says_what_came_of_it(self):
         said = "the configuration was read again"

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "control/house_secrets.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "control/memory.h"
+#include "control/network.h"
+#include "ipc/codec.h"
+
+namespace gatehouse::control {
+namespace {
+
+constexpr std::size_t kPemMost = 256 * 1024;  // bytes of a file
+
+void wipe_text(std::string& text) { wipe({text.data(), text.size()}); }
+
+Result<std::string> pem_of(const std::string& path) {
+  const net::Descriptor file(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  if (!file.is_open()) return failure_from_errno(errno, "reading " + path);
+  std::string text(kPemMost + 1, '\0');
+  std::size_t have = 0;
+  while (have < text.size()) {
+    const ssize_t n = read(file.get(), text.data() + have, text.size() - have);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) {
+      wipe_text(text);
+      return failure_from_errno(errno, "reading " + path);
+    }
+    if (n == 0) break;
+    have += static_cast<std::size_t>(n);
+  }
+  if (have > kPemMost) {
+    wipe_text(text);
+    return failure(Error::kTooLarge, fmt::format("{} has more than {} bytes", path, kPemMost));
+  }
+  text.resize(have);
+  return text;
+}
+
+}  // namespace
+
+Result<HouseSecrets> read_house_secrets(const Config& config) {
+  HouseSecrets secrets;
+  secrets.proxy_authorization = TRY(proxy_authorization(config.network));
+  if (config.admin.certificate.empty()) return secrets;
+  secrets.admin_certificate = TRY(pem_of(config.admin.certificate));
+  std::string key = TRY(pem_of(config.admin.key));
+  secrets.admin_key = Secret(key);
+  wipe_text(key);
+  return secrets;
+}
+
+Result<net::Descriptor> secrets_memory(HouseSecrets& secrets) {
+  std::string bytes = ipc::encode(secrets);
+  auto memory = sealed_memory("secrets", bytes);
+  wipe_text(bytes);
+  return memory;
+}
+
+Result<HouseSecrets> secrets_of_memory(const net::Descriptor& memory) {
+  std::string bytes = TRY(bytes_of_memory(memory, 3 * kPemMost));
+  auto secrets = ipc::decode<HouseSecrets>(bytes);
+  wipe_text(bytes);
+  return secrets;
+}
+
+Result<std::unique_ptr<net::TlsServer>> admin_tls(const AdminListen& admin,
+                                                  const HouseSecrets& secrets) {
+  if (admin.certificate.empty()) return std::unique_ptr<net::TlsServer>();
+  const net::TlsIdentity identity{secrets.admin_certificate,
+                                  secrets.admin_key.duplicate(Purpose::kTransport)};
+  auto made = net::TlsServer::make({&identity, ""});
+  if (made) return made;
+  return Failure(
+      made.error().in(fmt::format("the admin port's {} and {}", admin.certificate, admin.key)));
+}
+
+Result<void> check_admin_time(const AdminListen& admin, const HouseSecrets& secrets, WallTime now) {
+  if (admin.certificate.empty()) return {};
+  const auto valid = net::check_validity(secrets.admin_certificate, now);
+  if (valid) return valid;
+  return Failure(valid.error().in("the admin port's " + admin.certificate));
+}
+
+}  // namespace gatehouse::control

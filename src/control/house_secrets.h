@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+// What lies in files that only root may be able to read, and is the house's own: the credentials
+// for the corporate proxy, the admin port's certificate and its key. Control reads them before it
+// gives up root; when the config is read again, the supervisor does, and hands them over in sealed
+// memory.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "base/time.h"
+#include "control/config.h"
+#include "net/descriptor.h"
+#include "net/tls.h"
+
+namespace gatehouse::control {
+
+struct HouseSecrets {
+  Secret proxy_authorization;     // the value of Proxy-Authorization, empty for none
+  std::string admin_certificate;  // a chain, PEM; "" without TLS
+  Secret admin_key;               // PEM
+  template <class F>
+  void fields(F& f) {
+    f(proxy_authorization, admin_certificate, admin_key);
+  }
+};
+// Errors: as proxy_authorization; kNotFound, kDenied, kTooLarge, with the file's name.
+[[nodiscard]] Result<HouseSecrets> read_house_secrets(const Config& config);
+
+[[nodiscard]] Result<net::Descriptor> secrets_memory(HouseSecrets& secrets);
+// Errors: kInvalid, kTooLarge.
+[[nodiscard]] Result<HouseSecrets> secrets_of_memory(const net::Descriptor& memory);
+
+// The admin port's end of TLS; null where the config names no certificate. Errors: kInvalid, with
+// the files' names: what does not parse, a key that is of another certificate.
+[[nodiscard]] Result<std::unique_ptr<net::TlsServer>> admin_tls(const AdminListen& admin,
+                                                                const HouseSecrets& secrets);
+// Errors: kInvalid for one whose time has not begun, or is over.
+[[nodiscard]] Result<void> check_admin_time(const AdminListen& admin, const HouseSecrets& secrets,
+                                            WallTime now);
+
+}  // namespace gatehouse::control
