@@ -2,7 +2,6 @@
 // `gatehouse connect`: a credential on its way into the vault, sealed before it leaves this
 // process.
 #include <fmt/format.h>
-#include <sodium.h>
 
 #include <array>
 #include <cerrno>
@@ -13,6 +12,7 @@
 #include "base/encoding.h"
 #include "cli/client.h"
 #include "cli/redirect.h"
+#include "cli/sealed.h"
 #include "cli/terminal.h"
 #include "cli/verbs.h"
 #include "ipc/cli_control.h"
@@ -21,22 +21,6 @@ namespace gatehouse::cli {
 namespace {
 
 constexpr std::size_t kSecretMost = 48 * 1024;
-
-Result<std::string> sealed_for_vault(Client& client, const Secret& secret) {
-  const ipc::VaultPublicKey key = TRY(client.call(ipc::GetPublicKey{}));
-  if (sodium_init() < 0 || key.x25519.size() != crypto_box_PUBLICKEYBYTES) {
-    return failure(Error::kUnavailable, "the vault's key cannot be used");
-  }
-  const std::string_view value = secret.open(Purpose::kSeal);
-  std::string sealed(value.size() + crypto_box_SEALBYTES, '\0');
-  const auto plain = bytes_of(value);
-  if (crypto_box_seal(reinterpret_cast<unsigned char*>(sealed.data()), plain.data(), plain.size(),
-                      bytes_of(key.x25519).data())
-      != 0) {
-    return failure(Error::kInternal, "sealing failed");
-  }
-  return sealed;
-}
 
 Result<Secret> secret_in_file(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
