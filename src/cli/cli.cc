@@ -104,6 +104,18 @@ void add_looking(CLI::App& app, Options& options, Verb& chosen) {
   link->add_option("--client-secret-file", options.client_secret_file,
                    "store the secret of the OAuth client instead");
   link->add_flag("--remove", options.remove, "unlink it");
+  CLI::App* adopt = verb(app, options, "adopt", "move the keys in an agent's files into the vault",
+                         adopt_keys, chosen);
+  adopt->add_option("PATH", options.directory, "~/.openclaw, or a .env or what holds one")
+      ->required();
+  adopt->add_option("--user,-u", options.user, "whose accounts the keys are of");
+  adopt->add_option("--tenant", options.tenant, "of which tenant, if there are several");
+  adopt->add_option("--agent,-a", options.agent, "say only what this agent lacks");
+  adopt->add_flag("--create", options.create, "make the services that are missing");
+  adopt->add_flag("--replace", options.replace, "also where another key is connected already");
+  adopt->add_flag("--dry-run", options.dry_run, "change nothing");
+  adopt->add_flag("--undo", options.undo, "put the files back as they were");
+  adopt->add_flag("--forget", options.forget, "remove what --undo would need: it holds the keys");
   CLI::App* links = verb(app, options, "connections", "list linked accounts (never their values)",
                          list_connections, chosen);
   links->add_option("--user,-u", options.user, "whose");

@@ -54,6 +54,11 @@ struct Options {
   bool with_key = false;
   bool force = false;
   bool only_check = false;
+  bool dry_run = false;  // of an adoption
+  bool create = false;
+  bool replace = false;
+  bool undo = false;
+  bool forget = false;
   std::string output;
 };
 
@@ -82,6 +87,7 @@ struct Options {
 [[nodiscard]] Result<std::string> diagnosis(const std::string& data);
 [[nodiscard]] Result<int> support_bundle(const Options& options, const Wiring& wiring);
 [[nodiscard]] Result<int> connect(const Options& options, const Wiring& wiring);
+[[nodiscard]] Result<int> adopt_keys(const Options& options, const Wiring& wiring);
 [[nodiscard]] Result<int> list_connections(const Options& options, const Wiring& wiring);
 [[nodiscard]] Result<int> list_runs(const Options& options, const Wiring& wiring);
 [[nodiscard]] Result<int> list_objects(const Options& options, const Wiring& wiring);
