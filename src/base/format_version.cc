@@ -9,9 +9,9 @@
 namespace gatehouse {
 namespace {
 
-constexpr std::array<Format, 9> kFormats = {kStateFormat,    kRecordFormat, kRootKeyFormat,
-                                            kSegmentFormat,  kKillsFormat,  kHouseKeyFormat,
-                                            kSessionsFormat, kBackupFormat, kConfigFormat};
+constexpr std::array<Format, 10> kFormats = {
+    kStateFormat,    kRecordFormat,   kRootKeyFormat, kSegmentFormat, kKillsFormat,
+    kHouseKeyFormat, kSessionsFormat, kAdoptedFormat, kBackupFormat,  kConfigFormat};
 
 static_assert(std::all_of(kFormats.begin(), kFormats.end(), [](const Format& format) {
   return format.magic.empty()

@@ -35,6 +35,8 @@ inline constexpr Format kHouseKeyFormat{
     "house-key", "the house's key", "run/house-key", "GHHOUSE1", 0, 1};
 inline constexpr Format kSessionsFormat{
     "sessions", "the file of sessions", "$XDG_STATE_HOME/gatehouse/sessions.json", "", 0, 1};
+inline constexpr Format kAdoptedFormat{
+    "adopted", "the record of an adoption", "$XDG_STATE_HOME/gatehouse/adopted/*.json", "", 1, 1};
 inline constexpr Format kBackupFormat{"backup", "the backup", "FILE.backup", "", 1, 1};
 inline constexpr Format kConfigFormat{"config", "the config", "gatehouse.yaml", "", 1, 1};
 

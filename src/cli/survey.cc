@@ -14,6 +14,7 @@
 #include "audit/segment.h"
 #include "base/encoding.h"
 #include "base/key_file.h"
+#include "cli/adopt/record.h"
 #include "cli/session.h"
 #include "net/file.h"
 
@@ -52,6 +53,7 @@ class Surveyor {
     TRY(kills());
     TRY(house_key());
     sessions();
+    adopted();
     return std::move(survey_);
   }
 
@@ -219,6 +221,16 @@ class Surveyor {
     const auto found = sessions_on_disk();
     if (!found) add(store, "sessions.json", Failure(found.error()));
     if (found && *found) add(store, "sessions.json", Version((*found)->version));
+    survey_.stores.push_back(std::move(store));
+  }
+
+  // Neither are these.
+  void adopted() {
+    Surveyed store{kAdoptedFormat};
+    for (const std::string& file : adopt::record_files("").value_or(std::vector<std::string>())) {
+      const auto record = adopt::load_record(file);
+      add(store, file, record ? Version(kAdoptedFormat.latest) : Version(Failure(record.error())));
+    }
     survey_.stores.push_back(std::move(store));
   }
 

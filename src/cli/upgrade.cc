@@ -104,7 +104,8 @@ void judge_stores(Verdict& verdict) {
     if (store.standing < Standing::kNewer) continue;
     std::string why = printable(store.why);
     // Whose they are need not be who starts the house.
-    const bool is_of_caller = store.format.name == kSessionsFormat.name;
+    const bool is_of_caller =
+        store.format.name == kSessionsFormat.name || store.format.name == kAdoptedFormat.name;
     (is_of_caller ? verdict.notes : verdict.reasons).push_back(std::move(why));
   }
 }

@@ -205,6 +205,7 @@ TEST(Record, IsReadAsItWasWrittenAndDamageIsTold) {
   EXPECT_EQ(parse_record(text.view().substr(0, text.view().size() / 2)).error(), Error::kCorrupt);
   EXPECT_EQ(parse_record("{}").error(), Error::kCorrupt);
   EXPECT_EQ(parse_record(R"({"version":2})").error(), Error::kUnsupported);
+  EXPECT_EQ(parse_record(R"({"version":0})").error(), Error::kCorrupt);
 }
 
 std::string content(const std::filesystem::path& path) {

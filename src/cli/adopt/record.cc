@@ -11,6 +11,7 @@
 
 #include "audit/digest.h"
 #include "base/encoding.h"
+#include "base/format_version.h"
 #include "cli/state_folder.h"
 #include "net/descriptor.h"
 #include "wire/json.h"
@@ -69,10 +70,10 @@ Result<Record> record_from(const wire::JsonObject& object) {
   Record record;
   const wire::JsonValue* version = object.find("version");
   if (version == nullptr) return damaged();
-  if (version->integer() != kRecordVersion) {
-    return failure(Error::kUnsupported,
-                   "the record of the adoption was written by another version "
-                   "of gatehouse; use that one to undo it");
+  const std::int64_t said = version->integer().value_or(0);
+  if (said < 1) return damaged();
+  if (static_cast<std::uint64_t>(said) > kAdoptedFormat.latest) {
+    return newer_format(kAdoptedFormat, static_cast<std::uint64_t>(said));
   }
   record.path = object.string("path").value_or("");
   record.agent = object.string("agent").value_or("");
@@ -92,7 +93,8 @@ Result<Record> record_from(const wire::JsonObject& object) {
 }
 
 Result<std::string> stem_of(const std::string& path) {
-  return TRY(state_folder()) + "/adopted/" + hex_sha256(path).substr(0, 16) + "-";
+  const std::string folder = TRY(state_folder()) + "/adopted/";
+  return path.empty() ? folder : folder + hex_sha256(path).substr(0, 16) + "-";
 }
 
 }  // namespace
@@ -162,7 +164,7 @@ Result<PrivateText> undone(const ChangedFile& file, std::string_view now) {
 
 PrivateText text_of(const Record& record) {
   wire::JsonWriter out;
-  out.begin_object().key("version").integer(kRecordVersion);
+  out.begin_object().key("version").integer(std::int64_t{kAdoptedFormat.latest});
   out.key("path").string(record.path).key("agent").string(record.agent);
   out.key("made").string(record.made).key("files").begin_array();
   for (const ChangedFile& file : record.files) {

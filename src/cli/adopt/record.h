@@ -14,8 +14,6 @@
 
 namespace gatehouse::cli::adopt {
 
-inline constexpr std::int64_t kRecordVersion = 1;
-
 // Of what stands in a key's place, which of the equal texts in the file as it was left it is.
 struct Edit {
   PrivateText was;
@@ -65,10 +63,10 @@ struct NamedSplice {
 [[nodiscard]] Result<PrivateText> undone(const ChangedFile& file, std::string_view now);
 
 [[nodiscard]] PrivateText text_of(const Record& record);
-// Errors: kCorrupt, kUnsupported for a newer version.
+// Errors: kCorrupt; kUnsupported for a newer version.
 [[nodiscard]] Result<Record> parse_record(std::string_view text);
 
-// The records of a folder, oldest first, each by its file.
+// The records of a folder, oldest first, each by its file; of all folders for "".
 [[nodiscard]] Result<std::vector<std::string>> record_files(const std::string& path);
 // A name for the next one of this folder.
 [[nodiscard]] Result<std::string> next_record_file(const std::string& path);
