@@ -269,7 +269,8 @@ class Login(unittest.TestCase):
         wrong = ci.ask("login", "--token-file", str(file))
         self.assertEqual(wrong.returncode, 77)
         self.assertNotIn(token[-40:-8], wrong.stderr)
-        for secret in (token, json.loads(ci.file().read_text()).popitem()[1]["session"]):
+        sessions = json.loads(ci.file().read_text())["sessions"]
+        for secret in (token, sessions.popitem()[1]["session"]):
             self.assertEqual(HOUSE.files_with(secret), [], "neither is in the data")
             self.assertNotIn(secret, HOUSE.log.read_text())
 

@@ -197,12 +197,13 @@ class EveryVersion(unittest.TestCase):
         house = FixtureHouse(fixture)
         self.addCleanup(house.remove)
         environment = dict(os.environ)
-        if (fixture / "sessions.json").exists():
-            place = house.folder / "state/gatehouse"
-            place.mkdir(parents=True)
-            shutil.copyfile(fixture / "sessions.json", place / "sessions.json")
-            (place / "sessions.json").chmod(0o600)
-            environment["XDG_STATE_HOME"] = str(place.parent)
+        place = house.folder / "state/gatehouse"
+        (place / "adopted").mkdir(parents=True)
+        environment["XDG_STATE_HOME"] = str(place.parent)
+        for name, where in (("sessions.json", place), ("adopted.json", place / "adopted")):
+            if (fixture / name).exists():
+                shutil.copyfile(fixture / name, where / name)
+                (where / name).chmod(0o600)
         _, about = checked(house, env=environment)
         found = {(store["format"], version) for store in about["stores"]
                  for version in store["found"]}
