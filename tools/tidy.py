@@ -40,7 +40,7 @@ RULES = {
     "banned": "a call that has a safer equivalent",
     "memcmp-secret": "secrets are compared in constant time",
     "lambda-coroutine": "a coroutine lambda captures nothing: its closure dies before its frame",
-    "fuzz": "every parser has a fuzz target",
+    "fuzz": "a fuzz target drives every parser of every folder and every message",
     "leftover": "work that is left is an issue, not a comment",
     "shown-by": "what docs/threat-model.md says is shown by a test names one that exists",
     "allow": "an excuse names a rule and gives a reason",
@@ -148,6 +148,34 @@ def lambda_coroutines(code):
         body = code[match.end() - 1:closing_brace(code, match.end() - 1)]
         if re.search(r"\bco_(await|return|yield)\b", body):
             yield match.start()
+
+
+# A message of a contract; what a parser is called; what takes foreign bytes apart.
+MESSAGE = re.compile(r"^struct (\w+) \{\n  static constexpr MessageType kType\b", re.M)
+PARSER = re.compile(r"^(?P<inside> *)(?:(?:class|struct) (?P<type>\w*(?:Parser|Reader|Decoder))\b"
+                    r"[^;{]*\{|[^\n(]*?\b(?P<function>(?:parse|decode)(?:_\w+)?)\s*\()", re.M)
+RAW = re.compile(r"\b((?:scan_(?:object|array|value)|json::parse|percent_decoded|YAML::Load\w*"
+                 r"|from_(?:base64url|base64|hex)|sscanf)(?= *\()"
+                 r"|decode<(?:\w+::)*(\w+)>)")
+# Folders whose own business is decoding, by the names of PARSER; main functions read flags.
+DECODING = ("src/base/", "src/wire/", "src/ipc/", "src/bin/")
+
+
+def parsers(code):
+    """(line, name) of what a header declares that reads bytes: parse_x, Thing::parse, XReader."""
+    for match in PARSER.finditer(code):
+        name = match.group("type") or match.group("function")
+        if match.group("inside") and name in ("parse", "decode"):
+            before = re.findall(r"^(?:class|struct) (\w+)[^;{]*\{", code[:match.start()], re.M)
+            name = f"{before[-1]}::{name}" if before else name
+        yield line_of(code, match.end() - 1), name
+
+
+def raw_readings(code, named):
+    """(line, what) of each place that decodes by hand, but for messages that a target names."""
+    for match in RAW.finditer(code):
+        if match.group(2) not in named:
+            yield line_of(code, match.start()), match.group(1)
 
 
 class Tree:
@@ -290,22 +318,45 @@ class Tree:
                             length <= FUNCTION_LINES_MAX)
 
     def check_fuzz(self):
-        targets = {Path(p).stem for p in self.paths if p.endswith("_fuzz.cc")}
-        wanted = dict(self.table.get("fuzzed", {}))
-        parser = re.compile(r"\b(?:class|struct)\s+\w*(?:Parser|Reader)\b[^;]*?\{|\bparse_\w+\s*\(")
-        for path in self.paths:
-            if path.startswith("src/wire/") and path.endswith(".h") and path not in wanted:
-                if parser.search(blanked((self.root / path).read_text(encoding="utf-8"))):
-                    wanted[path] = Path(path).stem + "_fuzz"
-        for path, target in wanted.items():
+        """Who reads foreign bytes is driven by a target: by name, or as tools/tidy.toml says."""
+        code = {p: blanked((self.root / p).read_text(encoding="utf-8")) for p in self.paths
+                if p.startswith("src/") and Path(p).suffix in CPP}
+        fuzzers = {p: text for p, text in code.items() if p.endswith("_fuzz.cc")}
+        driven = "\n".join(fuzzers.values())
+        named = set(re.findall(r"\w+", driven)) | set(re.findall(r"(?=\b(\w+::\w+))", driven))
+        targets = {Path(p).stem for p in fuzzers}
+        by_hand = self.table.get("fuzzed", {})
+        excused = by_hand.keys() | self.table.get("unfuzzed", {}).keys()
+        for path, target in by_hand.items():
             if target not in targets:
                 self.report(path, 1, "fuzz", f"reads foreign bytes and has no {target}.cc")
+        messages = {m for p, text in code.items() if p.startswith("src/ipc/")
+                    for m in MESSAGE.findall(text)}
+        for message in sorted(messages - named):
+            self.report("src/ipc/message_fuzz.cc", 1, "fuzz", f"{message} is not driven")
+        for path, text in code.items():
+            if path in excused or is_test(path):
+                continue
+            for line, name in parsers(text) if path.endswith(".h") else []:
+                if name not in named:
+                    self.report(path, line, "fuzz", f"no *_fuzz.cc drives {name}")
+            own = code.get(path.removesuffix(".cc") + ".h", "") if path.endswith(".cc") else text
+            by_hand_here = path.endswith(".cc") and not path.startswith(DECODING)
+            for line, name in raw_readings(text, named) if by_hand_here else []:
+                if not any(known in named for _, known in parsers(own)):
+                    self.report(path, line, "fuzz",
+                                f"reads foreign bytes by {name}, which no *_fuzz.cc reaches: put "
+                                "it behind a parse_* of its header, or name its target in "
+                                "tools/tidy.toml")
 
     def check_table(self):
         known = set(self.paths)
-        for path in self.table.get("fuzzed", {}):
-            if path not in known:
-                self.report("tools/tidy.toml", 1, "table", f"[fuzzed] {path} does not exist")
+        for part in ("fuzzed", "unfuzzed"):
+            for path, what in self.table.get(part, {}).items():
+                if path not in known:
+                    self.report("tools/tidy.toml", 1, "table", f"[{part}] {path} does not exist")
+                if part == "unfuzzed" and len(what) < 10:
+                    self.report("tools/tidy.toml", 1, "table", f"[{part}] {path} gives no why")
         for entry in self.table.get("exception", []):
             path = entry.get("file", "?")
             body = (self.root / path).read_text(encoding="utf-8") if path in known else ""

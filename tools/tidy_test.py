@@ -11,7 +11,7 @@ import tidy  # noqa: E402
 
 SPDX = "// SPDX-License-Identifier: Apache-2.0\n"
 HEADER = SPDX + "#pragma once\n\n// What this is.\n"
-TABLE = {"layers": {"base": [], "wire": ["base"], "net": ["base"],
+TABLE = {"layers": {"ipc": ["base"], "base": [], "wire": ["base"], "net": ["base"],
                     "audit": ["base", "net/file.h"], "gateway": ["base"], "vault": ["base"],
                     "bin": ["*"], "cli": ["base"]}}
 LONG_BODY = "  step();\n"
@@ -47,6 +47,8 @@ def threats(*shown):
             "tests/a/cell.cc": SPDX + "TEST(Cell, HoldsNoPrivilege) {\n}\n"}
 
 
+MESSAGE = "struct Lend {\n  static constexpr MessageType kType = 0x0401;\n};\n"
+
 # rule -> samples that break it; each sample breaks no other rule.
 BAD = {
     "spdx": [{"src/base/a.cc": "int a;\n"}, {"tools/a.py": "#!/usr/bin/env python3\nprint()\n"}],
@@ -77,7 +79,13 @@ BAD = {
         source("auto f = [k]() -> Task<> { co_return k; };\n"),
         source("void f() {\n  g([&] -> Task<int> {\n    co_return co_await h();\n  });\n}\n")],
     "fuzz": [{"src/wire/thing.h": HEADER + "class ThingParser {\n};\n"},
-             {"src/wire/thing.h": HEADER + "Result<Thing> parse_thing(std::string_view text);\n"}],
+             {"src/wire/thing.h": HEADER + "Result<Thing> parse_thing(std::string_view text);\n"},
+             {"src/vault/thing.h": HEADER + "Result<Thing> parse_thing(std::string_view text);\n"},
+             {"src/wire/thing.h": HEADER + "class Thing {\n  static Thing parse(View text);\n};\n",
+              "src/wire/thing_fuzz.cc": SPDX + "void f() { Other::parse(text); }\n"},
+             {"src/ipc/a_b.h": HEADER + MESSAGE},
+             {"src/cli/thing.cc": SPDX + "auto a = TRY(wire::scan_object(reply.body));\n"},
+             {"src/vault/thing.cc": SPDX + "auto a = ipc::decode<Body>(bytes);\n"}],
     "leftover": [source("// " + "TO" + "DO: later\n"), {"docs/a.md": "FIX" + "ME\n"}],
     "shown-by": [threats("vaults"), threats("vault (`Vault.Refused`)"),
                  threats("vault (Vault.Refuses)"), threats("vault", "demo check 3"),
@@ -102,7 +110,12 @@ GOOD = [
     source("// tidy: allow(banned) the fixture shows what it does\n"
            "void f() { strcpy(a, b); }\n"),
     {"src/wire/thing.h": HEADER + "class ThingParser {\n};\n",
-     "src/wire/thing_fuzz.cc": SPDX + "int a;\n"},
+     "src/wire/other_fuzz.cc": SPDX + "void f() { wire::ThingParser parser; }\n"},
+    {"src/vault/thing.h": HEADER + "Result<Thing> parse_thing(std::string_view text);\n",
+     "src/vault/thing.cc": SPDX + "auto a = ipc::decode<Body>(bytes);\n",
+     "src/vault/thing_fuzz.cc": SPDX + "void f() { vault::parse_thing(text); }\n"},
+    {"src/ipc/a_b.h": HEADER + MESSAGE, "src/cli/a.cc": SPDX + "auto a = decode<ipc::Lend>(b);\n",
+     "src/ipc/message_fuzz.cc": SPDX + "using All = Contracts<Lend>;\n"},
     {"src/base/long_test.cc": SPDX + "int a;\n" * 900},
     {"build/dev/a.cc": "int a;\n"},
     threats("vault", "demo check 2; link_graph; vault (`Vault.Refuses`); fuzz (`a_fuzz`)",
@@ -134,6 +147,8 @@ class TidyTest(unittest.TestCase):
 
     def test_the_table_names_only_what_exists(self):
         table = TABLE | {"fuzzed": {"src/wire/gone.h": "gone_fuzz"}}
+        self.assertIn("table", {f.rule for f in findings({}, table)})
+        table = TABLE | {"unfuzzed": {"src/wire/gone.h": "a reason that is good"}}
         self.assertIn("table", {f.rule for f in findings({}, table)})
         table = TABLE | {"exception": [{"file": "src/cli/up.cc", "include": "vault/a.h",
                                         "why": "it wires the roles"}]}

@@ -17,5 +17,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   (void)tail_of(bytes, 0, header, 0);
   (void)parse_segment_header(bytes);
   (void)parse_body(bytes);
+  (void)parse_marker(bytes);
   return 0;
 }

@@ -10,29 +10,11 @@
 
 #include "base/encoding.h"
 #include "base/time.h"
+#include "cli/answers.h"
 #include "cli/session.h"
-#include "wire/json.h"
 #include "wire/url.h"
 
 namespace gatehouse::cli {
-namespace {
-
-// Of a problem (RFC 9457) its detail, else what there is.
-Error error_of(const HttpReply& reply) {
-  const auto problem = wire::scan_object(reply.body);
-  const std::string type = problem ? problem->string("type").value_or("") : "";
-  Error::Code code = Error::kUpstream;
-  for (int at = Error::kInternal; at <= Error::kTooSlow; ++at) {
-    const auto candidate = static_cast<Error::Code>(at);
-    if (type == fmt::format("urn:gatehouse:error:{}", row_of(candidate).label)) code = candidate;
-  }
-  std::string detail = problem ? problem->string("detail").value_or("") : "";
-  if (detail.empty()) detail = fmt::format("the gatehouse answered with status {}", reply.status);
-  return {code, detail};
-}
-
-}  // namespace
-
 Result<Api> Api::open(const Options& options, const Wiring& wiring) {
   Api api = TRY(open_unsigned(options, wiring));
   const auto stored = TRY(stored_session(api.house()));
@@ -107,26 +89,24 @@ Result<HttpReply> Api::call(std::string_view method, const std::string& path,
   if (!session_.empty()) request.headers.emplace_back("authorization", "Bearer " + session_);
   if (!body.empty()) request.headers.emplace_back("content-type", "application/json");
   HttpReply reply = TRY(http(place_, request));
-  if (reply.status / 100 != 2) return Failure(error_of(reply));
+  if (reply.status / 100 != 2) return Failure(parse_problem(reply.status, reply.body));
   return reply;
 }
 
 Result<std::vector<std::string>> Api::list(const std::string& path) const {
+  constexpr int kPagesMost = 1000;
   std::vector<std::string> items;
   std::string token;
-  do {
+  for (int pages = 0; pages < kPagesMost; ++pages) {
     const HttpReply reply =
         TRY(call("GET", fmt::format("{}?limit=500{}{}", path,
                                     token.empty() ? "" : "&page_token=", percent_encoded(token))));
-    const wire::JsonObject page = TRY(wire::scan_object(reply.body));
-    const wire::JsonValue* list = page.find("items");
-    if (list == nullptr) return failure(Error::kUpstream, "the gatehouse answered without items");
-    for (const wire::JsonValue& item : TRY(wire::scan_array(list->raw))) {
-      items.emplace_back(item.raw);
-    }
-    token = page.string("next_page_token").value_or("");
-  } while (!token.empty());
-  return items;
+    ListPage page = TRY(parse_list_page(reply.body));
+    for (std::string& item : page.items) items.push_back(std::move(item));
+    token = std::move(page.next_token);
+    if (token.empty()) return items;
+  }
+  return failure(Error::kUpstream, "the gatehouse answers with a list that does not end");
 }
 
 Result<std::string> Api::tenant(const Options& options) const {
@@ -135,8 +115,7 @@ Result<std::string> Api::tenant(const Options& options) const {
   if (tenants.size() != 1) {
     return failure(Error::kInvalid, "there is more than one tenant; say which with --tenant");
   }
-  const wire::JsonObject only = TRY(wire::scan_object(tenants.front()));
-  return percent_encoded(only.string("name").value_or(""));
+  return percent_encoded(TRY(parse_name(tenants.front())));
 }
 
 }  // namespace gatehouse::cli

@@ -11,25 +11,14 @@
 
 #include "base/encoding.h"
 #include "cli/http.h"
+#include "cli/issuer.h"
 #include "cli/redirect.h"
-#include "wire/json.h"
 #include "wire/url.h"
 
 namespace gatehouse::cli {
 namespace {
 
-constexpr std::int64_t kPauseUsual_s = 5;  // RFC 8628 section 3.2
-constexpr std::int64_t kPauseMost_s = 60;
-constexpr std::int64_t kDeviceMost_s = 1800;
-
 using Form = std::vector<std::pair<std::string, std::string>>;
-
-// What the issuer says of itself (OpenID Connect Discovery 1.0 section 4).
-struct Endpoints {
-  std::string authorization;
-  std::string token;
-  std::string device;  // "": it has none
-};
 
 std::string random_text() { return to_base64url(Secret::random(32).open(Purpose::kDerive)); }
 
@@ -81,42 +70,17 @@ Result<Endpoints> discover(const Login& login) {
   std::string base = login.issuer;
   if (base.ends_with('/')) base.pop_back();
   const HttpReply reply = TRY(ask(login, base + "/.well-known/openid-configuration", nullptr));
-  const auto document = wire::scan_object(reply.body);
-  if (reply.status != 200 || !document || document->string("issuer") != login.issuer) {
-    return failure(Error::kUpstream, fmt::format("{} does not describe itself as an OpenID Connect "
-                                                 "issuer of that name",
-                                                 login.issuer));
-  }
-  return Endpoints{document->string("authorization_endpoint").value_or(""),
-                   document->string("token_endpoint").value_or(""),
-                   document->string("device_authorization_endpoint").value_or("")};
+  return parse_endpoints(login.issuer, reply.status, reply.body);
 }
 
-// The ID token of a token endpoint's answer, or what the error is.
-struct TokenAnswer {
-  Secret id_token;
-  std::string error;
-  std::string description;
-};
-Result<TokenAnswer> ask_for_token(const Login& login, const Endpoints& at, const Form& form) {
+Result<IssuerToken> ask_for_token(const Login& login, const Endpoints& at, const Form& form) {
   HttpReply reply = TRY(ask(login, at.token, &form));
-  TokenAnswer answer;
-  const auto object = wire::scan_object(reply.body);
-  if (!object) return failure(Error::kUpstream, "the issuer's token endpoint answered no JSON");
-  if (reply.status == 200) {
-    std::string token = object->string("id_token").value_or("");
-    answer.id_token = Secret(token);
-    wipe({token.data(), token.size()});
-    if (answer.id_token.empty()) answer.error = "no id_token";
-  } else {
-    answer.error = object->string("error").value_or(fmt::format("status {}", reply.status));
-    answer.description = object->string("error_description").value_or("");
-  }
+  auto answer = parse_issuer_token(reply.status, reply.body);
   wipe({reply.body.data(), reply.body.size()});
   return answer;
 }
 
-Failure refused(const TokenAnswer& answer) {
+Failure refused(const IssuerToken& answer) {
   return failure(Error::kDenied, fmt::format("the issuer refused: {} {}", printable(answer.error),
                                              printable(answer.description)));
 }
@@ -144,7 +108,7 @@ Result<IdToken> login_by_browser(const Login& login, const ShowLink& show) {
   if (!redirect.issuer.empty() && redirect.issuer != login.issuer) {  // RFC 9207 section 2.4
     return failure(Error::kDenied, "the answer came from another issuer");
   }
-  TokenAnswer answer =
+  IssuerToken answer =
       TRY(ask_for_token(login, at,
                         {{"grant_type", "authorization_code"},
                          {"code", std::string(redirect.code.open(Purpose::kTransport))},
@@ -163,34 +127,20 @@ Result<IdToken> login_by_device(const Login& login, const ShowLink& show) {
   }
   const Form begin = {{"client_id", login.client_id}, {"scope", scope_of(login)}};
   const HttpReply reply = TRY(ask(login, at.device, &begin));
-  const auto given = wire::scan_object(reply.body);
-  const auto text = [&](std::string_view key) {
-    return given ? given->string(key).value_or("") : "";
-  };
-  const auto number = [&](std::string_view key, std::int64_t usual) {
-    const wire::JsonValue* value = given ? given->find(key) : nullptr;
-    return value == nullptr ? usual : value->integer().value_or(usual);
-  };
-  if (reply.status != 200 || text("device_code").empty() || text("user_code").empty()) {
-    return failure(Error::kDenied,
-                   fmt::format("the issuer gave no code: {} {}", printable(text("error")),
-                               printable(text("error_description"))));
-  }
-  const std::string complete = text("verification_uri_complete");
-  show(complete.empty() ? text("verification_uri") : complete, text("user_code"));
-  std::int64_t pause = std::clamp<std::int64_t>(number("interval", kPauseUsual_s), 1, kPauseMost_s);
-  const auto end = std::chrono::steady_clock::now()
-                   + std::chrono::seconds(std::clamp<std::int64_t>(
-                       number("expires_in", kDeviceMost_s), 1, kDeviceMost_s));
+  const DeviceCode given = TRY(parse_device_code(reply.status, reply.body));
+  show(given.link, given.user_code);
+  std::int64_t pause = given.interval_s;
+  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(given.expires_s);
   while (std::chrono::steady_clock::now() < end) {
     sleep(static_cast<unsigned>(pause));
-    TokenAnswer answer =
+    IssuerToken answer =
         TRY(ask_for_token(login, at,
                           {{"grant_type", "urn:ietf:params:oauth:grant-type:device_code"},
-                           {"device_code", text("device_code")},
+                           {"device_code", given.device_code},
                            {"client_id", login.client_id}}));
     if (answer.error.empty()) return IdToken{std::move(answer.id_token), ""};
-    if (answer.error == "slow_down") pause = std::min(pause + kPauseUsual_s, kPauseMost_s);
+    if (answer.error == "slow_down")
+      pause = std::min(pause + kDevicePauseUsual_s, kDevicePauseMost_s);
     if (answer.error != "slow_down" && answer.error != "authorization_pending") {
       return refused(answer);
     }

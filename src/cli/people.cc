@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // `gatehouse login`, `logout` and `whoami`.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <fstream>
 #include <iterator>
 
 #include "base/encoding.h"
+#include "cli/answers.h"
 #include "cli/api.h"
 #include "cli/login.h"
 #include "cli/session.h"
@@ -21,29 +23,14 @@ Result<Login> login_at(const Api& api, const Options& options, std::string& tena
   const std::string query =
       options.tenant.empty() ? "" : "?tenant=" + percent_encoded(options.tenant);
   const HttpReply reply = TRY(api.call("GET", "/v1/login" + query));
-  const wire::JsonObject answer = TRY(wire::scan_object(reply.body));
-  tenant = answer.string("tenant").value_or("");
-  const wire::JsonValue* items = answer.find("items");
-  if (items == nullptr) return failure(Error::kUpstream, "the gatehouse answered without items");
-  std::vector<std::string> names;
-  std::optional<Login> found;
-  for (const wire::JsonValue& item : TRY(wire::scan_array(items->raw))) {
-    const wire::JsonObject issuer = TRY(wire::scan_object(item.raw));
-    const std::string name = issuer.string("name").value_or("");
-    if (!options.issuer.empty() && name != options.issuer) continue;
-    names.push_back(name);
-    found = Login{issuer.string("url").value_or(""),
-                  issuer.string("client_id").value_or(""),
-                  {},
-                  issuer.string("ca").value_or("")};
-    if (const wire::JsonValue* scopes = issuer.find("scopes")) {
-      for (const wire::JsonValue& scope : TRY(wire::scan_array(scopes->raw))) {
-        found->scopes.push_back(scope.string().value_or(""));
-      }
-    }
+  Logins logins = TRY(parse_logins(reply.body));
+  tenant = logins.tenant;
+  if (!options.issuer.empty()) {
+    std::erase_if(logins.issuers,
+                  [&](const auto& issuer) { return issuer.name != options.issuer; });
   }
-  if (names.size() == 1) return *std::move(found);
-  if (!names.empty()) {
+  if (logins.issuers.size() == 1) return std::move(logins.issuers.front().at);
+  if (!logins.issuers.empty()) {
     return failure(Error::kInvalid, "people sign in at several issuers; say which with --issuer");
   }
   return failure(Error::kNotFound,
@@ -82,7 +69,7 @@ Result<int> login(const Options& options, const Wiring& wiring) {
     token = TRY(token_in_file(options.token_file));
     if (tenant.empty()) {
       const HttpReply reply = TRY(api.call("GET", "/v1/login"));
-      tenant = TRY(wire::scan_object(reply.body)).string("tenant").value_or("");
+      tenant = TRY(parse_logins(reply.body)).tenant;
     }
   } else {
     const Login at = TRY(login_at(api, options, tenant));
@@ -100,10 +87,7 @@ Result<int> login(const Options& options, const Wiring& wiring) {
   body.end_object();
   wipe({token.data(), token.size()});
   const HttpReply reply = TRY(api.call("POST", "/v1/sessions", std::move(body).text()));
-  const wire::JsonObject answer = TRY(wire::scan_object(reply.body));
-  const StoredSession session{
-      answer.string("session").value_or(""), answer.string("tenant").value_or(""),
-      answer.string("who").value_or(""), answer.string("ends").value_or("")};
+  const StoredSession session = TRY(parse_session(reply.body));
   TRY(store_session(api.house(), session));
   print(told(options.form, fmt::format("signed in as {}, until {}", session.who, session.ends),
              {{"who", session.who}, {"tenant", session.tenant}, {"ends", session.ends}}));
@@ -138,18 +122,12 @@ Result<int> who_am_i(const Options& options, const Wiring& wiring) {
     print(reply.body + "\n");
     return 0;
   }
-  const wire::JsonObject me = TRY(wire::scan_object(reply.body));
-  std::string roles;
-  if (const wire::JsonValue* list = me.find("roles")) {
-    for (const wire::JsonValue& role : TRY(wire::scan_array(list->raw))) {
-      roles += (roles.empty() ? "" : ", ") + role.string().value_or("");
-    }
-  }
-  const bool house = me.find("house") != nullptr && me.find("house")->raw == "true";
-  print(printable(fmt::format("{}{}\n", me.string("who").value_or("?"),
-                              house           ? ", the owner of the house"
-                              : roles.empty() ? ", without a role"
-                                              : ": " + roles)));
+  const WhoAmI me = TRY(parse_who_am_i(reply.body));
+  print(
+      printable(fmt::format("{}{}\n", me.who,
+                            me.is_house        ? ", the owner of the house"
+                            : me.roles.empty() ? ", without a role"
+                                               : fmt::format(": {}", fmt::join(me.roles, ", ")))));
   return 0;
 }
 

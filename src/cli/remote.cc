@@ -5,6 +5,7 @@
 
 #include "base/encoding.h"
 #include "base/id.h"
+#include "cli/answers.h"
 #include "wire/json.h"
 
 namespace gatehouse::cli {
@@ -21,14 +22,6 @@ Result<std::string> path_of(const Api& api, const Options& options) {
   return fmt::format("/v1/tenants/{}/runs/{}", TRY(api.tenant(options)), run.text());
 }
 
-Result<std::uint64_t> sandboxes_in(const HttpReply& reply) {
-  const wire::JsonObject answer = TRY(wire::scan_object(reply.body));
-  const wire::JsonValue* count = answer.find("sandboxes");
-  const auto number = count == nullptr ? std::nullopt : count->integer();
-  if (!number || *number < 0) return failure(Error::kUpstream, "the gatehouse answered otherwise");
-  return static_cast<std::uint64_t>(*number);
-}
-
 }  // namespace
 
 Result<int> remote_runs(const Api& api, const Options& options) {
@@ -36,20 +29,8 @@ Result<int> remote_runs(const Api& api, const Options& options) {
   const std::uint32_t most = std::min(options.most, kMost);
   const HttpReply reply = TRY(
       api.call("GET", fmt::format("/v1/tenants/{}/runs?limit={}", TRY(api.tenant(options)), most)));
-  const wire::JsonObject page = TRY(wire::scan_object(reply.body));
-  const wire::JsonValue* items = page.find("items");
-  if (items == nullptr) return failure(Error::kUpstream, "the gatehouse answered without items");
   Table table({"run", "agent", "user", "started", "ended", "outcome", "trace"});
-  for (const wire::JsonValue& item : TRY(wire::scan_array(items->raw))) {
-    const wire::JsonObject run = TRY(wire::scan_object(item.raw));
-    const auto text = [&](std::string_view key) { return run.string(key).value_or(""); };
-    const wire::JsonValue* status = run.find("exit_status");
-    const std::string outcome =
-        status == nullptr ? "running"
-                          : outcome_of(static_cast<std::int32_t>(status->integer().value_or(0)));
-    table.add({text("run"), text("agent"), text("user"), text("started"), text("ended"), outcome,
-               text("trace_id")});
-  }
+  for (RunRow& row : TRY(parse_runs(reply.body))) table.add({row.begin(), row.end()});
   print(table.text(options.form));
   return 0;
 }
@@ -69,7 +50,7 @@ Result<int> remote_kill(const Api& api, const Options& options) {
   body.end_object();
   const HttpReply reply =
       TRY(api.call("POST", TRY(path_of(api, options)) + "/kill", std::move(body).text()));
-  const std::uint64_t sandboxes = TRY(sandboxes_in(reply));
+  const std::uint64_t sandboxes = TRY(parse_sandboxes(reply.body));
   print(told(options.form,
              fmt::format("killed {}; {} sandboxes {}", options.run, sandboxes,
                          options.destroy ? "destroyed" : "frozen"),
@@ -78,7 +59,8 @@ Result<int> remote_kill(const Api& api, const Options& options) {
 }
 
 Result<int> remote_revive(const Api& api, const Options& options) {
-  TRY(sandboxes_in(TRY(api.call("POST", TRY(path_of(api, options)) + "/revive"))));
+  const HttpReply reply = TRY(api.call("POST", TRY(path_of(api, options)) + "/revive"));
+  TRY(parse_sandboxes(reply.body));
   print(told(options.form, fmt::format("revived {}", options.run), {{"revived", options.run}}));
   return 0;
 }

@@ -5,7 +5,6 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <charconv>
 
 #include "base/encoding.h"
 #include "base/log.h"
@@ -20,8 +19,6 @@ namespace {
 
 using net::Task;
 
-constexpr std::size_t kPageUsual = 100;
-constexpr std::size_t kPageMost = 500;
 constexpr std::size_t kPathOnRecordMost = 256;
 constexpr std::size_t kKeyMost = 128;                 // of an Idempotency-Key
 constexpr std::size_t kStoryMost = 32 * 1024 * 1024;  // bytes of a transcript
@@ -39,30 +36,6 @@ struct Refusal {
 };
 
 std::string etag_of(const Stored& stored) { return fmt::format("\"{}\"", stored.version); }
-
-Result<std::size_t> limit_of(const ApiRequest& request) {
-  const auto given = request.query.find("limit");
-  if (given == request.query.end()) return kPageUsual;
-  std::size_t limit = 0;
-  const std::string& text = given->second;
-  const auto parsed = std::from_chars(text.data(), text.data() + text.size(), limit);
-  if (parsed.ec != std::errc() || parsed.ptr != text.data() + text.size() || limit == 0
-      || limit > kPageMost) {
-    return failure(Error::kInvalid, fmt::format("limit is a number from 1 to {}", kPageMost));
-  }
-  return limit;
-}
-
-// What the page before ended with, "" for the first.
-Result<std::string> token_of(const ApiRequest& request) {
-  const auto given = request.query.find("page_token");
-  if (given == request.query.end()) return "";
-  auto decoded = from_base64url(given->second);
-  if (!decoded || decoded->empty()) {
-    return failure(Error::kInvalid, "page_token is what the page before gave as next_page_token");
-  }
-  return decoded;
-}
 
 // What a person of the tenant's must not let in: the host's directories and private networks.
 bool needs_host(const Object& object) {
@@ -232,8 +205,7 @@ audit::Entry Admin::entry_of(const Call& call, const Act& act, std::string_view 
 
 Admin::Answered Admin::list(Call& call) {
   const Kind kind = *call.route->kind;
-  const std::size_t limit = CO_TRY(limit_of(call.request));
-  const std::string after = CO_TRY(token_of(call.request));
+  const Page page = CO_TRY(parse_page(call.request.query));
   const auto agent = call.names.find("agent");
   std::map<std::string, const Stored*> found;
   for (const Stored& stored : call.state.objects) {
@@ -243,7 +215,7 @@ Admin::Answered Admin::list(Call& call) {
                                                : tenant == call.tenant();
     const auto* rule = std::get_if<Rule>(&stored.object);
     if (!visible || (rule != nullptr && rule->agent != agent->second)) continue;
-    if (std::string name = name_of(stored.object); name > after) found.emplace(name, &stored);
+    if (std::string name = name_of(stored.object); name > page.after) found.emplace(name, &stored);
   }
   wire::JsonWriter out;
   out.begin_object();
@@ -251,12 +223,12 @@ Admin::Answered Admin::list(Call& call) {
   std::size_t given = 0;
   std::string last;
   for (const auto& [name, stored] : found) {
-    if (given++ == limit) break;
+    if (given++ == page.limit) break;
     out.raw(shown(*stored));
     last = name;
   }
   out.end_array();
-  if (found.size() > limit) out.key("next_page_token").string(to_base64url(last));
+  if (found.size() > page.limit) out.key("next_page_token").string(to_base64url(last));
   out.end_object();
   co_return json_answer(std::move(out).text());
 }
@@ -473,7 +445,7 @@ Result<Run> Admin::run_of(const Call& call) {
 }
 
 Admin::Answered Admin::list_runs(Call& call) {
-  const std::size_t limit = CO_TRY(limit_of(call.request));
+  const std::size_t limit = CO_TRY(parse_page(call.request.query)).limit;
   wire::JsonWriter out;
   out.begin_object();
   out.key("items").begin_array();
@@ -543,13 +515,9 @@ Admin::Answered Admin::transcript(Call& call) {
 }
 
 Admin::Answered Admin::list_acts(Call& call) {
-  const std::size_t limit = CO_TRY(limit_of(call.request));
-  const std::string after = CO_TRY(token_of(call.request));
-  std::uint64_t from = 0;
-  const auto parsed = std::from_chars(after.data(), after.data() + after.size(), from);
-  if (!after.empty() && (parsed.ec != std::errc() || parsed.ptr != after.data() + after.size())) {
-    co_return failure(Error::kInvalid, "page_token is what the page before gave");
-  }
+  const Page asked = CO_TRY(parse_page(call.request.query));
+  const std::size_t limit = asked.limit;
+  std::uint64_t from = CO_TRY(parse_position(asked.after));
   wire::JsonWriter out;
   out.begin_object();
   out.key("items").begin_array();

@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include <charconv>
+
 #include "audit/digest.h"
 #include "base/encoding.h"
 #include "wire/http1.h"
@@ -10,6 +12,18 @@
 #include "wire/path.h"
 
 namespace gatehouse::control {
+namespace {
+
+constexpr std::string_view kNoToken = "page_token is what the page before gave as next_page_token";
+
+// A header that may be there once. Errors: kInvalid.
+Result<std::string> single(const wire::Headers& headers, std::string_view name) {
+  const auto all = headers.all(name);
+  if (all.size() > 1) return failure(Error::kInvalid, "a header is there twice");
+  return all.empty() ? "" : std::string(all.front());
+}
+
+}  // namespace
 
 ApiAnswer problem_of(const Error& error, int status) {
   const ErrorRow& row = row_of(error.code());
@@ -54,6 +68,51 @@ Result<ApiTarget> parse_target(std::string_view path_and_query) {
     }
   }
   return target;
+}
+
+Result<ApiRequest> parse_request(const wire::RequestHead& head, std::string body) {
+  if (head.form != wire::TargetForm::kOrigin) {
+    return failure(Error::kInvalid, "this is no proxy: ask for a path");
+  }
+  ApiTarget target = TRY(parse_target(head.path_and_query()));
+  ApiRequest request;
+  request.method = head.method;
+  if (head.authority) request.host = head.authority->host.text();
+  request.path = std::move(target.path);
+  request.query = std::move(target.query);
+  request.authorization = TRY(single(head.headers, "authorization"));
+  request.if_match = TRY(single(head.headers, "if-match"));
+  request.idempotency_key = TRY(single(head.headers, "idempotency-key"));
+  request.body = std::move(body);
+  return request;
+}
+
+Result<Page> parse_page(const std::map<std::string, std::string>& query) {
+  Page page;
+  if (const auto given = query.find("limit"); given != query.end()) {
+    const std::string& text = given->second;
+    const auto parsed = std::from_chars(text.data(), text.data() + text.size(), page.limit);
+    if (parsed.ec != std::errc() || parsed.ptr != text.data() + text.size() || page.limit == 0
+        || page.limit > Page::kMost) {
+      return failure(Error::kInvalid, fmt::format("limit is a number from 1 to {}", Page::kMost));
+    }
+  }
+  if (const auto given = query.find("page_token"); given != query.end()) {
+    auto decoded = from_base64url(given->second);
+    if (!decoded || decoded->empty()) return failure(Error::kInvalid, std::string(kNoToken));
+    page.after = *std::move(decoded);
+  }
+  return page;
+}
+
+Result<std::uint64_t> parse_position(std::string_view after) {
+  std::uint64_t position = 0;
+  if (after.empty()) return position;
+  const auto parsed = std::from_chars(after.data(), after.data() + after.size(), position);
+  if (parsed.ec != std::errc() || parsed.ptr != after.data() + after.size()) {
+    return failure(Error::kInvalid, std::string(kNoToken));
+  }
+  return position;
 }
 
 }  // namespace gatehouse::control

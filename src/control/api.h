@@ -10,6 +10,10 @@
 
 #include "base/result.h"
 
+namespace gatehouse::wire {
+struct RequestHead;
+}
+
 namespace gatehouse::control {
 
 inline constexpr std::size_t kApiBodyMost = 256 * 1024;  // bytes of a request's
@@ -54,5 +58,20 @@ struct ApiTarget {
   std::map<std::string, std::string> query;
 };
 [[nodiscard]] Result<ApiTarget> parse_target(std::string_view path_and_query);
+
+// A request as its bytes came, but for who is at the other end. Errors: kInvalid (a target that is
+// no path, a header that counts there twice).
+[[nodiscard]] Result<ApiRequest> parse_request(const wire::RequestHead& head, std::string body);
+
+// Which part of a list is asked for, by `limit` and `page_token`. Errors: kInvalid.
+struct Page {
+  static constexpr std::size_t kUsual = 100;
+  static constexpr std::size_t kMost = 500;
+  std::size_t limit = kUsual;
+  std::string after;  // what the page before ended with, "" for the first
+};
+[[nodiscard]] Result<Page> parse_page(const std::map<std::string, std::string>& query);
+// A page's end that is a number; 0 for the first. Errors: kInvalid.
+[[nodiscard]] Result<std::uint64_t> parse_position(std::string_view after);
 
 }  // namespace gatehouse::control

@@ -76,30 +76,6 @@ Task<Result<std::string>> read_body(net::Loop* loop, Inbox* inbox, wire::BodyFra
   co_return body;
 }
 
-// A header that may be there once. Errors: kInvalid.
-Result<std::string> single(const wire::Headers& headers, std::string_view name) {
-  const auto all = headers.all(name);
-  if (all.size() > 1) return failure(Error::kInvalid, "a header is there twice");
-  return all.empty() ? "" : std::string(all.front());
-}
-
-Result<ApiRequest> request_of(const wire::RequestHead& head, std::string body) {
-  if (head.form != wire::TargetForm::kOrigin) {
-    return failure(Error::kInvalid, "this is no proxy: ask for a path");
-  }
-  ApiTarget target = TRY(parse_target(head.path_and_query()));
-  ApiRequest request;
-  request.method = head.method;
-  if (head.authority) request.host = head.authority->host.text();
-  request.path = std::move(target.path);
-  request.query = std::move(target.query);
-  request.authorization = TRY(single(head.headers, "authorization"));
-  request.if_match = TRY(single(head.headers, "if-match"));
-  request.idempotency_key = TRY(single(head.headers, "idempotency-key"));
-  request.body = std::move(body);
-  return request;
-}
-
 std::string response_of(const ApiAnswer& answer, bool ends) {
   wire::ResponseHead head;
   head.status = answer.status;
@@ -205,7 +181,7 @@ Task<void> HttpFront::serve(std::unique_ptr<net::Stream> stream, std::optional<s
     if (head) body = co_await read_body(&loop_, &inbox, (*head)->framing);
     if (!head || !body) {
       answer = problem_of(head ? body.error() : head.error());
-    } else if (auto request = request_of(**head, *std::move(body)); !request) {
+    } else if (auto request = parse_request(**head, *std::move(body)); !request) {
       answer = problem_of(request.error());
     } else {
       // Nothing here answers HEAD, and its answer would have a body.

@@ -30,6 +30,21 @@ std::string discovery_of(const Issuer& issuer) {
 
 }  // namespace
 
+Result<std::string> parse_discovery(const Issuer& issuer, std::string_view document) {
+  const auto configuration = wire::scan_object(document, wire::Duplicates::kRejectEverywhere);
+  if (!configuration) {
+    return failure(Error::kUpstream,
+                   fmt::format("what issuer {} says of itself is no JSON object", issuer.name));
+  }
+  if (configuration->string("issuer") != issuer.url) {
+    return failure(Error::kUpstream,
+                   fmt::format("the issuer at {} calls itself something else; url must be "
+                               "exactly its \"issuer\"",
+                               issuer.url));
+  }
+  return configuration->string("jwks_uri").value_or("");
+}
+
 Task<Result<void>> IssuerKeys::verify(Issuer issuer, wire::Jwt token) {
   CO_TRY(check_claims(token, issuer.url, loop_.wall()));
   const std::string key = key_of(issuer);
@@ -62,18 +77,7 @@ Task<Result<void>> IssuerKeys::refresh(Issuer issuer) {
   }
   known_[key].tried = loop_.now();
   const std::string discovered = CO_TRY(co_await document(issuer, discovery_of(issuer)));
-  const auto configuration = wire::scan_object(discovered, wire::Duplicates::kRejectEverywhere);
-  if (!configuration) {
-    co_return failure(Error::kUpstream,
-                      fmt::format("what issuer {} says of itself is no JSON object", issuer.name));
-  }
-  if (configuration->string("issuer") != issuer.url) {
-    co_return failure(Error::kUpstream,
-                      fmt::format("the issuer at {} calls itself something else; url must be "
-                                  "exactly its \"issuer\"",
-                                  issuer.url));
-  }
-  const std::string jwks_uri = configuration->string("jwks_uri").value_or("");
+  const std::string jwks_uri = CO_TRY(parse_discovery(issuer, discovered));
   const std::string set = CO_TRY(co_await document(issuer, jwks_uri));
   auto keys = wire::parse_jwks(set);
   if (!keys) co_return failure(Error::kUpstream, keys.error().message());

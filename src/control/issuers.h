@@ -5,12 +5,17 @@
 
 #include <map>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "control/control.h"
 #include "wire/jwt.h"
 
 namespace gatehouse::control {
+
+// Where the issuer's key set is, by what it says of itself (OpenID Connect Discovery 1.0 section
+// 4.3). Errors: kUpstream (no JSON object, or another issuer's).
+[[nodiscard]] Result<std::string> parse_discovery(const Issuer& issuer, std::string_view document);
 
 class IssuerKeys {
  public:

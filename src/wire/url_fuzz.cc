@@ -15,6 +15,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     (void)address_class(*ip);
     if (IpAddress::parse(ip->text()) != *ip) std::abort();
   }
+  (void)Authority::parse(text);
   (void)ipv4_in_disguise(text);
   if (const auto path = canonical_path(text); path && canonical_path(*path) != *path) std::abort();
   const std::size_t half = size / 2;

@@ -20,7 +20,9 @@ Result<wire::JsonObject> spec_of(const wire::JsonObject& object) {
   return wire::scan_object(spec->raw);
 }
 
-Result<ServiceFact> service_from(const std::string& item) {
+}  // namespace
+
+Result<ServiceFact> parse_service(std::string_view item) {
   const wire::JsonObject object = TRY(wire::scan_object(item));
   const wire::JsonObject spec = TRY(spec_of(object));
   ServiceFact service;
@@ -37,19 +39,31 @@ Result<ServiceFact> service_from(const std::string& item) {
   return service;
 }
 
+Result<std::map<std::string, std::string>> parse_environment(std::string_view agent) {
+  std::map<std::string, std::string> environment;
+  const wire::JsonObject spec = TRY(spec_of(TRY(wire::scan_object(agent))));
+  const wire::JsonValue* raw = spec.find("environment");
+  if (raw == nullptr) return environment;
+  for (const wire::JsonMember& member : TRY(wire::scan_object(raw->raw)).members) {
+    environment[member.key] = member.value.string().value_or("");
+  }
+  return environment;
+}
+
+Result<std::string> parse_ruled_service(std::string_view rule) {
+  const wire::JsonObject object = TRY(wire::scan_object(rule));
+  return TRY(spec_of(object)).string("service").value_or("");
+}
+
+namespace {
+
 Result<void> add_agent(const Api& api, const std::string& agent, HouseFacts& facts) {
   const std::string path =
       fmt::format("/v1/tenants/{}/agents/{}", facts.tenant, percent_encoded(agent));
   const HttpReply reply = TRY(api.call("GET", path));
-  const wire::JsonObject spec = TRY(spec_of(TRY(wire::scan_object(reply.body))));
-  if (const wire::JsonValue* raw = spec.find("environment")) {
-    for (const wire::JsonMember& member : TRY(wire::scan_object(raw->raw)).members) {
-      facts.environment[member.key] = member.value.string().value_or("");
-    }
-  }
+  facts.environment = TRY(parse_environment(reply.body));
   for (const std::string& item : TRY(api.list(path + "/rules"))) {
-    const wire::JsonObject object = TRY(wire::scan_object(item));
-    facts.ruled.insert(TRY(spec_of(object)).string("service").value_or(""));
+    facts.ruled.insert(TRY(parse_ruled_service(item)));
   }
   return {};
 }
@@ -61,7 +75,7 @@ Result<HouseFacts> facts_of(const Api& api, Client& client, const Options& optio
   facts.tenant = TRY(api.tenant(options));
   for (const std::string& item :
        TRY(api.list(fmt::format("/v1/tenants/{}/services", facts.tenant)))) {
-    facts.services.push_back(TRY(service_from(item)));
+    facts.services.push_back(TRY(parse_service(item)));
   }
   const auto list = TRY(client.call(ipc::ListConnections{options.tenant, ""}));
   for (const ipc::ConnectionInfo& one : list.connections) {

@@ -6,6 +6,7 @@
 #include <map>
 #include <set>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "cli/adopt/find.h"
@@ -29,6 +30,12 @@ struct HouseFacts {
   std::map<std::string, std::string> environment;
   std::set<std::string> ruled;  // the services that it has a rule for
 };
+
+// What the admin API answers of one service, an agent's variables, and the service that a rule is
+// for ("" for one of hosts). Errors: kInvalid, kUpstream.
+[[nodiscard]] Result<ServiceFact> parse_service(std::string_view item);
+[[nodiscard]] Result<std::map<std::string, std::string>> parse_environment(std::string_view agent);
+[[nodiscard]] Result<std::string> parse_ruled_service(std::string_view rule);
 
 // Errors: kNotFound for an agent that there is not; those of the API and the socket.
 [[nodiscard]] Result<HouseFacts> facts_of(const Api& api, Client& client, const Options& options);
