@@ -6,7 +6,9 @@ real key, and undo restores every byte."""
 import hashlib
 import json
 import os
+import re
 import shutil
+import sqlite3
 import subprocess
 import sys
 import unittest
@@ -38,7 +40,8 @@ services:
     credential: {{kind: static, header: authorization, prefix: "Bearer "}}
     scope: user
 agents:
-  - name: openclaw
+"""
+AGENT = """  - name: {name}
     skeleton: {skeleton}
     toolbox: ["{npm}:{npm_inside}"]
     environment:
@@ -101,9 +104,11 @@ def setUpModule():
         "--key-file", str(WORLD.secret("openai", OPENAI)), "--log", str(WORLD.log("model"))])
     environment = "\n      ".join(f'{name}: "{value}"' for name, value in
                                   demo.agent_environment(demo.NPM_INSIDE).items())
-    HOUSE.config.write_text(CONFIG.format(
-        data=HOUSE.data, model=f"http://127.0.0.1:{model['port']}", skeleton=HOUSE.folder / "home",
-        npm=worlds.NPM.resolve(), npm_inside=demo.NPM_INSIDE, environment=environment))
+    config = CONFIG.format(data=HOUSE.data, model=f"http://127.0.0.1:{model['port']}")
+    for name in ("openclaw", "pasted"):  # each has a volume of its own
+        config += AGENT.format(name=name, skeleton=HOUSE.folder / "home", environment=environment,
+                               npm=worlds.NPM.resolve(), npm_inside=demo.NPM_INSIDE)
+    HOUSE.config.write_text(config)
     HOUSE.up()
 
 
@@ -183,11 +188,23 @@ class Adopting(unittest.TestCase):
                       [one["at"] for one in told["rotate"]])
         self.assertEqual(told["copies"], [])
 
-        run = gatehouse("run", "-a", "openclaw", "-u", "alice", "--config", str(HOUSE.config),
+        self.openclaw_answers("openclaw")
+
+        self.assertEqual([one for one in self.answer("--user", "alice")["findings"]
+                          if one["outcome"] != "stays"], [], "a second time finds no more")
+        self.answer("--undo")
+        self.assertEqual(tree_of(self.state), self.before)
+        self.assertEqual(self.records(), [])
+
+    def openclaw_answers(self, agent):
+        """In a sandbox, by its provider, which sees the real key."""
+        before = len(worlds.lines_of(WORLD.log("model")))
+        run = gatehouse("run", "-a", agent, "-u", "alice", "--config", str(HOUSE.config),
                         "--", *demo.agent_command(demo.NPM_INSIDE, "one", "hello"), timeout=120)
         self.assertEqual(run.returncode, 0, run.stderr + run.stdout)
         self.assertIn("The gate is open to you.", run.stdout)
-        asked = [line for line in worlds.lines_of(WORLD.log("model")) if "headers" in line]
+        asked = [line for line in worlds.lines_of(WORLD.log("model"))[before:]
+                 if "headers" in line]
         self.assertTrue(asked)
         digest = hashlib.sha256(OPENAI.encode()).hexdigest()
         for request in asked:
@@ -195,11 +212,37 @@ class Adopting(unittest.TestCase):
         for key in MOVED:
             self.assertEqual(files_with(HOUSE.data / "volumes", key), [])
 
-        self.assertEqual([one for one in self.answer("--user", "alice")["findings"]
-                          if one["outcome"] != "stays"], [], "a second time finds no more")
+    def profiles(self):
+        """What OpenClaw keeps of keys that were pasted, and nothing else of its database."""
+        database = sqlite3.connect(self.state / "state/openclaw.sqlite")
+        try:
+            return database.execute("SELECT value_json FROM config_machine_state "
+                                    "WHERE state_key = 'authProfiles.store'").fetchone()[0]
+        finally:
+            database.close()
+
+    def test_a_key_that_was_pasted_into_openclaw_is_moved_out_of_its_database(self):
+        (self.state / ".env").unlink()
+        (self.state / "openclaw.json.bak").unlink()
+        (self.state / "openclaw.json").write_text("".join(
+            line for line in SETTINGS.splitlines(keepends=True)
+            if not re.search('apiKey:|"env":|mcp:|headers:', line)))
+        paste = subprocess.run(
+            [str(worlds.NODE), str(worlds.NPM / "openclaw/openclaw.mjs"), "models", "auth",
+             "paste-api-key", "--provider", "openai"], input=OPENAI + "\n", text=True,
+            capture_output=True, timeout=120,
+            env={**demo.agent_environment(str(worlds.NPM)), "HOME": str(self.home)})
+        self.assertEqual(paste.returncode, 0, paste.stderr)
+        before = self.profiles()
+        self.assertIn(OPENAI, before)
+        told = self.answer("--user", "alice", "--agent", "pasted")
+        self.assertEqual([(one["what"], one["outcome"]) for one in told["findings"]],
+                         [("profiles.openai:manual.key", "moved")], told)
+        self.assertEqual(told["copies"], [])
+        self.assertEqual(files_with(self.state, OPENAI), [])
+        self.openclaw_answers("pasted")
         self.answer("--undo")
-        self.assertEqual(tree_of(self.state), self.before)
-        self.assertEqual(self.records(), [])
+        self.assertEqual(self.profiles(), before)
 
     def test_what_the_house_has_no_service_for_stays_and_is_told(self):
         done = self.adopt("--user", "alice", "--agent", "openclaw").stdout
@@ -226,6 +269,7 @@ class Adopting(unittest.TestCase):
         database.write_bytes(b"SQLite format 3\0" + b"\0ghp_0123456789abcdefGHIJ\0")
         told = self.answer("--user", "alice")
         self.assertEqual(told["copies"], ["workspace/notes.md"])
+        self.assertIn("openclaw-agent.sqlite cannot be read as SQLite", "".join(told["notes"]))
         self.assertEqual(told["others"], [
             {"file": str(database.relative_to(self.state)), "whose": "github"}])
 

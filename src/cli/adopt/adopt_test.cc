@@ -82,6 +82,7 @@ TEST(OpenclawConfig, LeavesReferencesAndWordsAlone) {
   EXPECT_EQ(judged(read_openclaw_config, R"({
     a: { apiKey: '${OPENAI_API_KEY}' }, b: { apiKey: 'OPENAI_API_KEY' }, c: { apiKey: 'none' },
     d: { apiKey: { source: 'env', provider: 'default', id: 'OPENAI_API_KEY' } },
+    g: { apiKey: 'openai:manual' }, mine: { apiKey: 'mine:default' },
     e: { token: 'secretref-env:OPENAI_API_KEY' }, maxTokens: 8192,
     f: { password: 'two words here' },
   })"),

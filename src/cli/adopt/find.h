@@ -85,7 +85,8 @@ using Reader = Result<std::vector<std::string>> (*)(const SourceFile& file,
 struct FileRow {
   std::string_view pattern;  // fnmatch(3), segment by segment
   Reader read = nullptr;
-  bool is_backup = false;  // one that cannot be read is told of, and holds nothing up
+  bool is_backup = false;    // one that cannot be read is told of, and holds nothing up
+  bool is_database = false;  // the reader is for its rows (store.h)
 };
 struct Layout {
   std::string_view agent;

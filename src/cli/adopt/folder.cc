@@ -164,6 +164,13 @@ Result<std::optional<PrivateText>> Folder::read(const std::string& name) const {
   return PrivateText(TRY(text_in(file.get(), kFileMost, path_ + "/" + name)));
 }
 
+Result<void> Folder::check(const std::string& name) const {
+  const auto [parent, leaf] = TRY(parent_of(name));
+  struct stat about{};
+  TRY(open_checked(parent.get(), leaf, name, about));
+  return {};
+}
+
 Result<void> Folder::replace(const std::string& name, std::string_view before,
                              std::string_view after) const {
   const auto [parent, leaf] = TRY(parent_of(name));

@@ -35,6 +35,8 @@ class Folder {
   // Nothing where there is none. Errors: kDenied when it is not the caller's to change; kInvalid
   // when it is no regular file or has another name; kTooLarge.
   [[nodiscard]] Result<std::optional<PrivateText>> read(const std::string& name) const;
+  // Whether read() would take it, however long it is. Errors: its own; kNotFound.
+  [[nodiscard]] Result<void> check(const std::string& name) const;
   // Puts `after` in the place of `before`, with the same mode and owner; durable when it returns,
   // and there is no moment at which the file is half of it. Errors: kConflict when the file is not
   // `before` any more.

@@ -10,14 +10,15 @@
 namespace gatehouse::cli::adopt {
 namespace {
 
-// OpenClaw 2026.9: its docs/help/faq/where-things-live-on-disk.md. It keeps the last states of its
-// config as .bak, and of what it took into SQLite the old file; sign-ins lie in SQLite files of its
-// own and stay there.
+// OpenClaw 2026.9: its docs/help/faq/where-things-live-on-disk.md. What is pasted at its prompts is
+// in SQLite files; of its config it keeps the last states, and of older files what it took over.
 constexpr std::array kOpenclaw = {
     FileRow{"openclaw.json", read_openclaw_config},
     FileRow{"openclaw.json.bak*", read_openclaw_config, true},
     FileRow{".env", read_dotenv},
     FileRow{"workspace/.env", read_dotenv},
+    FileRow{"state/openclaw.sqlite", read_openclaw_profiles, false, true},
+    FileRow{"agents/*/agent/openclaw-agent.sqlite", read_openclaw_profiles, false, true},
     FileRow{"agents/*/agent/auth-profiles.json", read_openclaw_profiles},
     FileRow{"agents/*/agent/auth-profiles.json.*", read_openclaw_profiles, true},
 };

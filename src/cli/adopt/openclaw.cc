@@ -93,6 +93,13 @@ std::string_view scheme_of(std::string_view value) {
   return "";
 }
 
+// "openai:manual": the profile that holds the key.
+bool is_profile(std::string_view value, const std::vector<std::string_view>& path) {
+  const std::string_view provider = value.substr(0, std::min(value.find(':'), value.size()));
+  return provider.size() < value.size()
+         && (provider_named(provider) != nullptr || has(path, provider));
+}
+
 // Where the settings beside the key say that it is used; "" when they do not.
 std::string address_near(const Tree& tree, const Json5Node& node) {
   const Json5Node* near = &node;
@@ -186,7 +193,7 @@ void look_at(const SourceFile& file, const Tree& tree, const Json5Node& node,
   PrivateText whole(json5_string(tree.token(node)).value_or(""));
   const std::string_view scheme = scheme_of(whole.view());
   const std::string_view value = whole.view().substr(scheme.size());
-  if (!may_be_key(value)) return;
+  if (!may_be_key(value) || is_profile(value, path)) return;
   const Provider* by_shape = provider_of_shape(value);
   const bool is_secret =
       by_shape != nullptr || names_a_secret(path.back()) || (is_header(path) && !scheme.empty());

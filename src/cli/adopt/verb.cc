@@ -17,6 +17,7 @@
 #include "cli/adopt/plan.h"
 #include "cli/adopt/record.h"
 #include "cli/adopt/report.h"
+#include "cli/adopt/store.h"
 #include "cli/sealed.h"
 #include "cli/state_folder.h"
 #include "cli/verbs.h"
@@ -86,7 +87,7 @@ Result<void> read_one(const Folder& folder, const std::string& name, const FileR
     return failure(Error::kTooMany, fmt::format("{} has more than {} files with settings",
                                                 folder.path(), kFilesMost));
   }
-  auto text = TRY(folder.read(name));
+  auto text = TRY(read_source(folder, name));
   if (!text) return {};
   SourceFile file{name, std::move(*text)};
   auto included = row.read(file, reading.found);
@@ -113,12 +114,28 @@ Result<void> read_one(const Folder& folder, const std::string& name, const FileR
   return {};
 }
 
+Result<std::vector<std::string>> names_for(const Folder& folder, const FileRow& row,
+                                           std::vector<std::string>& notes) {
+  std::vector<std::string> names = TRY(folder.matching(row.pattern));
+  if (!row.is_database) return names;
+  std::vector<std::string> rows;
+  for (const std::string& database : names) {
+    auto in = rows_of(folder, database);
+    if (!in && in.error() == Error::kCorrupt) {
+      notes.push_back(in.error().message() + "; it is left as it is");
+      continue;
+    }
+    for (std::string& name : TRY(std::move(in))) rows.push_back(std::move(name));
+  }
+  return rows;
+}
+
 Result<Reading> read_all(const Place& place) {
   Reading reading;
   std::vector<FileRow> rows = place.rows;
   if (!place.file.empty()) rows.push_back({place.file, reader_for(place.file)});
   for (const FileRow& row : rows) {
-    std::vector<std::string> names = TRY(place.folder.matching(row.pattern));
+    std::vector<std::string> names = TRY(names_for(place.folder, row, reading.notes));
     // Grows while it is gone through: a file may include others.
     for (std::size_t i = 0; i < names.size(); ++i) {
       TRY(read_one(place.folder, std::string(names[i]), row, reading, names));
@@ -164,7 +181,7 @@ class RealSteps : public Steps {
     return {};
   }
   Result<void> change(const FileToChange& file) override {
-    TRY(folder_.replace(file.name, file.before->view(), file.after.view()));
+    TRY(replace_source(folder_, file.name, file.before->view(), file.after.view()));
     ++changed_;
     return {};
   }
@@ -283,7 +300,7 @@ Result<std::vector<FileToChange>> way_back(const Folder& folder, const Record& r
   std::vector<FileToChange> changes;
   now.reserve(record.files.size());  // pointed to
   for (const ChangedFile& file : record.files) {
-    auto text = TRY(folder.read(file.name));
+    auto text = TRY(read_source(folder, file.name));
     if (!text) {
       return failure(Error::kConflict,
                      folder.path() + "/" + file.name + " is gone, so nothing is put back there");
@@ -321,7 +338,7 @@ Result<int> undo(const Options& options) {
     auto changes = way_back(folder, record, now);
     if (!changes) return Failure(changes.error().in(file));
     for (const FileToChange& change : *changes) {
-      TRY(folder.replace(change.name, change.before->view(), change.after.view()));
+      TRY(replace_source(folder, change.name, change.before->view(), change.after.view()));
       restored.push_back(change.name);
     }
     for (const StoredKey& key : record.keys) {
