@@ -74,7 +74,9 @@ Result<void> Service::append_of(Ring& ring, std::string_view bytes) {
     if (found == ring.open.end()) return {};
     ring.open_bytes -= found->second.size();
     ring.open.erase(found);
-  } else if (entry.kind == Kind::kIntent && ring.open_bytes + bytes.size() <= kOpenBytesMost) {
+  } else if (entry.kind == Kind::kIntent && ring.open_bytes + bytes.size() > kOpenBytesMost) {
+    ++ring.forgotten;
+  } else if (entry.kind == Kind::kIntent) {
     const auto [place, is_new] = ring.open.try_emplace(*entry.exchange, bytes);
     if (is_new) ring.open_bytes += bytes.size();
   }
@@ -104,6 +106,7 @@ void Service::take(Ring& ring, const ipc::RingReader::Record& record) {
     taken = failure(Error::kInvalid, "a piece of a body that is none");
   }
   if (taken) return;
+  ++ring.dropped;
   if (dropped_++ % kDroppedPerLine == 0) {
     log_warning("records of a ring are dropped",
                 {{"why", taken.error().message()}, {"so_far", dropped_}});
@@ -132,6 +135,24 @@ void Service::settle_open(Ring& ring) {
   ring.open_bytes = 0;
 }
 
+void Service::record_gap(const Ring& ring, std::uint64_t unread_bytes, std::string_view why) {
+  if (unread_bytes == 0 && ring.dropped == 0 && ring.forgotten == 0) return;
+  Entry gap;
+  gap.kind = Kind::kGap;
+  gap.role = "audit";
+  gap.wall_ns = WallTime::now().unix_nanos();
+  gap.monotonic_ns = Instant::now().since_boot().count();
+  gap.add("reason", why);
+  gap.add("bytes", std::to_string(unread_bytes));
+  gap.add("records", std::to_string(ring.dropped));
+  gap.add("in_doubt", std::to_string(ring.forgotten));
+  const auto bytes = encode(gap);
+  if (!bytes || !log_->append(*bytes)) {
+    log_error("what a gateway's ring lost is not on record",
+              {{"bytes", unread_bytes}, {"records", ring.dropped}});
+  }
+}
+
 bool Service::drain(Ring& ring) {
   // However fast it is filled, the others have their turn.
   for (int i = 0; i < kRecordsMost && log_->gathered_bytes() < kGroupMost; ++i) {
@@ -140,10 +161,16 @@ bool Service::drain(Ring& ring) {
       log_error("an audit ring broke the rules and is abandoned; its gateway passes nothing more",
                 {{"why", record.error().message()}});
       settle_open(ring);
+      record_gap(ring, ring.reader->unread(), "a gateway's ring broke the rules and is abandoned");
+      ++abandoned_;
       return false;
     }
-    if (!*record && ring.retired) settle_open(ring);
-    if (!*record) return !ring.retired;
+    if (!*record && !ring.retired) return true;
+    if (!*record) {
+      settle_open(ring);
+      record_gap(ring, 0, "a gateway that is gone");
+      return false;
+    }
     take(ring, **record);
   }
   return true;
@@ -171,6 +198,7 @@ ipc::CounterList Service::counters() const {
                    {"cannot_write", cannot_write_ ? 1U : 0U},
                    {"gathered_bytes", log_->gathered_bytes()},
                    {"rings", rings_.size()},
+                   {"rings.abandoned", abandoned_},
                    {"dropped", dropped_}};
   ipc::add_process_counters(list);
   return list;

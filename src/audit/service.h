@@ -4,9 +4,9 @@
 // ended"), and reads for control.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <string>
-#include <map>
 #include <vector>
 
 #include "audit/entry.h"
@@ -49,6 +49,8 @@ class Service {
     // Encoded: those Intents of this ring that have no end yet.
     std::map<ExchangeId, std::string> open;
     std::size_t open_bytes = 0;
+    std::uint64_t forgotten = 0;  // Intents for which there was no room in `open`
+    std::uint64_t dropped = 0;    // records that did not belong into the log
   };
   // Takes what the ring holds; false when it is to be given up.
   bool drain(Ring& ring);
@@ -56,6 +58,8 @@ class Service {
   void take(Ring& ring, const ipc::RingReader::Record& record);
   // What a gateway that is gone had under way ends on record; nobody else can tell of it.
   void settle_open(Ring& ring);
+  // Puts on record what of a ring that goes is in no log; nothing where that is nothing.
+  void record_gap(const Ring& ring, std::uint64_t unread_bytes, std::string_view why);
 
   std::unique_ptr<Log> log_;
   std::vector<Ring> rings_;
@@ -63,7 +67,8 @@ class Service {
   std::uint64_t commits_ = 0;
   std::uint64_t failed_commits_ = 0;
   bool cannot_write_ = false;  // the last commit failed
-  std::uint64_t dropped_ = 0;  // records that did not belong into the log
+  std::uint64_t dropped_ = 0;  // of all rings
+  std::uint64_t abandoned_ = 0;
 };
 
 }  // namespace gatehouse::audit

@@ -183,6 +183,81 @@ TEST(Service, EndsOnRecordWhatAGatewayThatIsGoneHadUnderWay) {
   EXPECT_EQ(told.ends.at(open), std::vector<std::string>{"audit cut"});
 }
 
+// The gaps that a log tells of.
+std::vector<Entry> gaps_of(Log& log) {
+  std::vector<Entry> gaps;
+  for (std::uint64_t i = 0; i < log.size(); ++i) {
+    Entry entry = *decode(*log.read(i));
+    if (entry.kind == Kind::kGap) gaps.push_back(std::move(entry));
+  }
+  return gaps;
+}
+
+// Puts a header that no writer makes `at` so many bytes in the ring.
+void spoil(const Book& book, std::size_t at) {
+  constexpr std::size_t kBytesAt = 256;  // as ipc/ring.cc has it
+  const std::array<std::uint32_t, 2> header = {0xffffffffU, 99};
+  ASSERT_EQ(pwrite(book.writer->memory_fd(), header.data(), sizeof header,
+                   static_cast<off_t>(kBytesAt + at)),
+            ssize_t{sizeof header});
+}
+
+TEST(Service, ARingThatCannotBeReadToItsEndIsAGapOnRecordWithItsSize) {
+  Book book;
+  const ExchangeId open = ExchangeId::fresh();
+  const std::string first = exchange_entry(Kind::kIntent, open);
+  const std::string second = exchange_entry(Kind::kSettled, open);
+  book.put(ipc::RecordType::kEntry, first);
+  const std::size_t behind = 8 + (first.size() + 7) / 8 * 8;
+  book.put(ipc::RecordType::kEntry, second);
+  const std::size_t lost = 8 + (second.size() + 7) / 8 * 8;
+  spoil(book, behind);
+  book.service.retire(book.ring);  // its gateway has died too
+  ASSERT_TRUE(*book.service.pump());
+
+  const std::vector<Entry> gaps = gaps_of(book.service.log());
+  ASSERT_EQ(gaps.size(), 1U);
+  EXPECT_EQ(gaps[0].role, "audit");
+  EXPECT_EQ(gaps[0].tag("bytes"), std::to_string(lost));
+  EXPECT_TRUE(gaps[0].tag("reason").contains("abandoned"));
+  EXPECT_EQ(told_by(book.service.log()).ends.at(open), std::vector<std::string>{"audit cut"})
+      << "what it had under way has an end, though not its own";
+  EXPECT_EQ(counted(book.service, "rings"), 0U);
+  EXPECT_EQ(counted(book.service, "rings.abandoned"), 1U);
+  EXPECT_FALSE(*book.service.pump()) << "once";
+}
+
+TEST(Service, WhatARingClaimsToHoldIsBelievedNoFurtherThanItsSize) {
+  Book book;
+  const std::uint64_t claimed = ~0ULL;
+  spoil(book, 0);
+  ASSERT_EQ(pwrite(book.writer->memory_fd(), &claimed, sizeof claimed, 0), ssize_t{8});
+  ASSERT_TRUE(*book.service.pump());
+  const std::vector<Entry> gaps = gaps_of(book.service.log());
+  ASSERT_EQ(gaps.size(), 1U);
+  EXPECT_EQ(gaps[0].tag("bytes"), std::to_string(ipc::kRingBytes));
+}
+
+TEST(Service, WhatWasDroppedOfAGatewaysRecordsIsOnRecordWhenItGoes) {
+  Book book;
+  for (int i = 0; i < 3; ++i) book.put(ipc::RecordType::kEntry, entry_of(Kind::kKilled, "vault"));
+  ASSERT_FALSE(*book.service.pump());
+  book.service.retire(book.ring);
+  ASSERT_TRUE(*book.service.pump());
+  const std::vector<Entry> gaps = gaps_of(book.service.log());
+  ASSERT_EQ(gaps.size(), 1U);
+  EXPECT_EQ(gaps[0].tag("records"), "3");
+  EXPECT_EQ(gaps[0].tag("bytes"), "0");
+}
+
+TEST(Service, AGatewayThatLeavesNothingBehindLeavesNoGap) {
+  Book book;
+  book.put(ipc::RecordType::kEntry, entry_of(Kind::kIntent, "gateway"));
+  book.service.retire(book.ring);
+  ASSERT_TRUE(*book.service.pump());
+  EXPECT_TRUE(gaps_of(book.service.log()).empty());
+}
+
 TEST(Service, AGatewayThatOpensWithoutEndTakesNoEndlessMemory) {
   Book book;
   constexpr std::size_t kPadding = 30'000;
@@ -198,6 +273,9 @@ TEST(Service, AGatewayThatOpensWithoutEndTakesNoEndlessMemory) {
   EXPECT_EQ(told.intents, kExchanges);
   EXPECT_GT(told.ends.size(), 1000u);
   EXPECT_LT(told.ends.size(), 1200u);
+  const std::vector<Entry> gaps = gaps_of(book.service.log());
+  ASSERT_EQ(gaps.size(), 1U);
+  EXPECT_EQ(gaps[0].tag("in_doubt"), std::to_string(kExchanges - told.ends.size()));
 }
 
 TEST(Service, ARingIsEmptiedBeforeItGoesAndThereAreOnlySoMany) {

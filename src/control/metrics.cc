@@ -76,6 +76,8 @@ constexpr std::array kRows = {
     Row{"audit", "gathered_bytes", "gatehouse_audit_gathered_bytes", kGauge,
         "Bytes that wait for the next commit."},
     Row{"audit", "rings", "gatehouse_audit_rings", kGauge, "Rings of gateways that are read."},
+    Row{"audit", "rings.abandoned", "gatehouse_audit_abandoned_rings_total", kCounter,
+        "Rings of gateways that could not be read to their end."},
     Row{"audit", "dropped", "gatehouse_audit_dropped_records_total", kCounter,
         "Records of a gateway's that did not belong into the log."},
     Row{"courier", "posts.answered", "gatehouse_courier_answered_posts_total", kCounter,

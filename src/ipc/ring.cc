@@ -202,6 +202,11 @@ Result<std::optional<RingReader::Record>> RingReader::next() {
   return next_record(*memory_, written, position_);
 }
 
+std::uint64_t RingReader::unread() const {
+  const std::uint64_t written = memory_->written.load(std::memory_order_acquire);
+  return written <= position_ ? 0 : std::min<std::uint64_t>(written - position_, kRingBytes);
+}
+
 void RingReader::publish_durable() {
   memory_->durable.store(position_, std::memory_order_seq_cst);
   const std::uint64_t wanted = memory_->wanted.load(std::memory_order_seq_cst);

@@ -78,6 +78,9 @@ class RingReader {
   // The next record, copied out; nothing when there is none. Errors: kInvalid: the writer broke the
   // rules, the ring is to be abandoned.
   [[nodiscard]] Result<std::optional<Record>> next();
+  // How much its writer says to have put in and `next` has not given, in bytes; not more than a
+  // ring holds.
+  [[nodiscard]] std::uint64_t unread() const;
   // Everything that `next` has given is on disk; frees its room and wakes a writer that wants to
   // know.
   void publish_durable();
