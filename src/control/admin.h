@@ -65,6 +65,7 @@ class Admin {
   Answered list_acts(Call& call);
 
   [[nodiscard]] Result<Principal> identified(const ApiRequest& request);
+  [[nodiscard]] bool is_over(const Session& session);
   [[nodiscard]] Result<Object> object_given(const Call& call, const std::string& name) const;
   [[nodiscard]] Result<Run> run_of(const Call& call);
   [[nodiscard]] Result<std::optional<ApiAnswer>> answered_before(const Call& call);
@@ -77,6 +78,7 @@ class Admin {
   IssuerKeys keys_;
   net::Event free_;  // for changes, which are one at a time
   bool is_taken_ = false;
+  std::map<std::string, Instant> session_ends_;  // of those that were shown here, by digest
 };
 
 }  // namespace gatehouse::control

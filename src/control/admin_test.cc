@@ -49,12 +49,16 @@ class FakeHouse : public Ports {
       if (found != documents.end()) fetched = {200, found->second};
       co_return ipc::parcel_of(fetched);
     }
+    if (role == "sandboxd" && sandboxes && request.type == ipc::ListSandboxes::kType) {
+      co_return ipc::parcel_of(*sandboxes);
+    }
     co_return failure(Error::kUnavailable, role + " is away");
   }
   std::vector<std::string> present(const std::string& role) override {
     return role == "gateway" ? std::vector<std::string>{"gateway"} : std::vector<std::string>{};
   }
 
+  std::optional<ipc::SandboxList> sandboxes;  // of a sandboxd that is there
   std::vector<audit::Entry> log;
   std::vector<ipc::Kill> kills;
   std::map<std::string, std::string> documents;  // on the web, by URL
@@ -270,6 +274,39 @@ TEST_F(AdminTest, ASessionThatIsOverOrWasNeverThereIsNobody) {
     co_return 0;
   }(loop.get()));
   EXPECT_EQ(ask("olivia", request).status, 401);
+}
+
+TEST_F(AdminTest, AWallClockThatIsSetMakesNoSessionLonger) {
+  ApiRequest request;
+  request.method = "GET";
+  request.path = "/v1/whoami";
+  const auto pass = [&](Nanos time) {
+    loop->run_until_done([](this auto, net::Loop* at, Nanos pause) -> Task<int> {
+      co_await at->sleep_for(pause);
+      co_return 0;
+    }(loop.get(), time));
+  };
+  EXPECT_EQ(ask("olivia", request).status, 200);
+  loop->jump_wall(-std::chrono::hours(48));
+  EXPECT_EQ(ask("olivia", request).status, 200);
+  EXPECT_EQ(ask("sam", request).status, 200) << "nor one that is shown here for the first time";
+  pass(std::chrono::minutes(61));
+  EXPECT_EQ(ask("olivia", request).status, 401);
+  EXPECT_EQ(ask("sam", request).status, 401);
+  EXPECT_EQ(ask("ada", request).status, 200);
+  loop->jump_wall(std::chrono::hours(49));
+  EXPECT_EQ(ask("ada", request).status, 401) << "one that is set ahead ends it early";
+}
+
+TEST_F(AdminTest, AWallClockThatIsSetHidesNoRunThatIsLost) {
+  loop->jump_wall(-std::chrono::hours(48));  // the Run began in what is the future now
+  house.sandboxes.emplace();                 // sandboxd has none
+  control.arrived("sandboxd");
+  loop->run_until_done([](this auto, net::Loop* at) -> Task<int> {
+    co_await at->sleep_for(std::chrono::seconds(1));
+    co_return 0;
+  }(loop.get()));
+  EXPECT_FALSE(store->run(run.id)->is_live());
 }
 
 TEST_F(AdminTest, WhoShowsASessionIsItsUserOnTheHostToo) {

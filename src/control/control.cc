@@ -388,10 +388,11 @@ Task<Result<void>> Control::tell_vault() {
 // A sandbox outlives its sandboxd by its warden, which the new one adopts: what it does not have is
 // over, and what is left of it is cleared away.
 Task<Result<void>> Control::end_lost_runs() {
-  const WallTime arrived = loop_.wall();
+  std::vector<Run> expected = CO_TRY(store_.live_runs());
+  std::erase_if(expected, [this](const Run& run) { return making_.contains(run.id); });
   const ipc::SandboxList there = CO_TRY(co_await call("sandboxd", ipc::ListSandboxes{}));
-  for (const Run& run : CO_TRY(store_.live_runs())) {
-    if (run.started >= arrived) continue;  // it is being made
+  for (const Run& run : expected) {
+    if (!CO_TRY(store_.run(run.id)).is_live()) continue;  // it ended meanwhile
     if (std::find(there.runs.begin(), there.runs.end(), run.id) != there.runs.end()) continue;
     static_cast<void>(co_await call("sandboxd", ipc::EndSandbox{run.id}));
     CO_TRY(co_await end_run(run, 128 + SIGKILL, "its sandbox ended with an earlier gatehouse"));
@@ -563,7 +564,9 @@ Task<Result<Control::Started>> Control::start_checked(Run run, Agent agent, ipc:
 
 Task<Result<Control::Started>> Control::create_sandbox(Run run, ipc::CreateSandbox create) {
   const bool pty = create.pty;
+  making_.insert(run.id);
   auto reply = co_await ports_.ask("sandboxd", ipc::parcel_of(create), loop_.in(kAnswerMost));
+  making_.erase(run.id);
   if (!reply) {
     // What it did make, if anything, must not live on.
     static_cast<void>(co_await call("sandboxd", ipc::EndSandbox{run.id}));

@@ -126,6 +126,7 @@ class Control {
   ipc::NetworkSpec network_;
   Secret proxy_authorization_;  // the one secret that passes here: it is the house's own
   std::uint64_t generation_ = 0;
+  std::set<RunId> making_;                // Runs whose sandbox is asked for, and not there yet
   std::vector<audit::Entry> unrecorded_;  // of the start, until the audit role is there
   ipc::Permits for_sandboxd_;
   net::Nursery nursery_;

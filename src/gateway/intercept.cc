@@ -16,8 +16,9 @@ net::Task<Result<std::shared_ptr<net::TlsServer>>> Interceptor::server_for(ipc::
                                                                            Deadline deadline) {
   const std::string key = run.tenant + "\n" + host;
   const std::int64_t now_s = role_.loop().wall().unix_seconds();
-  if (const auto found = kept_.find(key);
-      found != kept_.end() && found->second.until_unix_s > now_s) {
+  // Agents judge a leaf by the wall clock; one that is set back makes it one of the future.
+  if (const auto found = kept_.find(key); found != kept_.end() && found->second.until_unix_s > now_s
+                                          && found->second.since_unix_s <= now_s) {
     co_return found->second.server;
   }
   ipc::Leaf ask;
@@ -27,7 +28,7 @@ net::Task<Result<std::shared_ptr<net::TlsServer>>> Interceptor::server_for(ipc::
   const net::TlsIdentity identity{std::move(leaf.certificate_pem), std::move(leaf.private_key_pem)};
   std::shared_ptr<net::TlsServer> server = CO_TRY(net::TlsServer::make({.identity = &identity}));
   if (kept_.size() >= kKeptMost) kept_.clear();
-  kept_[key] = {server, leaf.not_after_unix_s - kRenewBefore_s};
+  kept_[key] = {server, now_s, leaf.not_after_unix_s - kRenewBefore_s};
   co_return server;
 }
 

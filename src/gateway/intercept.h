@@ -25,6 +25,7 @@ class Interceptor {
  private:
   struct Kept {
     std::shared_ptr<net::TlsServer> server;
+    std::int64_t since_unix_s = 0;
     std::int64_t until_unix_s = 0;
   };
   ipc::Role& role_;
