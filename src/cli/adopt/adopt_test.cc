@@ -89,6 +89,15 @@ TEST(OpenclawConfig, LeavesReferencesAndWordsAlone) {
             Judged());
 }
 
+TEST(OpenclawConfig, StopsAtMoreKeysThanAnyoneHas) {
+  std::string text = "[";
+  for (std::size_t i = 0; i < 20'000; ++i) text += "{token:'abcdefgh12'},";
+  EXPECT_EQ(read(read_openclaw_config, text + "]").size(), kFindingsMost + 1);
+  text.clear();
+  for (std::size_t i = 0; i < 2'000; ++i) text += "A_TOKEN=abcdefgh12\n";
+  EXPECT_EQ(read(read_dotenv, text).size(), kFindingsMost + 1);
+}
+
 TEST(OpenclawConfig, SeesKeysInCommentsAndTellsOfThem) {
   const auto found = read(read_openclaw_config, "{ // old: " + kAnthropic + "\n}");
   ASSERT_EQ(found.size(), 1U);

@@ -16,6 +16,8 @@
 
 namespace gatehouse::cli::adopt {
 
+inline constexpr std::size_t kFindingsMost = 500;  // of one adoption
+
 // Text that holds keys: wiped when it goes.
 class PrivateText {
  public:
@@ -70,7 +72,8 @@ struct Finding {
   std::string left_because;  // "": it can be moved
 };
 
-// Appends what the file holds; returns the names of further files that it includes.
+// Appends what the file holds; returns the names of further files that it includes. Stops where
+// there are more than kFindingsMost, which is the caller's to tell.
 // Errors: kInvalid with line and column, kTooLarge; they quote nothing of the file.
 using Reader = Result<std::vector<std::string>> (*)(const SourceFile& file,
                                                     std::vector<Finding>& found);
@@ -94,8 +97,6 @@ struct Layout {
   std::span<const FileRow> files;
 };
 [[nodiscard]] std::span<const Layout> layouts();
-
-inline constexpr std::size_t kFindingsMost = 500;
 
 // A finding at these bytes of the file.
 [[nodiscard]] Finding finding_at(const SourceFile& file, std::string_view where, std::size_t begin,

@@ -61,7 +61,7 @@ void add_by_shape(const SourceFile& file, std::vector<Finding>& found) {
   const std::string_view text = file.text.view();
   const std::size_t before = found.size();
   std::size_t at = 0;
-  while (at < text.size()) {
+  while (at < text.size() && found.size() <= kFindingsMost) {
     std::size_t end = at;
     while (end < text.size() && is_key_word(text[end])) ++end;
     const std::string_view word = text.substr(at, end - at);
@@ -86,6 +86,7 @@ Result<std::vector<std::string>> read_dotenv(const SourceFile& file, std::vector
   const std::string_view text = file.text.view();
   const std::vector<DotenvEntry> entries = TRY(scan_dotenv(text));
   for (const DotenvEntry& entry : entries) {
+    if (found.size() > kFindingsMost) break;
     const Provider* by_name = provider_of_variable(entry.name);
     const Provider* by_shape = provider_of_shape(entry.value);
     const bool is_secret = by_name != nullptr || by_shape != nullptr || names_a_secret(entry.name);

@@ -282,6 +282,7 @@ Result<std::vector<std::string>> read_openclaw_config(const SourceFile& file,
                                                       std::vector<Finding>& found) {
   const Tree tree = TRY(tree_of(file));
   for (const Json5Node& node : tree.nodes()) {
+    if (found.size() > kFindingsMost) break;
     if (node.type == Json5Type::kString) look_at(file, tree, node, found);
   }
   add_by_shape(file, found);
@@ -292,6 +293,7 @@ Result<std::vector<std::string>> read_openclaw_profiles(const SourceFile& file,
                                                         std::vector<Finding>& found) {
   const Tree tree = TRY(tree_of(file));
   for (const Json5Node& node : tree.nodes()) {
+    if (found.size() > kFindingsMost) break;
     if (node.type == Json5Type::kString) look_at_profile(file, tree, node, found);
   }
   add_by_shape(file, found);
