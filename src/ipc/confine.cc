@@ -188,6 +188,7 @@ constexpr std::array kCommonCalls = {
     "epoll_ctl",
     "epoll_wait",
     "epoll_pwait",
+    "epoll_pwait2",
     "eventfd2",
     "timerfd_create",
     "timerfd_settime",

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // The promises of Task, Nursery, Event and both Loops.
+#include <fcntl.h>
 #include <gtest/gtest.h>
 
 #include <cstdio>
-
 #include <memory>
 #include <string>
+#include <thread>
 
 #include "net/nursery.h"
 #include "net/real_loop.h"
@@ -287,6 +288,89 @@ TEST(RealLoop, CancelledWaitsDoNotComeBack) {
   }(loop.get(), &nursery, reader, stream->get(), other->get()));
   loop->run();
   EXPECT_EQ(destroyed, 1);
+}
+
+// Epoll tells of an edge once: what came together must be read to its end all the same.
+TEST(RealLoop, AnEndThatComesWithTheLastBytesIsRead) {
+  auto loop = make_real_loop();
+  auto pair = make_socket_pair();
+  auto stream = loop->adopt_local(std::move(pair->first));
+  auto other = loop->adopt_local(std::move(pair->second));
+  std::vector<std::size_t> got;
+  Nursery nursery(*loop);
+  nursery.spawn([](this auto, Loop* l, LocalStream* mine, LocalStream* theirs,
+                   std::vector<std::size_t>* out) -> Task<void> {
+    std::array<char, 64> buffer;
+    for (const bool ends : {false, true}) {
+      EXPECT_TRUE(co_await theirs->write("hello", l->in(1s)));
+      if (ends) theirs->disconnect();
+      const auto read = co_await mine->read(buffer, l->in(1s));
+      out->push_back(read.value_or(99));
+    }
+    const auto end = co_await mine->read(buffer, l->in(1s));
+    out->push_back(end.value_or(99));
+    l->stop();
+  }(loop.get(), stream->get(), other->get(), &got));
+  loop->run();
+  EXPECT_EQ(got, (std::vector<std::size_t>{5, 5, 0}));
+}
+
+TEST(RealLoop, APeerThatHasEndedItsSideAndReadsSlowlyGetsAll) {
+  auto loop = make_real_loop();
+  auto pair = make_socket_pair();
+  auto stream = loop->adopt_local(std::move(pair->first));
+  auto other = loop->adopt_local(std::move(pair->second));
+  std::size_t taken = 0;
+  Nursery nursery(*loop);
+  nursery.spawn([](this auto, Loop* l, LocalStream* s) -> Task<void> {
+    std::array<char, 16> buffer;
+    EXPECT_EQ((co_await s->read(buffer, l->in(5s))).value_or(99), 0u);
+    EXPECT_TRUE(co_await s->write(pattern(3'000'000), l->in(20s)));
+    EXPECT_TRUE(co_await s->finish(l->in(1s)));
+  }(loop.get(), stream->get()));
+  nursery.spawn([](this auto, Loop* l, LocalStream* s, std::size_t* all) -> Task<void> {
+    EXPECT_TRUE(co_await s->finish(l->in(1s)));
+    std::vector<char> buffer(100'000);
+    while (true) {
+      co_await l->sleep_for(1ms);
+      const auto got = co_await s->read(buffer, l->in(20s));
+      if (!got || *got == 0) break;
+      *all += *got;
+    }
+    l->stop();
+  }(loop.get(), other->get(), &taken));
+  loop->run();
+  EXPECT_EQ(taken, 3'000'000u);
+}
+
+TEST(RealLoop, WorkOfAnotherThreadWakesALoopThatSleeps) {
+  auto loop = make_real_loop();
+  constexpr int kPosts = 2000;
+  int done = 0;
+  std::thread other([l = loop.get(), &done] {
+    for (int i = 0; i < kPosts; ++i) {
+      l->post([l, &done] {
+        if (++done == kPosts) l->stop();
+      });
+      if (i % 100 == 0) std::this_thread::sleep_for(1ms);
+    }
+  });
+  loop->run();
+  other.join();
+  EXPECT_EQ(done, kPosts);
+}
+
+TEST(RealLoop, WhatEpollDoesNotTakeCountsAsReady) {
+  auto loop = make_real_loop();
+  const Descriptor file(::open("/proc/self/exe", O_RDONLY | O_CLOEXEC));
+  bool ready = false;
+  Nursery nursery(*loop);
+  nursery.spawn([](this auto, Loop* l, int fd, bool* out) -> Task<void> {
+    *out = (co_await l->wait_readable(fd, l->in(5s))).has_value();
+    l->stop();
+  }(loop.get(), file.get(), &ready));
+  loop->run();
+  EXPECT_TRUE(ready);
 }
 
 TEST(LocalStream, CarriesDescriptors) {
