@@ -15,10 +15,21 @@ namespace gatehouse::gateway {
 
 inline constexpr std::size_t kReadPiece = 16 * 1024;
 
+// Room to read into, used again by whoever comes next; a process has one thread here.
+class Buffers {
+ public:
+  [[nodiscard]] static std::string take();
+  // Nothing of what it holds is read again.
+  static void give(std::string buffer);
+};
+
 // Bytes between a Stream and a parser.
 class Inbox {
  public:
   explicit Inbox(net::Stream& stream) : stream_(&stream) {}
+  ~Inbox() { Buffers::give(std::move(bytes_)); }
+  Inbox(const Inbox&) = delete;
+  Inbox& operator=(const Inbox&) = delete;
   [[nodiscard]] std::string_view waiting() const { return std::string_view(bytes_).substr(taken_); }
   void take(std::size_t count) {
     taken_ += count;
@@ -29,7 +40,11 @@ class Inbox {
   }
   // Reads once more from the stream; false at its end.
   [[nodiscard]] net::Task<Result<bool>> fill(Deadline deadline) {
-    if (taken_ > 0) bytes_.erase(0, taken_);
+    if (bytes_.capacity() < kReadPiece) {
+      bytes_ = Buffers::take().append(waiting());
+    } else {
+      bytes_.erase(0, taken_);
+    }
     taken_ = 0;
     const std::size_t before = bytes_.size();
     // Not zeroed first: what is read is overwritten, and the rest is cut off again.

@@ -13,7 +13,7 @@
 #include <string>
 #include <vector>
 
-#include "base/secret.h"
+#include "gateway/known_values.h"
 #include "ipc/sandbox.h"
 #include "net/nursery.h"
 #include "net/stream.h"
@@ -76,6 +76,7 @@ struct Door {
   ipc::RunSpec run;
   std::vector<ipc::Placeholder> placeholders;
   SyntheticNames names;
+  KnownValues known;
   std::vector<std::unique_ptr<net::Listener>> listeners;
   net::Descriptor dns;
   std::uint64_t connections = 0;  // that are open now

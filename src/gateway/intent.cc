@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "gateway/intent.h"
 
+#include <algorithm>
+#include <iterator>
+
 #include "base/log.h"
 
 namespace gatehouse::gateway {
@@ -31,13 +34,13 @@ void Intent::raise_alarm(std::string_view what) {
 }
 
 void Intent::settle() {
-  audit::Entry settled = entry_;
+  audit::Entry settled = std::move(entry_);  // it ends here
   settled.kind = audit::Kind::kSettled;
   settled.bodies = std::move(bodies_);
   settled.add("state", outcome.state);
   if (!outcome.reason.empty()) settled.add("reason", outcome.reason.substr(0, 1024));
   settled.add("duration_us", std::to_string((loop_->now() - began_).count() / 1000));
-  for (auto& [key, value] : outcome.tags) settled.add(key, value);
+  std::ranges::move(outcome.tags, std::back_inserter(settled.tags));
   recorder_->append_now(std::move(settled));
   recorder_ = nullptr;
 }

@@ -95,7 +95,7 @@ bool Recorder::put_piece(Body& body) {
   return true;
 }
 
-Task<Result<Recorder::Position>> Recorder::append(audit::Entry entry, Deadline deadline) {
+Task<Result<Recorder::Position>> Recorder::append(audit::Entry& entry, Deadline deadline) {
   stamp(entry);
   while (is_read_) {
     if (const auto position = put(entry)) co_return *position;

@@ -45,7 +45,7 @@ class Recorder {
 
   // Queues an Entry; returns where it is durable. Waits (at most until `deadline`) while the ring
   // is full. Errors: kAuditUnavailable.
-  [[nodiscard]] net::Task<Result<Position>> append(audit::Entry entry, Deadline deadline);
+  [[nodiscard]] net::Task<Result<Position>> append(audit::Entry& entry, Deadline deadline);
   // The same without waiting, for destructors and settling: false when the ring is full, which is
   // counted and becomes a gap Entry as soon as there is room.
   bool append_now(audit::Entry entry);

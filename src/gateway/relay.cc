@@ -21,6 +21,7 @@ constexpr Nanos kIdleMost = std::chrono::minutes(5);        // between two piece
 constexpr Nanos kPatience = 20ms;  // an answer that takes longer is worth a watch on the client
 constexpr std::size_t kKeptMost = 64 * 1024;  // of a body, to send it again
 constexpr Nanos kDurableMost = 250ms;
+constexpr std::string_view kRemoved = "[credential removed by gatehouse]";
 constexpr wire::BodyFraming::Kind kNoBody = wire::BodyFraming::Kind::kNone;
 
 // Ends the Lease on every path.
@@ -142,10 +143,9 @@ class Relay {
     head.headers.set("host", host_field());
     head.headers.set("traceparent",
                      wire::TraceParent{ruled_.door->run.trace, ruled_.span, true}.text());
-    const bool inspected =
-        !std::holds_alternative<HttpCall>(ruled_.call) || known_values() != nullptr;
+    const bool inspected = !std::holds_alternative<HttpCall>(ruled_.call) || is_looked_through();
     if (inspected) head.headers.set("accept-encoding", "identity");
-    if (known_values() != nullptr) {
+    if (is_looked_through()) {
       // Of an answer that may echo the credential, no pieces that would hide it when seen alone.
       head.headers.remove("range");
       head.headers.remove("if-range");
@@ -357,16 +357,10 @@ class Relay {
   }
 
   // What may come back in any answer from that upstream, also to a request without a credential.
-  [[nodiscard]] const std::vector<Secret>* known_values() const {
-    return leased_.known.empty() ? nullptr : &leased_.known;
-  }
+  [[nodiscard]] bool is_looked_through() const { return redactor_ || !leased_.known.empty(); }
   Result<void> prepare_redaction(wire::ResponseHead& head) {
-    const std::vector<Secret>* values = known_values();
-    if (values == nullptr) return {};
-    redactor_.emplace("[credential removed by gatehouse]");
-    for (const Secret& value : *values) {
-      if (value.size() >= wire::kMinRedactable) TRY(redactor_->add(value));
-    }
+    if (!is_looked_through()) return {};
+    redactor_.emplace(TRY(forms()), kRemoved);
     for (const wire::Header header : head.headers) {
       if (wire::equal_ignoring_case(header.name, "content-encoding")
           && !wire::equal_ignoring_case(header.value, "identity")) {
@@ -383,6 +377,9 @@ class Relay {
     head.headers = std::move(clean);
     head.reason = redacted(head.reason);
     return {};
+  }
+  Result<std::shared_ptr<const wire::RedactionForms>> forms() {
+    return ruled_.door->known.forms_of(ruled_.destination.host, std::move(leased_.known));
   }
   std::string redacted(std::string_view text) {
     std::string clean;

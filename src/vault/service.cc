@@ -239,21 +239,13 @@ Task<Result<ipc::Leased>> Service::checked_lease(ipc::Lease request, std::string
     generation = connection->generation;
   }
   run = CO_TRY(live_run(request.run));  // it may have ended while a refresh was under way
-  Use use{request.run,
-          run->about.trace,
-          request.exchange,
-          run->about.tenant,
-          run->about.user,
-          service.name,
-          request.host,
-          request.method,
-          request.path.substr(0, 2048),
-          leased.lease,
-          sealer_.fingerprint(run->about.tenant, leased.value),
-          "lease"};
+  const std::string fingerprint = remember(*run, service.name, leased.value).fingerprint;
+  Use use{request.run,       run->about.trace, request.exchange,
+          run->about.tenant, run->about.user,  service.name,
+          request.host,      request.method,   request.path.substr(0, 2048),
+          leased.lease,      fingerprint,      "lease"};
   CO_TRY(co_await record(std::move(use)));
   run = CO_TRY(live_run(request.run));
-  remember(*run, service.name, leased.value);
   leased.known = leased_to(*run, service.hosts);
   leases_.insert_or_assign(leased.lease,
                            LiveLease{request.run, service.name, generation, std::move(holder)});
@@ -280,16 +272,19 @@ Task<Result<ipc::Done>> Service::end_lease(ipc::EndLease request) {
   co_return ipc::Done{};
 }
 
-void Service::remember(LiveRun& run, const std::string& service, const Secret& value) {
+Service::LiveRun::Value& Service::remember(LiveRun& run, const std::string& service,
+                                           const Secret& value) const {
   const auto found = std::find_if(run.leased.begin(), run.leased.end(), [&](const auto& known) {
     return known.service == service && known.value == value;
   });
   if (found != run.leased.end()) {
     std::rotate(run.leased.begin(), found, found + 1);
-    return;
+    return run.leased.front();
   }
-  run.leased.insert(run.leased.begin(), {service, value.duplicate(Purpose::kCompare)});
+  run.leased.insert(run.leased.begin(), {service, value.duplicate(Purpose::kCompare),
+                                         sealer_.fingerprint(run.about.tenant, value)});
   if (run.leased.size() > kRememberedMost) run.leased.pop_back();
+  return run.leased.front();
 }
 
 std::vector<Secret> Service::leased_to(const LiveRun& run,

@@ -97,6 +97,7 @@ class Service {
     struct Value {
       std::string service;
       Secret value;
+      std::string fingerprint;
     };
     std::vector<Value> leased;  // each once, the newest first
     double allowance = 0;       // leases that may be taken now
@@ -133,7 +134,8 @@ class Service {
   // What it was leased towards any of those hosts; at most what one message carries.
   [[nodiscard]] std::vector<Secret> leased_to(const LiveRun& run,
                                               const std::vector<std::string>& hosts) const;
-  static void remember(LiveRun& run, const std::string& service, const Secret& value);
+  // Puts the value at the front of what the Run was leased.
+  LiveRun::Value& remember(LiveRun& run, const std::string& service, const Secret& value) const;
   Result<const ipc::PublishService*> service_of(std::string_view tenant,
                                                 std::string_view name) const;
   Result<std::string> owner_of(const ipc::DeclareRunLive& run,

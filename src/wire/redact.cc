@@ -3,7 +3,6 @@
 
 #include <algorithm>
 
-#include "base/check.h"
 #include "base/encoding.h"
 
 namespace gatehouse::wire {
@@ -43,16 +42,15 @@ std::size_t pair_of(char a, char b) {
 
 }  // namespace
 
-Redactor::Redactor(std::string replacement)
-    : replacement_(std::move(replacement)), heads_(256), pairs_(65536) {}
+RedactionForms::RedactionForms() : heads_(256), pairs_(65536) {}
 
-Redactor::~Redactor() {
+RedactionForms::~RedactionForms() {
   for (std::string& form : forms_) wipe_text(form);
-  wipe_text(held_);
 }
 
-Result<void> Redactor::add(const Secret& value) {
-  CHECK(held_.empty());
+Redactor::~Redactor() { wipe_text(held_); }
+
+Result<void> RedactionForms::add(const Secret& value) {
   if (value.size() < kMinRedactable) {
     return failure(Error::kInvalid, "a value shorter than 6 bytes cannot be matched in traffic");
   }
@@ -87,7 +85,7 @@ Result<void> Redactor::add(const Secret& value) {
   return {};
 }
 
-void Redactor::add_form(std::string form) {
+void RedactionForms::add_form(std::string form) {
   if (form.size() >= kMinRedactable && std::ranges::find(forms_, form) == forms_.end()) {
     pairs_[pair_of(form[0], form[1])] = true;
     forms_.push_back(std::move(form));
@@ -120,15 +118,15 @@ void Redactor::scan(std::string_view text, std::string& out, bool at_end) {
   std::size_t at = 0;
   while (at < text.size()) {
     const bool last = at + 1 == text.size();
-    if (!last && !pairs_[pair_of(text[at], text[at + 1])]) {
+    if (!last && !forms_->pairs_[pair_of(text[at], text[at + 1])]) {
       ++at;
       continue;
     }
     const std::string_view rest = text.substr(at);
     std::size_t hit = 0;
     bool wait = false;
-    for (const std::uint32_t i : heads_[static_cast<unsigned char>(text[at])]) {
-      const std::string_view form = forms_[i];
+    for (const std::uint32_t i : forms_->heads_[static_cast<unsigned char>(text[at])]) {
+      const std::string_view form = forms_->forms_[i];
       if (rest.starts_with(form)) {
         hit = form.size();
         break;

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -20,16 +21,38 @@ inline constexpr std::size_t kMinRedactable = 6;  // shorter values would hit by
 inline constexpr std::size_t kMaxRedactable = 16 * 1024;
 inline constexpr std::size_t kMaxRedacted = 256;  // values of one redactor
 
-// Immobile; holds the forms until it dies and then wipes them.
+// What is looked for: the forms of some values. Streams that look for the same ones share it;
+// immobile, and wiped when it dies.
+class RedactionForms {
+ public:
+  RedactionForms();
+  RedactionForms(const RedactionForms&) = delete;
+  RedactionForms& operator=(const RedactionForms&) = delete;
+  ~RedactionForms();
+
+  // Before the first Redactor uses it. Errors: kInvalid below 6 bytes, kTooLarge above 16 KiB,
+  // kTooMany.
+  [[nodiscard]] Result<void> add(const Secret& value);
+
+ private:
+  friend class Redactor;
+  void add_form(std::string form);
+
+  std::vector<std::string> forms_;                 // longest first
+  std::vector<std::vector<std::uint32_t>> heads_;  // forms by first byte
+  std::vector<bool> pairs_;                        // whether a form begins with these two bytes
+  std::size_t values_ = 0;
+};
+
+// One stream. Immobile; wipes what it holds back.
 class Redactor {
  public:
-  explicit Redactor(std::string replacement);
+  // `replacement` must outlive this.
+  Redactor(std::shared_ptr<const RedactionForms> forms, std::string_view replacement)
+      : forms_(std::move(forms)), replacement_(replacement) {}
   Redactor(const Redactor&) = delete;
   Redactor& operator=(const Redactor&) = delete;
   ~Redactor();
-
-  // Before the first feed(). Errors: kInvalid below 6 bytes, kTooLarge above 16 KiB, kTooMany.
-  [[nodiscard]] Result<void> add(const Secret& value);
 
   // Appends to `out` what is settled, hits replaced. The leftmost hit wins, of those the longest
   // form that is complete when no byte is missing for a longer one.
@@ -39,15 +62,11 @@ class Redactor {
   [[nodiscard]] std::uint64_t hits() const { return hits_; }
 
  private:
-  void add_form(std::string form);
   void scan(std::string_view text, std::string& out, bool at_end);
 
-  std::string replacement_;
-  std::vector<std::string> forms_;                 // longest first
-  std::vector<std::vector<std::uint32_t>> heads_;  // forms by first byte
-  std::vector<bool> pairs_;                        // whether a form begins with these two bytes
+  std::shared_ptr<const RedactionForms> forms_;
+  std::string_view replacement_;
   std::string held_;
-  std::size_t values_ = 0;
   std::uint64_t hits_ = 0;
 };
 

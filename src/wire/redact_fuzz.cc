@@ -5,9 +5,10 @@
 #include "wire/redact.h"
 
 static std::string redacted(std::string_view value, std::string_view text, std::size_t step) {
-  gatehouse::wire::Redactor redactor("#");
+  const auto forms = std::make_shared<gatehouse::wire::RedactionForms>();
   std::string out;
-  if (!redactor.add(gatehouse::Secret(value))) return out;
+  if (!forms->add(gatehouse::Secret(value))) return out;
+  gatehouse::wire::Redactor redactor(forms, "#");
   for (std::size_t at = 0; at < text.size(); at += step) redactor.feed(text.substr(at, step), out);
   redactor.finish(out);
   return out;

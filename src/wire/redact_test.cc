@@ -11,9 +11,10 @@ namespace {
 constexpr std::string_view kValue = "sk-\"live\"/42+é";
 
 std::string redacted(std::string_view text, std::size_t split) {
-  Redactor redactor("[gone]");
-  EXPECT_TRUE(redactor.add(Secret(kValue)));
-  EXPECT_TRUE(redactor.add(Secret("abcabcabd")));
+  const auto forms = std::make_shared<RedactionForms>();
+  EXPECT_TRUE(forms->add(Secret(kValue)));
+  EXPECT_TRUE(forms->add(Secret("abcabcabd")));
+  Redactor redactor(forms, "[gone]");
   std::string out;
   redactor.feed(text.substr(0, split), out);
   redactor.feed(text.substr(split), out);
@@ -44,14 +45,15 @@ TEST(Redactor, FindsEveryFormAtEverySplit) {
 }
 
 TEST(Redactor, HoldsBackOnlyWhatMayBecomeAHit) {
-  Redactor redactor("[gone]");
-  ASSERT_TRUE(redactor.add(Secret("abcabcabd")));
+  const auto forms = std::make_shared<RedactionForms>();
+  ASSERT_TRUE(forms->add(Secret("abcabcabd")));
+  EXPECT_EQ(forms->add(Secret("short")).error(), Error::kInvalid);
+  Redactor redactor(forms, "[gone]");
   std::string out;
   redactor.feed("hello abcx abc", out);
   EXPECT_EQ(out, "hello abcx ");
   redactor.feed("!", out);
   EXPECT_EQ(out, "hello abcx abc!");
-  EXPECT_EQ(redactor.add(Secret("short")).error(), Error::kInvalid);
 }
 
 }  // namespace
