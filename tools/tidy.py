@@ -42,7 +42,7 @@ RULES = {
     "lambda-coroutine": "a coroutine lambda captures nothing: its closure dies before its frame",
     "fuzz": "a fuzz target drives every parser of every folder and every message",
     "leftover": "work that is left is an issue, not a comment",
-    "shown-by": "what docs/threat-model.md says is shown by a test names one that exists",
+    "shown-by": "each threat of docs/threat-model.md names tests that exist, or says what is open",
     "allow": "an excuse names a rule and gives a reason",
     "table": "tools/tidy.toml names only what exists",
 }
@@ -64,7 +64,9 @@ LEFTOVER = re.compile(r"\b(" + "|".join(["TO" + "DO", "FIX" + "ME", "XX" + "X", 
                       + r")\b")
 ALLOW = re.compile(r"tidy: allow\(([^)]*)\)[ \t]*(.*)")
 THREATS = "docs/threat-model.md"
-# One thing that shows something: demo check 3, or a test, with cases in it: vault (`A.B`, `A.C`)
+# One thing that shows something: demo check 3, or a test, with cases in it: vault (`A.B`, `A.C`);
+# or what no test shows: **open**: and why.
+OPEN = re.compile(r"\*\*open\*\*: .{10,}")
 SHOWN = re.compile(r"demo check (\d+)|(\w+)(?: \((`[\w.]+`(?:, `[\w.]+`)*)\))?")
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
 
@@ -374,7 +376,9 @@ class Tree:
                 column = None
             elif column is None:
                 column = cells.index("shown by") if "shown by" in cells else -1
-            elif 0 <= column < len(cells) and not re.fullmatch(r":?-+:?", cells[column]):
+            elif column >= len(cells):
+                self.report(THREATS, number, "shown-by", "the row has no cell for what shows it")
+            elif 0 <= column and not re.fullmatch(r":?-+:?", cells[column]):
                 for shown in cells[column].split(";"):
                     if wrong := unknown(shown.strip(), known):
                         self.report(THREATS, number, "shown-by", wrong)
@@ -430,9 +434,12 @@ def cases(text):
 
 def unknown(shown, known):
     """What is wrong with `shown`, one item of a `shown by` column; "" if nothing is."""
+    if OPEN.fullmatch(shown):
+        return ""
     match = SHOWN.fullmatch(shown)
     if not match:
-        return f"'{shown}' is neither `demo check N` nor a test with its cases in parentheses"
+        return (f"'{shown}' is neither `demo check N`, nor a test with its cases in parentheses, "
+                "nor `**open**: why`")
     check, name, inside = match.groups()
     if check:
         return "" if check in known["demo check"] else f"there is no demo check {check}"

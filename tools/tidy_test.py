@@ -90,7 +90,9 @@ BAD = {
     "shown-by": [threats("vaults"), threats("vault (`Vault.Refused`)"),
                  threats("vault (Vault.Refuses)"), threats("vault", "demo check 3"),
                  threats("fuzz (`b_fuzz`)"), threats("link_graph; cell (`test_it_stands`)"),
-                 threats("demo checks 1 and 2"), threats("")],
+                 threats("demo checks 1 and 2"), threats(""), threats("open"),
+                 threats("**open**: no"), threats("vault; **open**"),
+                 {"docs/threat-model.md": "| threat | shown by |\n|---|---|\n| a threat |\n"}],
     "allow": [source("int a;  // tidy: allow(nothing) because of this\n"),
               source("int a;  // tidy: allow(banned)\n")],
 }
@@ -118,6 +120,7 @@ GOOD = [
      "src/ipc/message_fuzz.cc": SPDX + "using All = Contracts<Lend>;\n"},
     {"src/base/long_test.cc": SPDX + "int a;\n" * 900},
     {"build/dev/a.cc": "int a;\n"},
+    threats("**open**: there is no test of a kernel", "vault; **open**: where it is not root"),
     threats("vault", "demo check 2; link_graph; vault (`Vault.Refuses`); fuzz (`a_fuzz`)",
             "house_integration (`test_it_stands`); cell (`Cell.HoldsNoPrivilege`)"),
 ]

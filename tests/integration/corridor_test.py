@@ -93,6 +93,22 @@ class Corridor(HouseTest):
         empty = ask("web.gatehouse", 16)
         self.assertEqual((empty[3] & 15, empty[7]), (0, 0), "other types are empty")
 
+    def test_a_flood_of_names_is_on_record_and_does_not_fill_the_log(self):
+        """A name is a message to whoever is asked for it: the first are told, all are counted."""
+        head = b"\x12\x34\x01\x00\x00\x01\0\0\0\0\0\0"
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            sock.settimeout(5)
+            for i in range(400):
+                label = b"chunk%d" % i
+                query = head + bytes([len(label)]) + label + b"\4evil\4test\0\0\1\0\1"
+                sock.sendto(query, ("127.0.0.1", self.house.dns))
+                self.assertEqual(sock.recv(512)[3] & 15, 3)
+        self.house.entry(kind="refused", method="DNS", host="chunk0.evil.test", rule="default-deny")
+        told = [entry for entry in self.house.entries() if entry["tags"].get("method") == "DNS"
+                and entry["tags"]["host"].startswith("chunk")]
+        self.assertGreaterEqual(len(told), 20)
+        self.assertLess(len(told), 400)
+
     def test_a_client_that_leaves_ends_the_upstream_too(self):
         with self.house.connect() as sock:
             sock.sendall(request_bytes("POST", CHAT, chat("slowly", True),

@@ -231,6 +231,35 @@ class Runs(unittest.TestCase):
         self.assertNotIn(KEY, done.stdout)
         self.assertIn("OPENAI_API_KEY=ghph_", done.stdout)
 
+    def test_no_file_within_reach_holds_the_key(self):
+        """In every file that can be read, its environment's among them; the key's text is split, so
+        that the search does not find itself. The placeholder is found by the same search."""
+        script = (
+            "import os, sys\n"
+            "def holds(path, text):\n"
+            "    try:\n"
+            "        with open(path, 'rb') as file: return text in file.read(1 << 20)\n"
+            "    except OSError: return False\n"
+            "key = (sys.argv[1] + sys.argv[2]).encode()\n"
+            "fake = os.environ['OPENAI_API_KEY']\n"
+            "open(os.path.expanduser('~/planted'), 'w').write(fake)\n"
+            "seen = 0\n"
+            "for root, folders, files in os.walk('/'):\n"
+            "    tools = {'usr', 'lib', 'lib64', 'bin', 'sbin'} if root == '/' else set()\n"
+            "    folders[:] = [folder for folder in folders if folder not in tools]\n"
+            "    if root == '/proc': folders[:] = ['self']\n"
+            "    if root == '/proc/self': folders[:] = []\n"
+            "    for name in files:\n"
+            "        path = os.path.join(root, name)\n"
+            "        if not os.path.isfile(path): continue\n"
+            "        seen += holds(path, fake.encode())\n"
+            "        if holds(path, key): print('FOUND', path)\n"
+            "own = key[:2] + key[2:]\n"
+            "print('looked', seen)\n")
+        done = HOUSE.run("/usr/bin/python3", "-c", script, KEY[:5], KEY[5:])
+        self.assertNotIn("FOUND", done.stdout)
+        self.assertRegex(done.stdout, r"looked [1-9]", done.stderr)
+
     def test_the_transcript_tells_what_was_refused(self):
         HOUSE.run("/bin/sh", "-c", "curl -sS http://example.com/")
         run = HOUSE.last_run()

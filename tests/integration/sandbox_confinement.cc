@@ -7,8 +7,10 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
+#include <sys/un.h>
 
 #include <cerrno>
+#include <cstddef>
 #include <cstring>
 #include <fstream>
 #include <map>
@@ -190,6 +192,8 @@ TEST_F(Walls, CommandsOfTheAdministratorAreRefused) {
            {"chown 0 ~", "Invalid argument"},
            {"cat /etc/shadow", "No such file or directory"},
            {"cat /proc/1/environ", "No such file or directory"},
+           {"echo x > /proc/1/exe", "No such file or directory"},
+           {"ls /proc/1/root", "No such file or directory"},
            {"cat /proc/kallsyms", "No such file or directory"},
            {"echo 1 > /proc/sys/kernel/sysrq", "No such file or directory"},
            {"echo x > /sys/x", "No such file or directory"}}) {
@@ -321,6 +325,31 @@ TEST_F(Walls, OnlyOrdinarySocketsAreMade) {
   }
   for (const auto& [name, outcome] : told) EXPECT_EQ(outcome, "EPERM") << name;
   EXPECT_EQ(told.size(), 25u);
+}
+
+// Abstract sockets have no file that a mount could hide: the network namespace alone is between.
+TEST_F(Walls, TheHostsAbstractSocketsAreNotThere) {
+  const net::Descriptor listener(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  const std::string name = "gatehouse-walls-" + std::to_string(getpid());
+  name.copy(address.sun_path + 1, name.size());
+  const auto size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + 1 + name.size());
+  ASSERT_EQ(bind(listener.get(), reinterpret_cast<sockaddr*>(&address), size), 0);
+  ASSERT_EQ(listen(listener.get(), 1), 0);
+  const net::Descriptor outside(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  ASSERT_EQ(connect(outside.get(), reinterpret_cast<sockaddr*>(&address), size), 0);
+  Told told = acts("def knock(): socket.socket(socket.AF_UNIX).connect('\\0" + name
+                   + "')\ntell('the host', knock)\n");
+  EXPECT_EQ(told["the host"], "ECONNREFUSED");
+}
+
+// A directory's descriptor that leaked would be a way past every mount.
+TEST_F(Walls, NoDescriptorOfTheHostsIsLeft) {
+  const Outcome outcome = run({"/usr/bin/python3", "-c",
+                               "import os\nprint(sorted(int(f) for f in os.listdir('/proc/self/fd')"
+                               " if os.path.exists('/proc/self/fd/' + f)))"});
+  EXPECT_EQ(outcome.out, "[0, 1, 2]\n") << outcome.err;
 }
 
 // Inside, a read-only mount or the filter refuses first whatever Landlock would. That it is in
