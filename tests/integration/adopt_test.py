@@ -11,10 +11,11 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import time
 import unittest
 from pathlib import Path
 
-from house import House, files_with, gatehouse, main
+from house import GATEHOUSE, House, files_with, gatehouse, main
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "demo"))
@@ -326,6 +327,22 @@ class Adopting(unittest.TestCase):
         self.assertEqual(files_with(self.state, OPENAI), [])
         self.answer("--undo")
         self.assertEqual(tree_of(self.state), self.before)
+
+    def test_killed_anywhere_it_goes_on_and_undoes_all(self):
+        """Wherever that happens to be; cli's tests stop at each step."""
+        words = ["adopt", str(self.state), "--user", "alice", "--config", str(HOUSE.config)]
+        environment = {**os.environ, "XDG_STATE_HOME": str(self.kept)}
+        for delay_ms in (5, 10, 20, 40):
+            with subprocess.Popen([GATEHOUSE, *words], env=environment, stdout=subprocess.DEVNULL,
+                                  stderr=subprocess.DEVNULL) as process:
+                time.sleep(delay_ms / 1000)
+                process.kill()
+            self.adopt("--user", "alice")
+            self.assertEqual(files_with(self.state, OPENAI), [], delay_ms)
+            self.adopt("--undo")
+            after = tree_of(self.state)
+            self.assertEqual({name: after[name] for name in self.before}, self.before, delay_ms)
+            HOUSE.ask("connect", "openai", "--user", "alice", "--remove")
 
     def test_bad_input_is_told_and_nothing_is_changed(self):
         def refused(status, *words, path=None):
