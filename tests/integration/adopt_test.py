@@ -15,7 +15,7 @@ import time
 import unittest
 from pathlib import Path
 
-from house import GATEHOUSE, House, files_with, gatehouse, main
+from house import GATEHOUSE, House, files_with, main
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "demo"))
@@ -168,7 +168,8 @@ class Adopting(unittest.TestCase):
         shutil.rmtree(self.home)
         shutil.rmtree(self.kept, ignore_errors=True)
         for service in ("openai", "anthropic", "brave", "tools-example-com"):
-            HOUSE.ask("connect", service, "--user", "alice", "--remove")
+            for user in ("alice", "bob"):
+                HOUSE.ask("connect", service, "--user", user, "--remove")
             HOUSE.ask("service", "rm", service)
 
     def adopt(self, *words, path=None, status=0):
@@ -210,7 +211,15 @@ class Adopting(unittest.TestCase):
                       [one["at"] for one in told["rotate"]])
         self.assertEqual(told["copies"], [])
 
-        self.openclaw_answers("openclaw")
+
+        # Beside it one whose key was pasted at its prompt: two cores, two agents.
+        runs = [self.start_openclaw("openclaw", "alice")]
+        pasted = HOUSE.folder / "pasted/.openclaw"
+        profiles = self.adopt_what_was_pasted(pasted)
+        runs.append(self.start_openclaw("pasted", "bob"))
+        self.they_are_answered(*runs)
+        self.adopt("--undo", path=pasted)
+        self.assertEqual(self.profiles(pasted), profiles)
 
         self.assertEqual([one for one in self.answer("--user", "alice")["findings"]
                           if one["outcome"] != "stays"], [], "a second time finds no more")
@@ -218,45 +227,46 @@ class Adopting(unittest.TestCase):
         self.assertEqual(tree_of(self.state), self.before)
         self.assertEqual(self.records(), [])
 
-    def openclaw_answers(self, agent):
-        """In a sandbox, by its provider, which sees the real key."""
-        before = len(worlds.lines_of(WORLD.log("model")))
-        run = gatehouse("run", "-a", agent, "-u", "alice", "--config", str(HOUSE.config),
-                        "--", *demo.agent_command(demo.NPM_INSIDE, "one", "hello"), timeout=120)
-        self.assertEqual(run.returncode, 0, run.stderr + run.stdout)
-        self.assertIn("The gate is open to you.", run.stdout)
-        asked = [line for line in worlds.lines_of(WORLD.log("model"))[before:]
-                 if "headers" in line]
-        self.assertTrue(asked)
+    def start_openclaw(self, agent, user):
+        return subprocess.Popen(
+            [GATEHOUSE, "run", "-a", agent, "-u", user, "--config", str(HOUSE.config), "--",
+             *demo.agent_command(demo.NPM_INSIDE, "one", "hello")], text=True,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+    def they_are_answered(self, *runs):
+        """By their provider, which sees the real key."""
+        for run in runs:
+            told, errors = run.communicate(timeout=120)
+            self.assertEqual(run.returncode, 0, errors + told)
+            self.assertIn("The gate is open to you.", told)
+        asked = [line for line in worlds.lines_of(WORLD.log("model")) if "headers" in line]
+        self.assertGreaterEqual(len(asked), len(runs))
         digest = hashlib.sha256(OPENAI.encode()).hexdigest()
         for request in asked:
             self.assertIn(digest, json.dumps(request["headers"]))
         for key in MOVED:
             self.assertEqual(files_with(HOUSE.data / "volumes", key), [])
 
-    def profiles(self):
+    def profiles(self, state):
         """What OpenClaw keeps of keys that were pasted, and nothing else of its database."""
-        database = sqlite3.connect(self.state / "state/openclaw.sqlite")
+        database = sqlite3.connect(state / "state/openclaw.sqlite")
         try:
             return database.execute("SELECT value_json FROM config_machine_state "
                                     "WHERE state_key = 'authProfiles.store'").fetchone()[0]
         finally:
             database.close()
 
-    def test_what_was_pasted_into_openclaw_is_moved_out_of_its_database(self):
+    def adopt_what_was_pasted(self, state):
         _, errors = PASTE.communicate(timeout=120)
         self.assertEqual(PASTE.returncode, 0, errors)
-        self.state = HOUSE.folder / "pasted/.openclaw"
-        before = self.profiles()
+        before = self.profiles(state)
         self.assertIn(OPENAI, before)
-        told = self.answer("--user", "alice", "--agent", "pasted")
+        told = json.loads(self.adopt("--json", "--user", "bob", path=state).stdout)
         self.assertEqual([(one["what"], one["outcome"]) for one in told["findings"]],
                          [("profiles.openai:manual.key", "moved")], told)
         self.assertEqual(told["copies"], [])
-        self.assertEqual(files_with(self.state, OPENAI), [])
-        self.openclaw_answers("pasted")
-        self.answer("--undo")
-        self.assertEqual(self.profiles(), before)
+        self.assertEqual(files_with(state, OPENAI), [])
+        return before
 
     def test_what_the_house_has_no_service_for_stays_and_is_told(self):
         done = self.adopt("--user", "alice", "--agent", "openclaw").stdout
