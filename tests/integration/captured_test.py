@@ -275,6 +275,13 @@ class Captured(unittest.TestCase):
         self.assertGreater(self.number("abandoned"), 0)
         self.assertGreater(self.number("turned-away"), 0)
 
+    def test_what_it_kept_from_the_log_is_on_record(self):
+        gaps = [dict(e["tags"]) for e in self.entries if e["kind"] == "gap"]
+        abandoned = [gap for gap in gaps if "abandoned" in gap["reason"]]
+        self.assertGreaterEqual(len(abandoned), self.number("abandoned"), "those that it saw go")
+        self.assertGreater(max(int(gap["bytes"]) for gap in abandoned), 0)
+        self.assertGreater(sum(int(gap["records"]) for gap in gaps), 0, "the forged ones")
+
     def test_what_breaks_a_rule_is_closed_and_on_record(self):
         self.assertEqual([b for b in self.seen["breach"] if b[2] != "closed"], [])
         # The last one of a life ends it, before it is written down.
