@@ -65,7 +65,6 @@ net::Task<Result<ipc::ConfigApplied>> reload(control::Control* control, AdminTls
   if (given.size() != 2) co_return failure(Error::kInvalid, "a config comes with two descriptors");
   control::Config config = CO_TRY(control::config_of_bundle(given[0]));
   control::HouseSecrets secrets = CO_TRY(control::secrets_of_memory(given[1]));
-  std::vector<std::string> settings;
   std::shared_ptr<net::TlsServer> fresh;
   const bool is_new = secrets.admin_certificate != tls->pair.admin_certificate
                       || !(secrets.admin_key == tls->pair.admin_key);
@@ -73,18 +72,17 @@ net::Task<Result<ipc::ConfigApplied>> reload(control::Control* control, AdminTls
     fresh = CO_TRY(control::admin_tls(config.admin, secrets));
     CO_TRY(control::check_admin_time(config.admin, secrets, WallTime::now()));
   }
+  control::Control::Settings settings{std::move(secrets.proxy_authorization), {}, [] {}};
   // Whether there is TLS at all belongs to the listener, which is of the start.
-  const bool is_renewed = fresh != nullptr && tls->server != nullptr;
-  if (is_renewed) settings.emplace_back("admin.tls_certificate");
-  auto applied =
-      CO_TRY(co_await control->reload(std::move(config), std::move(secrets.proxy_authorization),
-                                      std::move(settings), std::move(by)));
-  if (is_renewed) {
-    tls->server = std::move(fresh);
-    tls->pair = std::move(secrets);
-    if (tls->front != nullptr) tls->front->use_tls(tls->server);
+  if (fresh != nullptr && tls->server != nullptr) {
+    settings.changed.emplace_back("admin.tls_certificate");
+    settings.put_in_force = [&] {
+      tls->server = std::move(fresh);
+      tls->pair = std::move(secrets);
+      if (tls->front != nullptr) tls->front->use_tls(tls->server);
+    };
   }
-  co_return applied;
+  co_return co_await control->reload(std::move(config), std::move(settings), std::move(by));
 }
 
 int run(int argc, char** argv) {

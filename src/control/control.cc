@@ -287,18 +287,19 @@ Result<std::vector<audit::Entry>> Control::entries_of_changes(const Applied& app
 }
 
 // What is under way goes on: a Snapshot is replaced whole, and each Exchange has its own.
-Task<Result<ipc::ConfigApplied>> Control::reload(Config config, Secret proxy_authorization,
-                                                 std::vector<std::string> settings,
-                                                 std::string by) {
+Task<Result<ipc::ConfigApplied>> Control::reload(Config config, Settings settings, std::string by) {
   const State before = CO_TRY(store_.state());
   Applied applied = CO_TRY(store_.apply_file(config));
-  if (config.network.spec.extra_ca_pem != network_.extra_ca_pem) settings.emplace_back("extra_ca");
-  if (!is_same_proxy(config.network.spec, network_)
-      || !(proxy_authorization == proxy_authorization_)) {
-    settings.emplace_back("upstream_proxy");
+  if (config.network.spec.extra_ca_pem != network_.extra_ca_pem) {
+    settings.changed.emplace_back("extra_ca");
   }
-  use_network(std::move(config.network.spec), std::move(proxy_authorization));
-  applied.changed.insert(applied.changed.end(), settings.begin(), settings.end());
+  if (!is_same_proxy(config.network.spec, network_)
+      || !(settings.proxy_authorization == proxy_authorization_)) {
+    settings.changed.emplace_back("upstream_proxy");
+  }
+  use_network(std::move(config.network.spec), std::move(settings.proxy_authorization));
+  settings.put_in_force();
+  applied.changed.insert(applied.changed.end(), settings.changed.begin(), settings.changed.end());
   std::vector<audit::Entry> entries = CO_TRY(entries_of_changes(applied, before, by));
   if (!entries.empty()) co_await publish();
   for (audit::Entry& entry : entries) {

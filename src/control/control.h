@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <set>
 #include <string>
@@ -45,12 +46,16 @@ class Control {
   // Before serving: puts the file in force and ends the Runs of an earlier boot. Errors: the
   // store's.
   [[nodiscard]] Result<Applied> begin(const Config& config);
+  // What a file says of the house itself, beside what control puts in force.
+  struct Settings {
+    Secret proxy_authorization;
+    std::vector<std::string> changed;    // that the caller has
+    std::function<void()> put_in_force;  // of the caller; with the objects or not at all
+  };
   // Puts another file in force, with its network, or changes nothing; answers when the roles that
-  // are there have it. `by` asked for it; `settings` are those that the caller puts in force when
-  // this has. Errors: the store's, as kConflict with what the admin API made.
-  [[nodiscard]] net::Task<Result<ipc::ConfigApplied>> reload(Config config,
-                                                             Secret proxy_authorization,
-                                                             std::vector<std::string> settings,
+  // are there have it. `by` asked for it. Errors: the store's, as kConflict with what the admin API
+  // made.
+  [[nodiscard]] net::Task<Result<ipc::ConfigApplied>> reload(Config config, Settings settings,
                                                              std::string by);
   // A role has come (again): it is told what it must know.
   void arrived(const std::string& role);

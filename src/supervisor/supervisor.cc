@@ -43,6 +43,18 @@ constexpr std::size_t kPeopleMost = 32;  // connections at a time
 constexpr Nanos kLookAgain = 1s;
 constexpr Nanos kStopMost = 5s;  // for sandboxes to end when the house stops
 
+// Holds what is one at a time for as long as it lives.
+class Turn {
+ public:
+  explicit Turn(bool& is_taken) : is_taken_(is_taken) { is_taken_ = true; }
+  ~Turn() { is_taken_ = false; }
+  Turn(const Turn&) = delete;
+  Turn& operator=(const Turn&) = delete;
+
+ private:
+  bool& is_taken_;
+};
+
 }  // namespace
 
 class Supervisor::Impl {
@@ -263,9 +275,8 @@ class Supervisor::Impl {
   // A file that is refused is on record too: somebody meant to change what is in force.
   static Task<Result<ipc::ConfigApplied>> reload(Impl* self, std::string by) {
     while (self->is_reloading_) co_await self->loop_.sleep_for(kReloadLook);
-    self->is_reloading_ = true;
+    const Turn turn(self->is_reloading_);  // also when who asked goes away, and this with them
     auto applied = co_await apply_config(self, by);
-    self->is_reloading_ = false;
     if (applied) {
       log_info("the configuration was read again", {{"by", by},
                                                     {"added", applied->added.size()},

@@ -11,7 +11,7 @@ import unittest
 
 from busy_house import CONFIG, BusyHouse
 from corridor_house import Upstream, event
-from house import main
+from house import GATEHOUSE, main, send_signal
 
 RELOADS = 20  # a tenth of a second apart
 STREAM = ("curl -sSN http://openai.gatehouse/v1/chat/completions -d '{\"model\":\"m\","
@@ -162,6 +162,26 @@ class Reload(unittest.TestCase):
         changes = self.reloaded()["changes"]
         self.assertEqual([(c["change"], c["what"]) for c in changes],
                          [("at the next start", "metrics.listen")])
+
+    def test_who_asks_and_goes_away_holds_up_nobody_after(self):
+        gateway = next(role["pid"] for role in HOUSE.roles() if role["role"] == "gateway")
+        send_signal(gateway, signal.SIGSTOP)  # control waits for it
+        try:
+            written(with_users(1))
+            asking = subprocess.Popen([GATEHOUSE, "reload", "--config", str(HOUSE.config)],
+                                      stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+            deadline = time.monotonic() + 10
+            while b"extra0" not in HOUSE.ask("objects", "user").stdout.encode():
+                self.assertLess(time.monotonic(), deadline)
+                time.sleep(0.02)
+            asking.kill()
+            asking.communicate(timeout=10)
+            self.assertEqual(HOUSE.ask("status").returncode, 0)
+        finally:
+            send_signal(gateway, signal.SIGCONT)
+        written(CONFIG)
+        removed = {c["what"] for c in self.reloaded()["changes"]}
+        self.assertEqual(removed, {"user extra0"})
 
     def test_a_hangup_reloads_and_says_what_came_of_it(self):
         said = "the configuration was read again"
