@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "gateway/exchange.h"
+#include "gateway/pipe.h"
 #include "gateway/record.h"
 #include "gateway/refusal.h"
 #include "wire/client_hello.h"
@@ -16,7 +17,6 @@ using net::Task;
 
 constexpr Nanos kHandshakeMost = std::chrono::seconds(15);
 constexpr Nanos kWriteMost = std::chrono::seconds(20);
-constexpr Nanos kTunnelIdleMost = std::chrono::minutes(10);
 
 std::string established(const Door& door) {
   return "HTTP/1.1 200 Connection established\r\n" + door.headers() + "\r\n";
@@ -45,33 +45,13 @@ const ipc::ServiceSpec* service_at(Gate& gate, const Door& door, const wire::Hos
   return gate.rulebook->service_at(door.run.tenant, host.text(), port);
 }
 
-// Bytes one way until the end, the kill, or too long a silence both ways.
-Task<Result<void>> pump(Gate* gate, const Door* door, net::Stream* from, Inbox* first,
-                        net::Stream* to, std::uint64_t* count, Instant* last) {
-  std::string bytes = first != nullptr ? std::string(first->waiting()) : std::string();
-  if (first != nullptr) first->take(bytes.size());
-  std::uint64_t generation = 0;
-  while (true) {
-    if (gate->kills && gate->kills->generation() != generation) {
-      generation = gate->kills->generation();
-      if (gate->is_killed(door->run.run)) co_return failure(Error::kKilled, "the run was killed");
-    }
-    if (!bytes.empty()) CO_TRY(co_await to->write(bytes, gate->loop.in(kWriteMost)));
-    *count += bytes.size();
-    bytes.resize(kReadPiece);
-    const auto read =
-        co_await from->read({bytes.data(), bytes.size()}, Deadline(*last + kTunnelIdleMost));
-    const bool idle =
-        !read && read.error() == Error::kTimeout && gate->loop.now() >= *last + kTunnelIdleMost;
-    if (!read && (idle || read.error() != Error::kTimeout)) co_return Failure(read.error());
-    const std::size_t got = read.value_or(0);
-    bytes.resize(got);
-    if (!read) continue;  // the other direction was not idle
-    *last = gate->loop.now();
-    if (got == 0) break;
-  }
-  (void)co_await to->finish(gate->loop.in(kWriteMost));
-  co_return Result<void>();
+// Whether the Run is killed; the table is read only when its generation has moved.
+std::function<bool()> kill_watch(const Gate& gate, const Door& door) {
+  return [&gate, &door, seen = std::uint64_t{0}]() mutable {
+    if (!gate.kills || gate.kills->generation() == seen) return false;
+    seen = gate.kills->generation();
+    return gate.is_killed(door.run.run);
+  };
 }
 
 // How a tunnel was asked for: by CONNECT, which wants an answer, or by dialling.
@@ -109,23 +89,13 @@ Task<void> tunnel(Gate& gate, Door& door, Client& client, wire::Host host, std::
     (void)co_await client.stream->write(established(door), gate.loop.in(kWriteMost));
   }
   client.mid_answer = true;
-  std::uint64_t up = 0;
-  std::uint64_t down = 0;
-  {
-    Instant last = gate.loop.now();  // a byte either way
-    net::Nursery upward(gate.loop);
-    upward.spawn([](this auto, Gate* g, const Door* d, Client* c, net::Stream* to, std::uint64_t* n,
-                    Instant* at) -> Task<void> {
-      (void)co_await pump(g, d, c->stream.get(), &c->inbox, to, n, at);
-    }(&gate, &door, &client, upstream->stream.get(), &up, &last));
-    const auto done = co_await pump(&gate, &door, upstream->stream.get(), nullptr,
-                                    client.stream.get(), &down, &last);
-    if (done) client.mid_answer = false;
-    intent->outcome.state = done ? "done" : "cut";
-    if (!done) intent->outcome.reason = done.error().message();
-  }
-  intent->tag("bytes.request", std::to_string(up));
-  intent->tag("bytes.response", std::to_string(down));
+  Pipe pipe(gate.loop, kill_watch(gate, door));
+  const Result<void> done = co_await pipe.run(client, *upstream->stream);
+  if (done) client.mid_answer = false;
+  intent->outcome.state = done ? "done" : "cut";
+  if (!done) intent->outcome.reason = done.error().message();
+  intent->tag("bytes.request", std::to_string(pipe.up()));
+  intent->tag("bytes.response", std::to_string(pipe.down()));
 }
 
 Task<void> refuse_connect(Gate& gate, Door& door, Client& client, const wire::Host& host,

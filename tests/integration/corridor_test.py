@@ -13,6 +13,9 @@ from corridor_house import (CHAT, KEY, MCP, TRACE, HouseTest, Upstream, chat, co
                             read_response, request_bytes, tool_call)
 
 
+WEB = "http://web.gatehouse"
+
+
 class Corridor(HouseTest):
     def test_a_model_call_gets_the_key_and_the_agent_never_does(self):
         status, headers, body = self.house.chat("hi")
@@ -76,6 +79,43 @@ class Corridor(HouseTest):
             for _ in range(20):
                 sock.sendall(b"GET http://web.gatehouse/x HTTP/1.1\r\nhost: web.gatehouse\r\n\r\n")
                 self.assertEqual(read_response(stream)[0], 200)
+
+    def test_only_what_is_safe_goes_again_when_a_kept_connection_turns_out_dead(self):
+        """An upstream that closes a connection which was kept, without a word, just when it is used
+        again: whether it acted on what it had read, nobody knows."""
+        def close(times):
+            def script(handler, body):
+                handler.close_connection = True
+                if times > 1:
+                    Upstream.script = close(times - 1)
+            return script
+
+        def asked(method, times, body=b""):
+            Upstream.script = None
+            url = WEB + "/kept"
+            self.assertEqual(self.house.request("GET", url)[0], 200, "the connection is kept")
+            Upstream.seen.clear()
+            Upstream.script = close(times)
+            status, _, answer = self.house.request(method, url, body)
+            return status, len(Upstream.seen), answer
+
+        self.assertEqual(asked("GET", 1)[:2], (200, 2), "a safe one goes once more")
+        status, count, answer = asked("GET", 2)
+        self.assertEqual((status, count), (502, 2), "and only once")
+        for body in (b"", b"{}"):
+            status, count, answer = asked("POST", 1, body)
+            self.assertEqual((status, count), (502, 1), "what may have had an effect does not")
+        intent, settled = self.house.exchange(method="POST", path="/kept")
+        self.assertNotEqual(settled["tags"]["state"], "done")
+
+        def half(handler, body):
+            handler.wfile.write(b"HTTP/1.1 200 OK\r\ncontent-le")
+            handler.close_connection = True
+        self.assertEqual(self.house.request("GET", WEB + "/kept")[0], 200)
+        Upstream.seen.clear()
+        Upstream.script = half
+        self.assertEqual(self.house.request("GET", WEB + "/kept")[0], 502)
+        self.assertEqual(len(Upstream.seen), 1, "it had begun to answer")
 
     def test_names_are_answered_only_where_a_rule_leads(self):
         def ask(name, kind=1):

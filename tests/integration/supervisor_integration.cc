@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -12,9 +13,11 @@
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
+#include <optional>
 #include <sstream>
 #include <thread>
 
+#include "net/descriptor.h"
 #include "net/nursery.h"
 #include "net/real_loop.h"
 #include "supervisor/supervisor.h"
@@ -29,13 +32,25 @@ std::string fixture() {
 
 class SupervisorProcess {
  public:
-  SupervisorProcess() {
+  // With a sandboxd that registers a sandbox of this Run when it is let go.
+  explicit SupervisorProcess(std::optional<RunId> registered = std::nullopt)
+      : registered_(registered) {
     std::string pattern = "/tmp/gatehouse-test-XXXXXX";
     directory_ = mkdtemp(pattern.data());
+    mkfifo((directory_ + "/go").c_str(), 0600);
     start();
   }
+  void let_sandboxd_go() const {
+    const net::Descriptor go(open((directory_ + "/go").c_str(), O_WRONLY | O_CLOEXEC));
+  }
+  [[nodiscard]] std::string brake(const char* name) const {
+    std::string text;
+    std::ifstream(directory_ + "/" + name) >> text;
+    return text;
+  }
   ~SupervisorProcess() {
-    stop(SIGTERM);
+    // In order it would wait for the end of a sandbox that is none.
+    stop(registered_ ? SIGKILL : SIGTERM);
     std::filesystem::remove_all(directory_);
   }
   void start() {
@@ -47,6 +62,13 @@ class SupervisorProcess {
       settings.owner_uid = geteuid();
       settings.roles = {{"one", fixture(), {"one", notes()}, {"two"}},
                         {"two", fixture(), {"two", notes()}, {}}};
+      if (registered_) {
+        settings.roles.push_back(
+            {"sandboxd",
+             fixture(),
+             {"sandboxd", notes(), "register", registered_->text(), directory_},
+             {}});
+      }
       std::ofstream(notes(), std::ios::app);
       auto supervisor = Supervisor::make(*loop, settings);
       _exit(supervisor && (*supervisor)->run() ? 0 : 1);
@@ -96,6 +118,7 @@ class SupervisorProcess {
   }
 
  private:
+  std::optional<RunId> registered_;
   std::string directory_;
   pid_t pid_ = -1;
 };
@@ -131,6 +154,39 @@ TEST(Supervisor, AKillOutlivesTheSupervisorUntilItIsRevived) {
   ASSERT_TRUE(status);
   EXPECT_TRUE(status->killed.empty());
   EXPECT_FALSE(house.ask(ipc::Revive{run, false})) << "reviving what is not killed is an error";
+}
+
+TEST(Supervisor, AKillThatDestroysReachesASandboxThatIsRegisteredAfterIt) {
+  const RunId run = RunId::fresh();
+  const SupervisorProcess house(run);
+  const auto killed = house.ask(ipc::Kill{run, false, true, "it misbehaves"});
+  ASSERT_TRUE(killed) << killed.error().message();
+  EXPECT_EQ(killed->sandboxes, 0u) << "there is none yet";
+  house.let_sandboxd_go();
+  ASSERT_TRUE(house.wait_for("sandboxd registered", 1));
+  EXPECT_EQ(house.brake("kill"), "1");
+}
+
+TEST(Supervisor, AKillFreezesASandboxThatIsRegisteredAfterIt) {
+  const RunId run = RunId::fresh();
+  const SupervisorProcess house(run);
+  ASSERT_TRUE(house.ask(ipc::Kill{run, false, false, "it misbehaves"}));
+  house.let_sandboxd_go();
+  ASSERT_TRUE(house.wait_for("sandboxd registered", 1));
+  EXPECT_EQ(house.brake("freeze"), "1");
+  EXPECT_EQ(house.brake("kill"), "");
+}
+
+TEST(Supervisor, WhatIsRevivedOrAnothersIsLeftAloneWhenItIsRegistered) {
+  const RunId run = RunId::fresh();
+  const SupervisorProcess house(run);
+  ASSERT_TRUE(house.ask(ipc::Kill{run, false, true, "it misbehaves"}));
+  ASSERT_TRUE(house.ask(ipc::Kill{RunId::fresh(), false, true, "another"}));
+  ASSERT_TRUE(house.ask(ipc::Revive{run, false}));
+  house.let_sandboxd_go();
+  ASSERT_TRUE(house.wait_for("sandboxd registered", 1));
+  EXPECT_EQ(house.brake("freeze"), "");
+  EXPECT_EQ(house.brake("kill"), "");
 }
 
 TEST(Supervisor, RolesEndWithTheirSupervisor) {
