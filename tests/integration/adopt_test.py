@@ -167,10 +167,11 @@ class Adopting(unittest.TestCase):
     def tearDown(self):
         shutil.rmtree(self.home)
         shutil.rmtree(self.kept, ignore_errors=True)
-        for service in ("openai", "anthropic", "brave", "tools-example-com"):
-            for user in ("alice", "bob"):
-                HOUSE.ask("connect", service, "--user", user, "--remove")
-            HOUSE.ask("service", "rm", service)
+        for link in json.loads(HOUSE.ask("connections", "--json").stdout):
+            HOUSE.ask("connect", link["service"], "--user", link["user"], "--remove")
+        for one in json.loads(HOUSE.ask("service", "list", "--json").stdout):
+            if one["from"] == "api":
+                HOUSE.ask("service", "rm", one["name"])
 
     def adopt(self, *words, path=None, status=0):
         done = HOUSE.ask("adopt", str(path or self.state), *words,
