@@ -8,7 +8,7 @@ import os
 import shutil
 import sqlite3
 import subprocess
-import tempfile
+import threading
 import unittest
 from pathlib import Path
 
@@ -170,6 +170,15 @@ class Upgrade(unittest.TestCase):
             run = house.start("/bin/sh", "-c", "read line", stdin=subprocess.PIPE,
                               stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
             run.stderr.readline()
+            enough = threading.Event()
+            load = threading.Thread(target=self.load_until, args=(house, enough))
+            load.start()
+            for _ in range(8):  # while its state is written to
+                done, about = checked(house)
+                self.assertEqual(done.returncode, 0, done.stdout)
+                self.assertGreaterEqual(about["runs"]["under_way"], 1)
+            enough.set()
+            load.join(30)
             done, about = checked(house)
             self.assertEqual(done.returncode, 0, done.stdout)
             self.assertTrue(about["running"])
@@ -188,6 +197,10 @@ class Upgrade(unittest.TestCase):
             self.assertEqual(verified.returncode, 0, verified.stderr)
         finally:
             house.down()
+
+    def load_until(self, house, enough):
+        while not enough.is_set():
+            self.assertEqual(house.run("/bin/true").returncode, 0)
 
 
 class EveryVersion(unittest.TestCase):
