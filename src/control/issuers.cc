@@ -7,6 +7,7 @@
 #include "control/token.h"
 #include "ipc/control_courier.h"
 #include "wire/json.h"
+#include "wire/signature.h"
 #include "wire/url.h"
 
 namespace gatehouse::control {
@@ -57,10 +58,10 @@ Task<Result<void>> IssuerKeys::verify(Issuer issuer, wire::Jwt token) {
     const auto refreshed = co_await refresh(issuer);
     if (!refreshed && age() > kGoodFor) co_return Failure(refreshed.error());
   }
-  Result<void> verified = verify_signature(token, known_[key].keys);
+  Result<void> verified = wire::verify_signature(token, known_[key].keys);
   if (verified || verified.error() != Error::kNotFound) co_return verified;
   CO_TRY(co_await refresh(issuer));
-  verified = verify_signature(token, known_[key].keys);
+  verified = wire::verify_signature(token, known_[key].keys);
   if (!verified) co_return failure(Error::kDenied, verified.error().message());
   co_return verified;
 }

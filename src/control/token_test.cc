@@ -4,12 +4,13 @@
 #include <gtest/gtest.h>
 #include "base/encoding.h"
 #include "control/test_signer.h"
+#include "wire/signature.h"
 
 namespace gatehouse::control {
 namespace {
 
 Result<void> verified(const std::string& token, const std::vector<wire::Jwk>& keys) {
-  return verify_signature(TRY(wire::parse_jwt(token)), keys);
+  return wire::verify_signature(TRY(wire::parse_jwt(token)), keys);
 }
 
 constexpr const char* kClaims = R"({"iss":"https://i.example","sub":"s","aud":"a","exp":2000})";

@@ -247,6 +247,10 @@ class MemoryStream : public Stream {
     if (put > 0) out_->readable.set();
     return put;
   }
+  [[nodiscard]] bool is_over() const override {
+    const bool no_more = in_->bytes.empty() && (in_->finished || in_->broken);
+    return no_more || out_->broken || out_->finished;
+  }
   void close_with_reset() override { reset_ = true; }
   Endpoint peer() const override { return peer_; }
   Endpoint local() const override { return local_; }

@@ -160,6 +160,7 @@ class SocketStream : public LocalStream {
   [[nodiscard]] int native_handle() const override { return fd(); }
   std::size_t read_now(std::span<char> into) override {
     const ssize_t got = ::recv(fd(), into.data(), into.size(), 0);
+    is_over_ |= got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR);
     return got > 0 ? static_cast<std::size_t>(got) : 0;
   }
   std::size_t peek_now(std::span<char> into) override {
@@ -168,8 +169,10 @@ class SocketStream : public LocalStream {
   }
   std::size_t write_now(std::string_view bytes) override {
     const ssize_t put = ::send(fd(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
+    is_over_ |= put < 0 && errno != EAGAIN && errno != EINTR;
     return put > 0 ? static_cast<std::size_t>(put) : 0;
   }
+  [[nodiscard]] bool is_over() const override { return is_over_; }
   Task<Result<std::size_t>> read_with(std::span<char> into, std::vector<Descriptor>& fds,
                                       Deadline deadline) override {
     while (true) {
@@ -270,6 +273,7 @@ class SocketStream : public LocalStream {
   }
 
   std::shared_ptr<Pollable> pollable_;
+  bool is_over_ = false;
 };
 
 class SocketListener : public Listener {

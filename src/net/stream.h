@@ -63,6 +63,8 @@ class Stream {
   [[nodiscard]] virtual std::size_t peek_now(std::span<char> into) = 0;
   // As much of `bytes` as fits now, without waiting.
   [[nodiscard]] virtual std::size_t write_now(std::string_view bytes) = 0;
+  // Whether `read_now` or `write_now` met an end or an error, where their 0 is no reason to wait.
+  [[nodiscard]] virtual bool is_over() const { return false; }
 
   // Make the close of this stream a reset (TCP RST), so that the peer cannot take a cut for an
   // orderly end.

@@ -118,6 +118,61 @@ int keep_validity(int accepted, X509_STORE_CTX* store) {
   return accepted;
 }
 
+// A BIO whose bytes are those of a Stream, never waiting: OpenSSL's caller waits on the stream.
+struct StreamBio {
+  static Stream& stream_of(BIO* bio) { return *static_cast<Stream*>(BIO_get_data(bio)); }
+  static int read(BIO* bio, char* into, int size) {
+    BIO_clear_retry_flags(bio);
+    Stream& stream = stream_of(bio);
+    const std::size_t got = stream.read_now({into, static_cast<std::size_t>(size)});
+    if (got == 0 && stream.is_over()) return 0;
+    if (got == 0) BIO_set_retry_read(bio);
+    return got == 0 ? -1 : static_cast<int>(got);
+  }
+  static int write(BIO* bio, const char* bytes, int size) {
+    BIO_clear_retry_flags(bio);
+    Stream& stream = stream_of(bio);
+    const std::size_t put = stream.write_now({bytes, static_cast<std::size_t>(size)});
+    if (put == 0 && !stream.is_over()) BIO_set_retry_write(bio);
+    return put == 0 ? -1 : static_cast<int>(put);
+  }
+  static long control(BIO*, int what, long, void*) { return what == BIO_CTRL_FLUSH ? 1 : 0; }
+  static const BIO_METHOD* method() {
+    static const std::unique_ptr<BIO_METHOD, Freer<BIO_meth_free>> kMethod([] {
+      BIO_METHOD* made = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "stream");
+      CHECK(made != nullptr);
+      BIO_meth_set_read(made, read);
+      BIO_meth_set_write(made, write);
+      BIO_meth_set_ctrl(made, control);
+      return made;
+    }());
+    return kMethod.get();
+  }
+};
+
+// The stream outlives the SSL: both are a TlsStream's.
+void connect_to(SSL* ssl, Stream& stream) {
+  if (stream.native_handle() >= 0) {
+    SSL_set_fd(ssl, stream.native_handle());
+    return;
+  }
+  BIO* bio = BIO_new(StreamBio::method());
+  CHECK(bio != nullptr);
+  BIO_set_data(bio, &stream);
+  BIO_set_init(bio, 1);
+  SSL_set_bio(ssl, bio, bio);
+}
+
+std::string sha256_of(const X509* certificate) {
+  std::string digest(EVP_MAX_MD_SIZE, '\0');
+  unsigned int size = 0;
+  CHECK(
+      X509_digest(certificate, EVP_sha256(), reinterpret_cast<unsigned char*>(digest.data()), &size)
+      == 1);
+  digest.resize(size);
+  return digest;
+}
+
 class TlsStream : public Stream {
  public:
   TlsStream(Loop& loop, std::unique_ptr<Stream> socket, SslPtr ssl)
@@ -192,6 +247,7 @@ class TlsStream : public Stream {
   std::size_t read_now(std::span<char> into) override {
     ERR_clear_error();
     const int got = SSL_read(ssl_.get(), into.data(), static_cast<int>(into.size()));
+    if (got <= 0) note_end(got);
     return got > 0 ? static_cast<std::size_t>(got) : 0;
   }
   std::size_t peek_now(std::span<char> into) override {
@@ -204,13 +260,19 @@ class TlsStream : public Stream {
     ERR_clear_error();
     const int put = SSL_write(ssl_.get(), bytes.data(),
                               static_cast<int>(std::min<std::size_t>(bytes.size(), 1 << 20)));
+    if (put <= 0) note_end(put);
     return put > 0 ? static_cast<std::size_t>(put) : 0;
   }
+  [[nodiscard]] bool is_over() const override { return is_over_; }
   void close_with_reset() override { socket_->close_with_reset(); }
   [[nodiscard]] Endpoint peer() const override { return socket_->peer(); }
   [[nodiscard]] Endpoint local() const override { return socket_->local(); }
 
  private:
+  void note_end(int result) {
+    const int why = SSL_get_error(ssl_.get(), result);
+    is_over_ |= why != SSL_ERROR_WANT_READ && why != SSL_ERROR_WANT_WRITE;
+  }
   // What a read that got nothing has to do before the next try.
   Task<Result<void>> after(int result, Deadline deadline) {
     switch (SSL_get_error(ssl_.get(), result)) {
@@ -254,6 +316,7 @@ class TlsStream : public Stream {
   SslPtr ssl_;
   std::string validity_;  // of a certificate that was refused for its time
   bool ended_ = false;
+  bool is_over_ = false;
 };
 
 }  // namespace
@@ -272,6 +335,9 @@ Result<std::unique_ptr<TlsClient>> TlsClient::make(const Options& options) {
   SSL_CTX_set_verify(impl->context.get(), SSL_VERIFY_PEER, keep_validity);
   if (options.system_roots) SSL_CTX_set_default_verify_paths(impl->context.get());
   if (!options.extra_ca_pem.empty()) TRY(trust(impl->context.get(), options.extra_ca_pem));
+  if (options.anchors_are_pins) {
+    X509_VERIFY_PARAM_set_flags(SSL_CTX_get0_param(impl->context.get()), X509_V_FLAG_PARTIAL_CHAIN);
+  }
   if (options.identity != nullptr) TRY(use_identity(impl->context.get(), *options.identity));
   return std::unique_ptr<TlsClient>(new TlsClient(std::move(impl)));
 }
@@ -280,7 +346,7 @@ Task<Result<std::unique_ptr<Stream>>> TlsClient::connect(Loop& loop, std::unique
                                                          std::string server_name,
                                                          Deadline deadline) {
   SslPtr ssl(SSL_new(impl_->context.get()));
-  CHECK(ssl && socket->native_handle() >= 0);
+  CHECK(ssl);
   std::array<unsigned char, 16> literal{};
   X509_VERIFY_PARAM* verify = SSL_get0_param(ssl.get());
   if (inet_pton(AF_INET, server_name.c_str(), literal.data()) == 1
@@ -291,7 +357,7 @@ Task<Result<std::unique_ptr<Stream>>> TlsClient::connect(Loop& loop, std::unique
     X509_VERIFY_PARAM_set1_host(verify, server_name.data(), server_name.size());
     SSL_set_tlsext_host_name(ssl.get(), server_name.c_str());
   }
-  SSL_set_fd(ssl.get(), socket->native_handle());
+  connect_to(ssl.get(), *socket);
   SSL_set_connect_state(ssl.get());
   auto stream = std::make_unique<TlsStream>(loop, std::move(socket), std::move(ssl));
   const Result<void> done = co_await stream->handshake(deadline);
@@ -338,21 +404,38 @@ Result<std::unique_ptr<TlsServer>> TlsServer::make(const Options& options) {
     SSL_CTX_set_verify(impl->context.get(), SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT,
                        nullptr);
   }
+  if (options.any_client_certificate) {
+    SSL_CTX_set_min_proto_version(impl->context.get(), TLS1_3_VERSION);
+    SSL_CTX_set_options(impl->context.get(), SSL_OP_NO_TICKET);
+    SSL_CTX_set_num_tickets(impl->context.get(), 0);
+    SSL_CTX_set_session_cache_mode(impl->context.get(), SSL_SESS_CACHE_OFF);
+    SSL_CTX_set_verify(impl->context.get(), SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT,
+                       nullptr);
+    SSL_CTX_set_cert_verify_callback(
+        impl->context.get(),
+        [](X509_STORE_CTX* store, void*) {
+          X509_STORE_CTX_set_error(store, X509_V_OK);
+          return 1;
+        },
+        nullptr);
+  }
   return std::unique_ptr<TlsServer>(new TlsServer(std::move(impl)));
 }
 
 Task<Result<TlsServer::Accepted>> TlsServer::accept(Loop& loop, std::unique_ptr<Stream> socket,
                                                     Deadline deadline) {
   SslPtr ssl(SSL_new(impl_->context.get()));
-  CHECK(ssl && socket->native_handle() >= 0);
+  CHECK(ssl);
   SSL* raw = ssl.get();
-  SSL_set_fd(raw, socket->native_handle());
+  connect_to(raw, *socket);
   SSL_set_accept_state(raw);
   auto stream = std::make_unique<TlsStream>(loop, std::move(socket), std::move(ssl));
   const Result<void> done = co_await stream->handshake(deadline);
   if (!done) co_return failure(Error::kInvalid, done.error().message());
   const char* name = SSL_get_servername(raw, TLSEXT_NAMETYPE_host_name);
-  co_return Accepted{std::move(stream), name == nullptr ? "" : name};
+  const X509* client = SSL_get0_peer_certificate(raw);
+  co_return Accepted{std::move(stream), name == nullptr ? "" : name,
+                     client == nullptr ? "" : sha256_of(client)};
 }
 
 }  // namespace gatehouse::net

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// TLS 1.2 and 1.3 over a socket, both sides, with client certificates as an option. OpenSSL works
-// on the non-blocking descriptor itself; plaintext buffers are cleansed (SSL_OP_CLEANSE_PLAINTEXT),
-// renegotiation is off.
+// TLS 1.2 and 1.3, both sides, with client certificates as an option. Over a socket OpenSSL works
+// on the non-blocking descriptor itself; over another stream (TLS in TLS) on that stream. Plaintext
+// buffers are cleansed (SSL_OP_CLEANSE_PLAINTEXT), renegotiation is off.
 #pragma once
 
 #include <memory>
@@ -30,6 +30,9 @@ class TlsClient {
   struct Options {
     std::string extra_ca_pem;  // trust anchors beside the system's
     bool system_roots = true;
+    // A certificate among the anchors is trusted as it is, whoever signed it
+    // (X509_V_FLAG_PARTIAL_CHAIN): for a server that is known by its certificate.
+    bool anchors_are_pins = false;
     const TlsIdentity* identity = nullptr;  // shown when the server asks
   };
   // Errors: kInvalid when a certificate or key does not parse.
@@ -54,6 +57,10 @@ class TlsServer {
   struct Options {
     const TlsIdentity* identity = nullptr;
     std::string client_ca_pem;  // not empty: a client certificate of these is required
+    // A client certificate is required, whoever signed it: it only shows that the client has its
+    // key, and whose key counts is the caller's to judge (RFC 8705 section 3). TLS 1.3 only and
+    // without resumption, so that each connection shows it.
+    bool any_client_certificate = false;
   };
   [[nodiscard]] static Result<std::unique_ptr<TlsServer>> make(const Options&);
   ~TlsServer();
@@ -61,6 +68,8 @@ class TlsServer {
   struct Accepted {
     std::unique_ptr<Stream> stream;
     std::string server_name;  // what the client asked for (SNI), "" if nothing
+    // SHA-256 of the client's certificate (DER), 32 bytes; "" if it showed none.
+    std::string client_certificate_sha256;
   };
   // Errors: kInvalid (not TLS, bad certificate), kTimeout, kClosed.
   [[nodiscard]] Task<Result<Accepted>> accept(Loop& loop, std::unique_ptr<Stream> socket, Deadline);

@@ -26,8 +26,9 @@ std::string pem_of(auto write) {
   return text;
 }
 
-// A self-signed certificate for `name`, its own trust anchor.
-TlsIdentity self_signed(const std::string& name, long from_s = -60, long until_s = 3600) {
+// A certificate for `name`: self-signed, so its own trust anchor, or signed by `issuer`.
+TlsIdentity self_signed(const std::string& name, long from_s = -60, long until_s = 3600,
+                        const TlsIdentity* issuer = nullptr) {
   EVP_PKEY* key = EVP_EC_gen("P-256");
   X509* certificate = X509_new();
   X509_set_version(certificate, 2);
@@ -43,7 +44,20 @@ TlsIdentity self_signed(const std::string& name, long from_s = -60, long until_s
       X509V3_EXT_conf_nid(nullptr, nullptr, NID_subject_alt_name, ("DNS:" + name).c_str());
   X509_add_ext(certificate, names, -1);
   X509_EXTENSION_free(names);
-  X509_sign(certificate, key, EVP_sha256());
+  EVP_PKEY* signer = key;
+  if (issuer != nullptr) {
+    BIO* pem = BIO_new_mem_buf(issuer->private_key_pem.open(Purpose::kDerive).data(),
+                               static_cast<int>(issuer->private_key_pem.size()));
+    signer = PEM_read_bio_PrivateKey(pem, nullptr, nullptr, nullptr);
+    BIO_free(pem);
+    X509_NAME* issued_by = X509_NAME_new();
+    X509_NAME_add_entry_by_txt(issued_by, "CN", MBSTRING_ASC,
+                               reinterpret_cast<const unsigned char*>("authority.test"), -1, -1, 0);
+    X509_set_issuer_name(certificate, issued_by);
+    X509_NAME_free(issued_by);
+  }
+  X509_sign(certificate, signer, EVP_sha256());
+  if (signer != key) EVP_PKEY_free(signer);
   TlsIdentity identity{pem_of([&](BIO* bio) { PEM_write_bio_X509(bio, certificate); }),
                        Secret(pem_of([&](BIO* bio) {
                          PEM_write_bio_PrivateKey(bio, key, nullptr, nullptr, 0, nullptr, nullptr);
@@ -56,6 +70,7 @@ TlsIdentity self_signed(const std::string& name, long from_s = -60, long until_s
 struct Outcome {
   Result<std::string> client = failure(Error::kInternal, "did not run");
   Result<std::string> server = failure(Error::kInternal, "did not run");
+  std::string thumbprint;  // of the client's certificate
 };
 
 Task<void> serve(Loop* loop, TlsServer* tls, Listener* listener, Outcome* out) {
@@ -65,6 +80,7 @@ Task<void> serve(Loop* loop, TlsServer* tls, Listener* listener, Outcome* out) {
     out->server = Failure(accepted.error());
     co_return;
   }
+  out->thumbprint = accepted->client_certificate_sha256;
   std::array<char, 100> buffer;
   const auto got = co_await accepted->stream->read(buffer, loop->in(5s));
   if (!got) {
@@ -164,6 +180,139 @@ TEST(Tls, AServerThatWantsAClientCertificateGetsOrRefuses) {
   ASSERT_TRUE(server && known && unknown);
   EXPECT_TRUE(meet(**server, **known, "gate.test").client);
   EXPECT_FALSE(meet(**server, **unknown, "gate.test").client);
+}
+
+// What a client is known by: no authority, only that it has the key (RFC 8705 section 3).
+TEST(Tls, AServerKnowsAnyClientByItsCertificateAndNoneWithout) {
+  const TlsIdentity identity = self_signed("gate.test");
+  const TlsIdentity agent = self_signed("agent.test");
+  auto server = TlsServer::make({.identity = &identity, .any_client_certificate = true});
+  auto known = TlsClient::make(
+      {.extra_ca_pem = identity.certificate_pem, .system_roots = false, .identity = &agent});
+  auto unknown = TlsClient::make({.extra_ca_pem = identity.certificate_pem, .system_roots = false});
+  ASSERT_TRUE(server && known && unknown);
+  std::string first;
+  for (int i = 0; i < 2; ++i) {
+    const Outcome outcome = meet(**server, **known, "gate.test");
+    ASSERT_TRUE(outcome.client) << outcome.client.error().message();
+    EXPECT_EQ(outcome.thumbprint.size(), 32u);
+    if (i == 0) first = outcome.thumbprint;
+    EXPECT_EQ(outcome.thumbprint, first) << "each connection shows it, and is not resumed";
+  }
+  EXPECT_FALSE(meet(**server, **unknown, "gate.test").client);
+  const TlsIdentity other = self_signed("agent.test");
+  auto second = TlsClient::make(
+      {.extra_ca_pem = identity.certificate_pem, .system_roots = false, .identity = &other});
+  const Outcome outcome = meet(**server, **second, "gate.test");
+  ASSERT_TRUE(outcome.client);
+  EXPECT_NE(outcome.thumbprint, first) << "the same name is not the same certificate";
+}
+
+Task<void> echo_inside(Loop* loop, std::unique_ptr<Stream> socket, TlsServer* outer,
+                       TlsServer* inner) {
+  auto around = co_await outer->accept(*loop, std::move(socket), loop->in(5s));
+  if (!around) co_return;
+  auto stream = co_await inner->accept(*loop, std::move(around->stream), loop->in(5s));
+  if (!stream) co_return;
+  std::array<char, 5000> buffer;
+  while (true) {
+    const auto got = co_await stream->stream->read(buffer, loop->in(5s));
+    if (!got || *got == 0) break;
+    if (!co_await stream->stream->write({buffer.data(), *got}, loop->in(5s))) break;
+  }
+  (void)co_await stream->stream->finish(loop->in(5s));
+}
+
+Task<Result<std::string>> ask_inside(Loop* loop, std::unique_ptr<Stream> socket, TlsClient* outer,
+                                     TlsClient* inner, std::string sent) {
+  auto around =
+      CO_TRY(co_await outer->connect(*loop, std::move(socket), "gate.test", loop->in(5s)));
+  auto stream = CO_TRY(co_await inner->connect(*loop, std::move(around), "far.test", loop->in(5s)));
+  Nursery writing(*loop);
+  writing.spawn([](this auto, Stream* to, const std::string* all, Loop* on) -> Task<void> {
+    (void)co_await to->write(*all, on->in(5s));
+    (void)co_await to->finish(on->in(5s));
+  }(stream.get(), &sent, loop));
+  std::string back;
+  std::array<char, 7000> buffer;
+  while (true) {
+    const std::size_t got = CO_TRY(co_await stream->read(buffer, loop->in(5s)));
+    if (got == 0) co_return back;
+    back.append(buffer.data(), got);
+  }
+}
+
+TEST(Tls, GoesThroughTlsBothWaysAtOnceUnderBackPressure) {
+  const TlsIdentity near = self_signed("gate.test");
+  const TlsIdentity far = self_signed("far.test");
+  auto outer_server = TlsServer::make({.identity = &near});
+  auto inner_server = TlsServer::make({.identity = &far});
+  auto outer = TlsClient::make({.extra_ca_pem = near.certificate_pem, .system_roots = false});
+  auto inner = TlsClient::make({.extra_ca_pem = far.certificate_pem, .system_roots = false});
+  ASSERT_TRUE(outer_server && inner_server && outer && inner);
+  for (std::uint64_t seed = 0; seed < 5; ++seed) {
+    auto loop = make_sim_loop(seed);
+    auto pair = make_socket_pair();
+    Nursery serving(*loop);
+    serving.spawn(echo_inside(loop.get(), std::move(*loop->adopt_stream(std::move(pair->second))),
+                              outer_server->get(), inner_server->get()));
+    const std::string sent(300'000, 'x');
+    const auto back = loop->run_until_done(ask_inside(
+        loop.get(), *loop->adopt_stream(std::move(pair->first)), outer->get(), inner->get(), sent));
+    ASSERT_TRUE(back && *back) << (back ? back->error().message() : "it did not end");
+    EXPECT_TRUE(**back == sent) << back->value().size();
+  }
+}
+
+Task<Result<std::size_t>> read_after_cut(Loop* loop, std::unique_ptr<Stream> socket,
+                                         TlsClient* outer, TlsClient* inner) {
+  auto around =
+      CO_TRY(co_await outer->connect(*loop, std::move(socket), "gate.test", loop->in(5s)));
+  auto stream = CO_TRY(co_await inner->connect(*loop, std::move(around), "far.test", loop->in(5s)));
+  CO_TRY(co_await stream->write("ping", loop->in(5s)));
+  std::array<char, 100> buffer;
+  co_return co_await stream->read(buffer, loop->in(5s));
+}
+
+TEST(Tls, AnEndOfTheOuterIsACutOfTheInner) {
+  const TlsIdentity near = self_signed("gate.test");
+  const TlsIdentity far = self_signed("far.test");
+  auto outer_server = TlsServer::make({.identity = &near});
+  auto inner_server = TlsServer::make({.identity = &far});
+  auto outer = TlsClient::make({.extra_ca_pem = near.certificate_pem, .system_roots = false});
+  auto inner = TlsClient::make({.extra_ca_pem = far.certificate_pem, .system_roots = false});
+  auto loop = make_sim_loop(3);
+  auto pair = make_socket_pair();
+  Nursery serving(*loop);
+  serving.spawn([](this auto, Loop* on, std::unique_ptr<Stream> socket, TlsServer* a,
+                   TlsServer* b) -> Task<void> {
+    auto around = co_await a->accept(*on, std::move(socket), on->in(5s));
+    Stream* outside = around->stream.get();
+    auto stream = co_await b->accept(*on, std::move(around->stream), on->in(5s));
+    std::array<char, 100> buffer;
+    (void)co_await stream->stream->read(buffer, on->in(5s));
+    (void)co_await outside->finish(on->in(5s));  // in order, but not by who speaks inside
+    co_await on->sleep_for(1s);
+  }(loop.get(), *loop->adopt_stream(std::move(pair->second)), outer_server->get(),
+                                 inner_server->get()));
+  const auto got = loop->run_until_done(read_after_cut(
+      loop.get(), *loop->adopt_stream(std::move(pair->first)), outer->get(), inner->get()));
+  ASSERT_TRUE(got);
+  ASSERT_FALSE(*got);
+  EXPECT_EQ(got->error(), Error::kClosed);
+}
+
+TEST(Tls, APinnedCertificateIsTrustedWhoeverSignedIt) {
+  const TlsIdentity authority = self_signed("authority.test");
+  const TlsIdentity leaf = self_signed("gate.test", -60, 3600, &authority);
+  auto server = TlsServer::make({.identity = &leaf});
+  const auto answered = [&](bool pins) {
+    auto client = TlsClient::make(
+        {.extra_ca_pem = leaf.certificate_pem, .system_roots = false, .anchors_are_pins = pins});
+    return meet(**server, **client, "gate.test").client.has_value();
+  };
+  EXPECT_TRUE(answered(true));
+  EXPECT_FALSE(answered(false));
 }
 
 // A client that shakes hands, asks and is answered over a pair of sockets, and is cancelled.
