@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Whether a token of an issuer's counts here and now, by its claims; that it is signed by its issuer
-// is wire/signature.h's to say. Pure.
+// Whether a token of an issuer's counts here and now, by its claims; that it is signed by its
+// issuer is wire/signature.h's to say. Pure.
 #pragma once
 
 #include <string_view>
