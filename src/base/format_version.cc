@@ -9,9 +9,10 @@
 namespace gatehouse {
 namespace {
 
-constexpr std::array<Format, 10> kFormats = {
-    kStateFormat,    kRecordFormat,   kRootKeyFormat, kSegmentFormat, kKillsFormat,
-    kHouseKeyFormat, kSessionsFormat, kAdoptedFormat, kBackupFormat,  kConfigFormat};
+constexpr std::array<Format, 11> kFormats = {kStateFormat,        kRecordFormat,   kRootKeyFormat,
+                                             kRunTokenKeysFormat, kSegmentFormat,  kKillsFormat,
+                                             kHouseKeyFormat,     kSessionsFormat, kAdoptedFormat,
+                                             kBackupFormat,       kConfigFormat};
 
 static_assert(std::all_of(kFormats.begin(), kFormats.end(), [](const Format& format) {
   return format.magic.empty()

@@ -22,11 +22,13 @@ struct Format {
   std::uint64_t latest;    // that is written
 };
 
-inline constexpr Format kStateFormat{"state-store", "the state store", "state/state.db", "", 1, 2};
+inline constexpr Format kStateFormat{"state-store", "the state store", "state/state.db", "", 1, 3};
 inline constexpr Format kRecordFormat{
     "vault-record", "the sealed record", "vault/*.sealed", "GHVAULT1", 1, 1};
 inline constexpr Format kRootKeyFormat{
     "root-key", "the vault's root key", "vault/root.key", "GHROOTK1", 0, 1};
+inline constexpr Format kRunTokenKeysFormat{
+    "run-token-keys", "the keys of run tokens", "state/run-token-keys", "GHRUNTK1", 1, 1};
 inline constexpr Format kSegmentFormat{
     "audit-segment", "the audit segment", "audit/*.seg", "GHAUDIT1", 1, 1};
 inline constexpr Format kKillsFormat{

@@ -93,12 +93,17 @@ Result<supervisor::ConfigRead> read_again(const std::string& path, const control
   if (now.admin.certificate.empty() != first.admin.certificate.empty()) {
     read.at_restart.emplace_back("admin.tls_certificate");
   }
+  if (now.attach.at != first.attach.at || now.attach.advertised != first.attach.advertised
+      || now.attach.token_life_s != first.attach.token_life_s) {
+    read.at_restart.emplace_back("attach");
+  }
   return read;
 }
 
 Result<void> up(const std::string& data, const std::string& config, const std::string& log) {
   const control::Config read = TRY(control::load_config(config));
-  House house{data, config, TRY(roles_directory()), {}, {}, read.metrics_listen, read.admin.at};
+  House house{data,          config,        TRY(roles_directory()), {}, {}, read.metrics_listen,
+              read.admin.at, read.attach.at};
   const char* by_environment = std::getenv("GATEHOUSE_LOG");
   const LogSaid said{log, by_environment == nullptr ? "" : by_environment};
   house.log = form_of(read, said);

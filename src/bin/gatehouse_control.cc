@@ -4,11 +4,13 @@
 #include <charconv>
 #include <cstring>
 #include <fstream>
+#include <optional>
 
 #include "audit/breach.h"
 #include "base/log.h"
 #include "bin/role_main.h"
 #include "control/admin.h"
+#include "control/attachments.h"
 #include "control/bundle.h"
 #include "control/front.h"
 #include "control/house_secrets.h"
@@ -42,47 +44,90 @@ Result<std::pair<control::Config, control::HouseSecrets>> load(const char* path)
   return std::pair(std::move(config), std::move(secrets));
 }
 
-// What is in force of the admin port's TLS.
-struct AdminTls {
-  std::shared_ptr<net::TlsServer> server;  // null without TLS
-  control::HouseSecrets pair;
+// What is in force of the ports' TLS.
+struct PortsTls {
+  std::shared_ptr<net::TlsServer> server;  // of the admin port, null without TLS
+  control::HouseSecrets pairs;
   control::HttpFront* front = nullptr;
+  std::optional<control::Attachments> attachments;  // none where no agents outside are let in
 };
 
-// One that is over does not keep the house from starting: kills and agents need no admin port.
-Result<AdminTls> tls_of(const control::Config& config, control::HouseSecrets secrets) {
-  std::shared_ptr<net::TlsServer> server = TRY(control::admin_tls(config.admin, secrets));
-  const auto valid = control::check_admin_time(config.admin, secrets, WallTime::now());
-  if (!valid) {
-    log_warning("the admin API's certificate is not good now", {{"why", valid.error().message()}});
+// One that is over does not keep the house from starting: kills and agents need no admin port, and
+// those in sandboxes no other.
+Result<void> take_pairs(PortsTls& tls, const control::Config& config,
+                        control::HouseSecrets secrets) {
+  tls.server = TRY(control::admin_tls(config.admin, secrets));
+  for (const auto& valid : {control::check_admin_time(config.admin, secrets, WallTime::now()),
+                            control::check_attach_pair(config.attach, secrets, WallTime::now())}) {
+    if (!valid) log_warning("a certificate is not good now", {{"why", valid.error().message()}});
   }
-  return AdminTls{std::move(server), std::move(secrets), nullptr};
+  tls.pairs = std::move(secrets);
+  return {};
+}
+
+// Lets agents outside of sandboxes in, if the config says where.
+Result<void> let_in(PortsTls& tls, const control::AttachListen& attach, net::Loop& loop,
+                    control::StateStore& store, control::Control& control, net::FileSystem& files) {
+  if (attach.at.empty()) return {};
+  control::AttachPlace place;
+  place.address = attach.advertised;
+  place.certificate_pem = tls.pairs.attach_certificate;
+  place.private_key_pem = tls.pairs.attach_key.duplicate(Purpose::kTransport);
+  place.token_life = std::chrono::seconds(attach.token_life_s);
+  auto keys = TRY(control::RunTokenKeys::open(files, loop.wall()));
+  tls.attachments.emplace(loop, store, control, std::move(keys), std::move(place));
+  control.let_in(*tls.attachments);
+  return {};
 }
 
 // All of it is looked at before any of it is in force.
-net::Task<Result<ipc::ConfigApplied>> reload(control::Control* control, AdminTls* tls,
+net::Task<Result<ipc::ConfigApplied>> reload(control::Control* control, PortsTls* tls,
                                              std::string by, std::vector<net::Descriptor> given) {
   if (given.size() != 2) co_return failure(Error::kInvalid, "a config comes with two descriptors");
   control::Config config = CO_TRY(control::config_of_bundle(given[0]));
   control::HouseSecrets secrets = CO_TRY(control::secrets_of_memory(given[1]));
   std::shared_ptr<net::TlsServer> fresh;
-  const bool is_new = secrets.admin_certificate != tls->pair.admin_certificate
-                      || !(secrets.admin_key == tls->pair.admin_key);
+  const bool is_new = secrets.admin_certificate != tls->pairs.admin_certificate
+                      || !(secrets.admin_key == tls->pairs.admin_key);
   if (is_new && !config.admin.certificate.empty()) {
     fresh = CO_TRY(control::admin_tls(config.admin, secrets));
     CO_TRY(control::check_admin_time(config.admin, secrets, WallTime::now()));
   }
   control::Control::Settings settings{std::move(secrets.proxy_authorization), {}, [] {}};
   // Whether there is TLS at all belongs to the listener, which is of the start.
-  if (fresh != nullptr && tls->server != nullptr) {
-    settings.changed.emplace_back("admin.tls_certificate");
-    settings.put_in_force = [&] {
-      tls->server = std::move(fresh);
-      tls->pair = std::move(secrets);
-      if (tls->front != nullptr) tls->front->use_tls(tls->server);
-    };
+  const bool is_renewed = fresh != nullptr && tls->server != nullptr;
+  if (is_renewed) settings.changed.emplace_back("admin.tls_certificate");
+  const bool is_other_pair = tls->attachments && !config.attach.certificate.empty()
+                             && (secrets.attach_certificate != tls->pairs.attach_certificate
+                                 || !(secrets.attach_key == tls->pairs.attach_key));
+  if (is_other_pair) {
+    CO_TRY(control::check_attach_pair(config.attach, secrets, WallTime::now()));
+    settings.changed.emplace_back("attach.tls_certificate");
   }
+  settings.put_in_force = [&] {
+    if (is_other_pair) {
+      tls->attachments->use(secrets.attach_certificate,
+                            secrets.attach_key.duplicate(Purpose::kTransport));
+      tls->pairs.attach_certificate = std::move(secrets.attach_certificate);
+      tls->pairs.attach_key = std::move(secrets.attach_key);
+    }
+    if (!is_renewed) return;
+    tls->server = std::move(fresh);
+    tls->pairs.admin_certificate = std::move(secrets.admin_certificate);
+    tls->pairs.admin_key = std::move(secrets.admin_key);
+    if (tls->front != nullptr) tls->front->use_tls(tls->server);
+  };
   co_return co_await control->reload(std::move(config), std::move(settings), std::move(by));
+}
+
+// A listener of that name, which the supervisor gives.
+template <class Open>
+void open_at(ipc::Role& role, const char* name, Open open) {
+  role.on_descriptor(name, [name, open](net::Descriptor fd) {
+    if (const Result<void> opened = open(std::move(fd)); !opened) {
+      log_error("a listener", {{"name", name}, {"why", opened.error().message()}});
+    }
+  });
 }
 
 int run(int argc, char** argv) {
@@ -93,9 +138,9 @@ int run(int argc, char** argv) {
     return 78;
   }
   const control::Config& config = loaded->first;
-  auto tls = tls_of(config, std::move(loaded->second));
-  if (!tls) {
-    log_error("the admin API's certificate", {{"why", tls.error().message()}});
+  PortsTls tls;
+  if (const auto taken = take_pairs(tls, config, std::move(loaded->second)); !taken) {
+    log_error("the admin API's certificate", {{"why", taken.error().message()}});
     return 78;
   }
   settle_role(flags, "state");
@@ -117,7 +162,11 @@ int run(int argc, char** argv) {
   const audit::Breaches breaches(role, "control");
   control::RolePorts ports(role);
   control::Control control(*loop, **store, ports, boot);
-  control.use_network(config.network.spec, std::move(tls->pair.proxy_authorization));
+  control.use_network(config.network.spec, std::move(tls.pairs.proxy_authorization));
+  if (const auto in = let_in(tls, config.attach, *loop, **store, control, **files); !in) {
+    log_error("the keys of run tokens", {{"why", in.error().message()}});
+    return 74;
+  }
   const auto applied = control.begin(config);
   if (!applied) {
     log_error("the configuration cannot be applied", {{"why", applied.error().message()}});
@@ -129,7 +178,7 @@ int run(int argc, char** argv) {
   std::from_chars(owner_text.data(), owner_text.data() + owner_text.size(), owner);
   role.from_supervisor().on<ipc::ApplyConfig>(
       [&control, &tls](ipc::ApplyConfig request, std::vector<net::Descriptor> given) {
-        return reload(&control, &*tls, std::move(request.by), std::move(given));
+        return reload(&control, &tls, std::move(request.by), std::move(given));
       });
   const ipc::Permits nothing;
   role.serve("sandboxd", control.for_sandboxd());
@@ -141,26 +190,16 @@ int run(int argc, char** argv) {
       *loop,
       [&control](std::uint32_t uid) { return control.for_person("uid " + std::to_string(uid)); },
       owner);
-  role.on_descriptor("control.sock", [&front](net::Descriptor fd) {
-    if (const Result<void> opened = front.open(std::move(fd)); !opened) {
-      log_error("control's socket", {{"why", opened.error().message()}});
-    }
-  });
-  control::Admin admin(*loop, **store, control);
+  open_at(role, "control.sock", [&front](net::Descriptor fd) { return front.open(std::move(fd)); });
+  control::Admin admin(*loop, **store, control, tls.attachments ? &*tls.attachments : nullptr);
   control::HttpFront http(
       *loop, [&admin](control::ApiRequest request) { return admin.answer(std::move(request)); },
       owner);
-  tls->front = &http;
-  role.on_descriptor("admin.sock", [&http](net::Descriptor fd) {
-    if (const Result<void> opened = http.open_local(std::move(fd)); !opened) {
-      log_error("the admin API's socket", {{"why", opened.error().message()}});
-    }
-  });
-  role.on_descriptor("admin.tcp", [&http, &tls](net::Descriptor fd) {
-    if (const Result<void> opened = http.open_tcp(std::move(fd), tls->server); !opened) {
-      log_error("the admin API's port", {{"why", opened.error().message()}});
-    }
-  });
+  tls.front = &http;
+  open_at(role, "admin.sock",
+          [&http](net::Descriptor fd) { return http.open_local(std::move(fd)); });
+  open_at(role, "admin.tcp",
+          [&http, &tls](net::Descriptor fd) { return http.open_tcp(std::move(fd), tls.server); });
   control::Monitor monitor(*loop, ports);
   control::HttpFront metrics(
       *loop, [&monitor](control::ApiRequest r) { return monitor.answer_house(std::move(r)); },
@@ -169,11 +208,8 @@ int run(int argc, char** argv) {
       *loop, [&monitor](control::ApiRequest r) { return monitor.answer(std::move(r)); }, owner);
   for (const auto& [name, serving] :
        {std::pair{"metrics.sock", &metrics}, std::pair{"metrics", &metrics_at_port}}) {
-    role.on_descriptor(name, [serving](net::Descriptor fd) {
-      if (const Result<void> opened = serving->open_local(std::move(fd)); !opened) {
-        log_error("the listener for metrics", {{"why", opened.error().message()}});
-      }
-    });
+    open_at(role, name,
+            [serving](net::Descriptor fd) { return serving->open_local(std::move(fd)); });
   }
   ipc::Confinement plan;
   plan.uid = flags.uid;

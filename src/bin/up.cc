@@ -167,6 +167,7 @@ Result<void> run_house(const House& house) {
   settings.metrics = house.metrics;
   settings.admin_listen = house.admin;
   settings.log = house.log;
+  settings.attach_listen = house.attach;
   settings.read_config = house.read_config;
   for (const Role& role : roles()) {
     const std::uint32_t uid = root ? role.uid : 0;

@@ -19,6 +19,7 @@ struct House {
   std::function<Result<supervisor::ConfigRead>()> read_config;  // again, while the house runs
   std::string metrics;  // ADDRESS:PORT that metrics and health are served at; "" for none
   std::string admin;    // ADDRESS:PORT that the admin API is served at; "" for none
+  std::string attach;   // ADDRESS:PORT that agents outside of sandboxes come in at; "" for none
 };
 
 // Where the roles' executables lie: beside the command in a build tree, else where the installation

@@ -66,11 +66,35 @@ Result<std::vector<RunRow>> parse_runs(std::string_view body) {
     const std::string outcome =
         status == nullptr ? "running"
                           : outcome_of(static_cast<std::int32_t>(status->integer().value_or(0)));
+    const wire::JsonValue* attached = run.find("attached");
+    const bool is_attached = attached != nullptr && attached->boolean().value_or(false);
     rows.push_back({text_in(run, "run"), text_in(run, "agent"), text_in(run, "user"),
                     text_in(run, "started"), text_in(run, "ended"), outcome,
-                    text_in(run, "trace_id")});
+                    is_attached ? "attached" : "sandbox", text_in(run, "trace_id")});
   }
   return rows;
+}
+
+Result<AttachedRun> parse_attached_run(std::string_view body) {
+  const wire::JsonObject answer = TRY(wire::scan_object(body));
+  AttachedRun run;
+  run.run = text_in(answer, "run");
+  run.trace = text_in(answer, "trace_id");
+  run.ca_pem = text_in(answer, "ca");
+  run.environment = TRY(words_in(answer, "environment"));
+  std::string token = text_in(answer, "access_token");
+  const wire::JsonValue* life = answer.find("expires_in");
+  run.life_s = life == nullptr ? 0 : life->integer().value_or(0);
+  const wire::JsonValue* place = answer.find("gateway");
+  if (token.empty() || run.life_s <= 0 || run.life_s > kTokenLifeMost_s || place == nullptr) {
+    return failure(Error::kUpstream, "the gatehouse answered otherwise");
+  }
+  run.token = Secret(token);
+  wipe({token.data(), token.size()});
+  const wire::JsonObject gateway = TRY(wire::scan_object(place->raw));
+  run.gateway = text_in(gateway, "address");
+  run.gateway_certificate_pem = text_in(gateway, "certificate");
+  return run;
 }
 
 Result<std::uint64_t> parse_sandboxes(std::string_view body) {

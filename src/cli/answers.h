@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "base/secret.h"
 #include "cli/login.h"
 #include "cli/session.h"
 
@@ -29,9 +30,24 @@ struct ListPage {
 // The name of one item of a list.
 [[nodiscard]] Result<std::string> parse_name(std::string_view item);
 
-// run, agent, user, started, ended, outcome, trace.
-using RunRow = std::array<std::string, 7>;
+// run, agent, user, started, ended, outcome, where ("sandbox" or "attached"), trace.
+using RunRow = std::array<std::string, 8>;
 [[nodiscard]] Result<std::vector<RunRow>> parse_runs(std::string_view body);
+
+// A Run without a sandbox that was begun, or another token of one, which has no ids, anchors and
+// variables. Errors: kUpstream also for a life that is not within a day.
+struct AttachedRun {
+  std::string run;
+  std::string trace;
+  Secret token;
+  std::int64_t life_s = 0;
+  std::string gateway;  // HOST:PORT
+  std::string gateway_certificate_pem;
+  std::string ca_pem;
+  std::vector<std::string> environment;  // NAME=VALUE
+};
+inline constexpr std::int64_t kTokenLifeMost_s = 86'400;
+[[nodiscard]] Result<AttachedRun> parse_attached_run(std::string_view body);
 
 // How many sandboxes a kill or a revival was of.
 [[nodiscard]] Result<std::uint64_t> parse_sandboxes(std::string_view body);

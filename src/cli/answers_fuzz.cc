@@ -21,6 +21,9 @@ void check_house(int status, std::string_view body) {
   (void)cli::adopt::parse_environment(body);
   (void)cli::adopt::parse_ruled_service(body);
   (void)cli::parse_runs(body);
+  if (const auto run = cli::parse_attached_run(body)) {
+    CHECK(!run->token.empty() && run->life_s > 0 && run->life_s <= cli::kTokenLifeMost_s);
+  }
   (void)cli::parse_sandboxes(body);
   (void)cli::parse_logins(body);
   (void)cli::parse_who_am_i(body);

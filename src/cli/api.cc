@@ -78,9 +78,8 @@ Result<std::optional<Api>> Api::signed_in(const Options& options, const Wiring& 
   return std::nullopt;
 }
 
-Result<HttpReply> Api::call(std::string_view method, const std::string& path,
-                            const std::string& body,
-                            std::vector<std::pair<std::string, std::string>> headers) const {
+HttpRequest Api::request(std::string_view method, const std::string& path, const std::string& body,
+                         std::vector<std::pair<std::string, std::string>> headers) const {
   HttpRequest request;
   request.method = method;
   request.target = path;
@@ -88,9 +87,22 @@ Result<HttpReply> Api::call(std::string_view method, const std::string& path,
   request.body = body;
   if (!session_.empty()) request.headers.emplace_back("authorization", "Bearer " + session_);
   if (!body.empty()) request.headers.emplace_back("content-type", "application/json");
-  HttpReply reply = TRY(http(place_, request));
+  return request;
+}
+
+Result<HttpReply> Api::call(std::string_view method, const std::string& path,
+                            const std::string& body,
+                            std::vector<std::pair<std::string, std::string>> headers) const {
+  HttpReply reply = TRY(http(place_, request(method, path, body, std::move(headers))));
   if (reply.status / 100 != 2) return Failure(parse_problem(reply.status, reply.body));
   return reply;
+}
+
+net::Task<Result<HttpReply>> Api::call_on(net::Loop& loop, std::string_view method,
+                                          std::string path) const {
+  HttpReply reply = CO_TRY(co_await http_on(loop, place_, request(method, path, "", {})));
+  if (reply.status / 100 != 2) co_return Failure(parse_problem(reply.status, reply.body));
+  co_return reply;
 }
 
 Result<std::vector<std::string>> Api::list(const std::string& path) const {

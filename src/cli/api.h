@@ -36,12 +36,18 @@ class Api {
   [[nodiscard]] Result<HttpReply> call(
       std::string_view method, const std::string& path, const std::string& body = "",
       std::vector<std::pair<std::string, std::string>> headers = {}) const;
+  // The same without a body, beside whatever else that Loop runs.
+  [[nodiscard]] net::Task<Result<HttpReply>> call_on(net::Loop& loop, std::string_view method,
+                                                     std::string path) const;
   // All pages of a list, each item as it came.
   [[nodiscard]] Result<std::vector<std::string>> list(const std::string& path) const;
   // The tenant that is named, else the only one there is.
   [[nodiscard]] Result<std::string> tenant(const Options& options) const;
 
  private:
+  [[nodiscard]] HttpRequest request(std::string_view method, const std::string& path,
+                                    const std::string& body,
+                                    std::vector<std::pair<std::string, std::string>> headers) const;
   explicit Api(HttpPlace place) : place_(std::move(place)) {}
   HttpPlace place_;
   std::string session_;

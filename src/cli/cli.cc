@@ -48,6 +48,17 @@ void add_running(CLI::App& app, Options& options, Verb& chosen) {
   run->add_flag("--no-pty", options.no_pty, "no terminal inside, even when this is one");
   run->add_option("CMD", options.command, "the command (default: the agent's own)");
   run->positionals_at_end();
+  CLI::App* outside =
+      verb(app, options, "attach", "start an agent outside of a sandbox, behind a forwarder",
+           attach, chosen);
+  outside->add_option("--agent,-a", options.agent, "which agent")->required();
+  outside->add_option("--user,-u", options.user, "on whose behalf, for who is not that user");
+  outside->add_option("--tenant", options.tenant, "of which tenant, if there are several");
+  add_server(outside, options);
+  outside->add_option("--env,-e", options.environment, "NAME=VALUE, more than once if need be")
+      ->allow_extra_args(false);
+  outside->add_option("CMD", options.command, "the command")->required();
+  outside->positionals_at_end();
   CLI::App* kill_verb = verb(app, options, "kill", "stop a run at once, durably", kill, chosen);
   kill_verb->add_option("RUN", options.run, "run_...");
   kill_verb->add_option("--tenant", options.tenant, "of which tenant, for who is signed in");

@@ -111,21 +111,21 @@ Task<Result<HttpReply>> read_reply(net::Stream* stream, const std::string* metho
   co_return reply;
 }
 
-Task<Result<HttpReply>> exchange(net::Loop* loop, HttpPlace place, HttpRequest request) {
-  const Deadline deadline = loop->in(kAnswerMost);
-  const std::string text = CO_TRY(text_of(place, request));
-  const auto stream = CO_TRY(co_await dial(loop, place, deadline));
-  CO_TRY(co_await stream->write(text, deadline));
-  co_return co_await read_reply(stream.get(), &request.method, deadline);
-}
-
 Task<void> run(net::Loop* loop, HttpPlace place, HttpRequest request,
                std::optional<Result<HttpReply>>* into) {
-  *into = co_await exchange(loop, std::move(place), std::move(request));
+  *into = co_await http_on(*loop, std::move(place), std::move(request));
   loop->stop();
 }
 
 }  // namespace
+
+Task<Result<HttpReply>> http_on(net::Loop& loop, HttpPlace place, HttpRequest request) {
+  const Deadline deadline = loop.in(kAnswerMost);
+  const std::string text = CO_TRY(text_of(place, request));
+  const auto stream = CO_TRY(co_await dial(&loop, place, deadline));
+  CO_TRY(co_await stream->write(text, deadline));
+  co_return co_await read_reply(stream.get(), &request.method, deadline);
+}
 
 Result<HttpReply> http(const HttpPlace& place, const HttpRequest& request) {
   const auto loop = net::make_real_loop();

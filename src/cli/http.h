@@ -9,6 +9,8 @@
 #include <vector>
 
 #include "base/result.h"
+#include "net/loop.h"
+#include "net/task.h"
 
 namespace gatehouse::cli {
 
@@ -35,5 +37,8 @@ struct HttpReply {
 // Errors: kUnavailable (nobody listens there), kUnreachable, kUpstream (not HTTP, not trusted),
 // kTimeout, kTooLarge.
 [[nodiscard]] Result<HttpReply> http(const HttpPlace& place, const HttpRequest& request);
+// The same beside whatever else that Loop runs.
+[[nodiscard]] net::Task<Result<HttpReply>> http_on(net::Loop& loop, HttpPlace place,
+                                                   HttpRequest request);
 
 }  // namespace gatehouse::cli

@@ -154,11 +154,12 @@ Result<int> list_runs(const Options& options, const Wiring& wiring) {
   if (const auto api = TRY(Api::signed_in(options, wiring))) return remote_runs(*api, options);
   Client client = TRY(control_of(options, wiring));
   const ipc::RunList list = TRY(client.call(ipc::ListRuns{options.most}));
-  Table table({"run", "agent", "user", "started", "ended", "outcome", "trace"});
+  Table table({"run", "agent", "user", "started", "ended", "outcome", "where", "trace"});
   for (const ipc::RunInfo& run : list.runs) {
     table.add({run.run.text(), run.agent, run.user, time_of(run.started_unix_ms),
                time_of(run.ended_unix_ms),
-               run.ended_unix_ms == 0 ? "running" : outcome_of(run.exit_status), run.trace.text()});
+               run.ended_unix_ms == 0 ? "running" : outcome_of(run.exit_status),
+               run.attached ? "attached" : "sandbox", run.trace.text()});
   }
   print(table.text(options.form));
   return 0;

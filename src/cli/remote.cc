@@ -29,7 +29,7 @@ Result<int> remote_runs(const Api& api, const Options& options) {
   const std::uint32_t most = std::min(options.most, kMost);
   const HttpReply reply = TRY(
       api.call("GET", fmt::format("/v1/tenants/{}/runs?limit={}", TRY(api.tenant(options)), most)));
-  Table table({"run", "agent", "user", "started", "ended", "outcome", "trace"});
+  Table table({"run", "agent", "user", "started", "ended", "outcome", "where", "trace"});
   for (RunRow& row : TRY(parse_runs(reply.body))) table.add({row.begin(), row.end()});
   print(table.text(options.form));
   return 0;

@@ -75,6 +75,7 @@ struct Options {
 [[nodiscard]] Result<int> print_metrics(const Options& options, const Wiring& wiring);
 [[nodiscard]] Result<int> print_schema(const Options& options, const Wiring& wiring);
 [[nodiscard]] Result<int> start_run(const Options& options, const Wiring& wiring);
+[[nodiscard]] Result<int> attach(const Options& options, const Wiring& wiring);
 [[nodiscard]] Result<int> kill(const Options& options, const Wiring& wiring);
 [[nodiscard]] Result<int> revive(const Options& options, const Wiring& wiring);
 [[nodiscard]] Result<int> make_backup(const Options& options, const Wiring& wiring);

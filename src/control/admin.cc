@@ -57,7 +57,7 @@ std::string json_of(const Run& run) {
   out.key("run").string(run.id.text()).key("trace_id").string(run.trace.text());
   out.key("tenant").string(run.tenant).key("agent").string(run.agent);
   out.key("user").string(run.user).key("started").string(run.started.text());
-  out.key("live").boolean(run.is_live());
+  out.key("live").boolean(run.is_live()).key("attached").boolean(run.is_attached());
   if (!run.is_live()) {
     out.key("ended").string(run.ended.text()).key("exit_status").integer(run.exit_status);
   }
@@ -93,8 +93,13 @@ std::string Admin::Call::object_name() const {
   return route->kind == Kind::kRule ? names.at("agent") + "/" + name->second : name->second;
 }
 
-Admin::Admin(net::Loop& loop, StateStore& store, Control& control)
-    : loop_(loop), store_(store), control_(control), keys_(loop, control), free_(loop) {}
+Admin::Admin(net::Loop& loop, StateStore& store, Control& control, Attachments* attachments)
+    : loop_(loop),
+      store_(store),
+      control_(control),
+      attachments_(attachments),
+      keys_(loop, control),
+      free_(loop) {}
 
 Task<ApiAnswer> Admin::answer(ApiRequest request) {
   Call call;
@@ -179,6 +184,12 @@ Admin::Answered Admin::dispatch(Call& call) {
       co_return co_await transcript(call);
     case Action::kListActs:
       co_return co_await list_acts(call);
+    case Action::kAttach:
+      co_return co_await attach(call);
+    case Action::kRenewToken:
+      co_return co_await renew_token(call);
+    case Action::kDetach:
+      co_return co_await detach(call);
   }
   co_return failure(Error::kInternal, "a route without an act");
 }

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "control/api.h"
+#include "control/attachments.h"
 #include "control/control.h"
 #include "control/issuers.h"
 #include "control/rights.h"
@@ -17,8 +18,8 @@ namespace gatehouse::control {
 
 class Admin {
  public:
-  // All must outlive it.
-  Admin(net::Loop& loop, StateStore& store, Control& control);
+  // All must outlive it. `attachments` is null where no agents outside of sandboxes are let in.
+  Admin(net::Loop& loop, StateStore& store, Control& control, Attachments* attachments = nullptr);
 
   // Never fails: an error is an answer too.
   [[nodiscard]] net::Task<ApiAnswer> answer(ApiRequest request);
@@ -63,10 +64,15 @@ class Admin {
   Answered transcript(Call& call);
   Answered stop_run(Call& call);
   Answered list_acts(Call& call);
+  Answered attach(Call& call);
+  Answered renew_token(Call& call);
+  Answered detach(Call& call);
 
   [[nodiscard]] Result<Principal> identified(const ApiRequest& request);
   [[nodiscard]] bool is_over(const Session& session);
   [[nodiscard]] Result<Object> object_given(const Call& call, const std::string& name) const;
+  [[nodiscard]] Result<Attachments*> attachments() const;
+  [[nodiscard]] Result<void> may_act_for(const Call& call, const std::string& user) const;
   [[nodiscard]] Result<Run> run_of(const Call& call);
   [[nodiscard]] Result<std::optional<ApiAnswer>> answered_before(const Call& call);
   [[nodiscard]] Remembered remembered(const Call& call, const ApiAnswer& answer);
@@ -75,6 +81,7 @@ class Admin {
   net::Loop& loop_;
   StateStore& store_;
   Control& control_;
+  Attachments* attachments_;
   IssuerKeys keys_;
   net::Event free_;  // for changes, which are one at a time
   bool is_taken_ = false;

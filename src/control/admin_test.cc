@@ -211,11 +211,11 @@ std::string filled(std::string path, const std::string& tenant, const control::R
 const std::map<std::string, std::set<std::string>> kMayDo = {
     {"olivia",
      {"read", "transcript", "acts", "people", "grant", "services", "agents", "policy", "kill",
-      "revive"}},
+      "revive", "run"}},
     {"sam", {"read", "acts", "services", "policy", "kill", "revive"}},
     {"abel", {"read"}},
     {"ada", {"read", "transcript", "acts"}},
-    {"dave", {"read", "agents"}},
+    {"dave", {"read", "agents", "run"}},
     {"nora", {}},
 };
 

@@ -33,7 +33,7 @@ struct Files {
 Result<Config> config_of(const Files& files, const ReadNamed& read) {
   auto config = decode_config(files.yaml, read);
   if (!config) return refusal_of(config.error(), files.path);
-  place_admin_files(*config, files.path);
+  place_house_files(*config, files.path);
   return *std::move(config);
 }
 

@@ -101,12 +101,13 @@ std::expected<Config, Problems> decode_config(std::string_view yaml, const ReadN
 Result<std::expected<Config, Problems>> check_config(const std::string& path) {
   const ReadNamed read = reader_beside(path);
   auto config = decode_config(TRY(read_whole(path)), read);
-  if (config) place_admin_files(*config, path);
+  if (config) place_house_files(*config, path);
   return config;
 }
 
-void place_admin_files(Config& config, const std::string& path) {
-  for (std::string* file : {&config.admin.certificate, &config.admin.key}) {
+void place_house_files(Config& config, const std::string& path) {
+  for (std::string* file : {&config.admin.certificate, &config.admin.key,
+                            &config.attach.certificate, &config.attach.key}) {
     *file = place_beside(path, *file);
   }
 }

@@ -39,12 +39,28 @@ struct AdminListen {
   friend bool operator==(const AdminListen&, const AdminListen&) = default;
 };
 
+// Where agents outside of sandboxes come in, by TLS. The files are absolute paths, read by the
+// control role alone.
+struct AttachListen {
+  std::string at;           // ADDRESS:PORT, "" for nowhere
+  std::string certificate;  // a chain, PEM
+  std::string key;
+  std::string advertised;  // HOST:PORT that clients dial, which the certificate names
+  std::uint32_t token_life_s = kTokenLifeUsual_s;
+  friend bool operator==(const AttachListen&, const AttachListen&) = default;
+
+  static constexpr std::uint32_t kTokenLifeUsual_s = 600;
+  static constexpr std::uint32_t kTokenLifeLeast_s = 3;
+  static constexpr std::uint32_t kTokenLifeMost_s = 3600;
+};
+
 struct Config {
   Network network;
   std::string data;  // the data directory, absolute
   std::optional<LogFormat> log_format;
   std::string metrics_listen;  // ADDRESS:PORT, loopback; "" for none
   AdminListen admin;
+  AttachListen attach;
   std::vector<Tenant> tenants;
   std::vector<User> users;
   std::vector<Service> services;
@@ -73,7 +89,7 @@ using ReadNamed = std::function<Result<std::string>(const std::string& path)>;
 
 // What a config that was decoded says of the admin port's files, which it may name beside itself at
 // `path`, as absolute paths.
-void place_admin_files(Config& config, const std::string& path);
+void place_house_files(Config& config, const std::string& path);
 
 // All that is wrong with it, a line each, as an error.
 [[nodiscard]] Failure refusal_of(const Problems& problems, const std::string& path);

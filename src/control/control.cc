@@ -8,6 +8,7 @@
 #include <csignal>
 
 #include "base/log.h"
+#include "control/environment.h"
 #include "control/memory.h"
 #include "ipc/supervisor.h"
 
@@ -54,48 +55,8 @@ ipc::RunInfo info_of(const Run& run) {
   info.started_unix_ms = run.started.unix_millis();
   info.ended_unix_ms = run.ended.unix_millis();
   info.exit_status = run.exit_status;
+  info.attached = run.is_attached();
   return info;
-}
-
-// What an agent's environment is filled with, and the words for what is missing.
-struct Filling {
-  const State& state;
-  const Run& run;
-  std::map<std::string, std::string> values;  // placeholders by service
-
-  [[nodiscard]] Result<std::string> filled(const std::string& name, const std::string& text) const {
-    auto out = with_placeholders(text, values);
-    if (out || out.error() != Error::kNotFound) return out;
-    const std::string& missing = out.error().message();
-    const Service* service = state.find<Service>(run.tenant, missing);
-    const bool shared = service != nullptr && service->shared;
-    return failure(
-        Error::kNotFound,
-        fmt::format("{} of agent {} needs a connection that {} does not have; `gatehouse connect "
-                    "{}{}` makes it",
-                    name, run.agent, shared ? "the tenant" : run.user, missing,
-                    shared ? "" : " --user " + run.user));
-  }
-};
-
-Result<std::vector<std::string>> environment_of(const Filling& filling, const Agent& agent,
-                                                const std::vector<std::string>& asked) {
-  std::map<std::string, std::string> variables;
-  for (const auto& [name, value] : agent.environment) {
-    variables[name] = TRY(filling.filled(name, value));
-  }
-  for (const std::string& text : asked) {
-    const std::size_t equals = text.find('=');
-    if (equals == 0 || equals == std::string::npos || text.contains('\0')) {
-      return failure(Error::kInvalid, "an environment variable is given as NAME=VALUE");
-    }
-    const std::string name = text.substr(0, equals);
-    const std::string value = text.substr(equals + 1);
-    variables[name] = value.contains("{{placeholder:") ? TRY(filling.filled(name, value)) : value;
-  }
-  std::vector<std::string> out;
-  for (const auto& [name, value] : variables) out.push_back(fmt::format("{}={}", name, value));
-  return out;
 }
 
 ipc::CreateSandbox sandbox_of(const Run& run, const Agent& agent, ipc::RunLive live,
@@ -256,10 +217,12 @@ Result<Applied> Control::begin(const Config& config) {
   const State before = TRY(store_.state());
   Applied applied = TRY(store_.apply_file(config));
   for (const Run& run : TRY(store_.live_runs())) {
-    if (run.boot == boot_) continue;
+    // What runs elsewhere outlives this machine's boot, as long as it is let in.
+    if (run.is_attached() ? outside_ != nullptr : run.boot == boot_) continue;
     TRY(store_.end_run(run.id, loop_.wall(), 128 + SIGKILL));
     audit::Entry entry = entry_of(audit::Kind::kRunEnded, run);
-    entry.add("reason", "the machine was restarted");
+    entry.add("reason", run.is_attached() ? "no agents outside of sandboxes are let in any more"
+                                          : "the machine was restarted");
     unrecorded_.push_back(std::move(entry));
   }
   for (audit::Entry& entry : TRY(entries_of_changes(applied, before, ""))) {
@@ -376,12 +339,11 @@ Task<Result<void>> Control::tell_vault() {
     CO_TRY(co_await call("vault", std::move(publish)));
   }
   for (const Run& run : CO_TRY(store_.live_runs())) {
-    const Agent* agent = state.find<Agent>(run.tenant, run.agent);
-    if (agent == nullptr) continue;  // gone from the file: its Runs get no more leases
+    if (state.find<Agent>(run.tenant, run.agent) == nullptr) {
+      continue;  // gone from the file: its Runs get no more leases
+    }
     if (!CO_TRY(store_.run(run.id)).is_live()) continue;  // it ended while others were told
-    CO_TRY(co_await call(
-        "vault", ipc::DeclareRunLive{run.id, run.trace, run.tenant, run.user, run.agent,
-                                     leasable_services(state, *agent), agent->leases_per_second}));
+    CO_TRY(co_await declare_live(run));
   }
   co_return Result<void>();
 }
@@ -390,7 +352,8 @@ Task<Result<void>> Control::tell_vault() {
 // over, and what is left of it is cleared away.
 Task<Result<void>> Control::end_lost_runs() {
   std::vector<Run> expected = CO_TRY(store_.live_runs());
-  std::erase_if(expected, [this](const Run& run) { return making_.contains(run.id); });
+  std::erase_if(expected,
+                [this](const Run& run) { return run.is_attached() || making_.contains(run.id); });
   const ipc::SandboxList there = CO_TRY(co_await call("sandboxd", ipc::ListSandboxes{}));
   for (const Run& run : expected) {
     if (!CO_TRY(store_.run(run.id)).is_live()) continue;  // it ended meanwhile
@@ -429,10 +392,12 @@ Task<Result<void>> Control::tell_gateway(std::string name) {
   }
   ipc::Snapshot snapshot = compiled_snapshot(state, generation_);
   snapshot.network = network_;
+  if (outside_ != nullptr) outside_->add_keys(snapshot);
   ipc::SnapshotReady ready{generation_};
   ipc::Parcel parcel = ipc::parcel_of(ready);
   parcel.fds.push_back(CO_TRY(sealed_memory("snapshot", ipc::encode(snapshot))));
   CO_TRY(co_await ports_.ask(name, std::move(parcel), loop_.in(kAnswerMost)));
+  if (outside_ != nullptr) CO_TRY(co_await outside_->tell(name));
   co_return Result<void>();
 }
 
@@ -490,31 +455,24 @@ Task<Result<Control::Started>> Control::start_run(ipc::StartRun request, std::st
 Task<void> Control::start(std::shared_ptr<Starting> starting, ipc::StartRun request,
                           std::string by) {
   Result<Started> result = failure(Error::kInternal, "the run was not started");
-  const auto begin = [&]() -> Result<std::pair<Run, Agent>> {
+  const auto begin = [&]() -> Result<Run> {
     const State state = TRY(store_.state());
-    Run run;
-    run.id = RunId::fresh();
-    run.trace = TraceId::fresh();
-    run.tenant = TRY(tenant_of_request(state, request.tenant));
-    run.user = TRY(found<User>(state, run.tenant, request.user)).name;
-    Agent agent = TRY(found<Agent>(state, run.tenant, request.agent));
-    run.agent = agent.name;
-    run.started = loop_.wall();
-    run.boot = boot_;
-    if (request.argv.empty()) request.argv = agent.command;
+    const std::string tenant = TRY(tenant_of_request(state, request.tenant));
+    Run run = TRY(new_run(tenant, request.agent, request.user));
+    if (request.argv.empty()) request.argv = state.find<Agent>(tenant, run.agent)->command;
     if (request.argv.empty()) {
       return failure(
           Error::kInvalid,
-          fmt::format("agent {} has no command of its own; give one after --", agent.name));
+          fmt::format("agent {} has no command of its own; give one after --", run.agent));
     }
-    return std::pair(std::move(run), std::move(agent));
+    return run;
   }();
   RunId id = RunId::from_bytes({});
   TraceId trace;
   if (begin) {
-    id = begin->first.id;
-    trace = begin->first.trace;
-    result = co_await start_checked(begin->first, begin->second, std::move(request), std::move(by));
+    id = begin->id;
+    trace = begin->trace;
+    result = co_await start_checked(*begin, std::move(request), std::move(by));
   } else {
     result = Failure(begin.error());
   }
@@ -529,28 +487,59 @@ Task<void> Control::start(std::shared_ptr<Starting> starting, ipc::StartRun requ
   }
 }
 
-Task<Result<Control::Started>> Control::start_checked(Run run, Agent agent, ipc::StartRun request,
+Task<Result<Control::Started>> Control::start_checked(Run run, ipc::StartRun request,
                                                       std::string by) {
+  Begun begun = CO_TRY(co_await begin_run(run, request.environment,
+                                          {{"command", request.argv.front()},
+                                           {"arguments", std::to_string(request.argv.size() - 1)},
+                                           {"by", by}}));
+  const Agent agent = CO_TRY(found<Agent>(CO_TRY(store_.state()), run.tenant, run.agent));
+  co_return co_await create_sandbox(
+      run, sandbox_of(run, agent, std::move(begun.live), std::move(request),
+                      std::move(begun.environment)));
+}
+
+Result<Run> Control::new_run(const std::string& tenant, const std::string& agent,
+                             const std::string& user) {
+  const State state = TRY(store_.state());
+  Run run;
+  run.id = RunId::fresh();
+  run.trace = TraceId::fresh();
+  run.tenant = tenant;
+  run.user = TRY(found<User>(state, tenant, user)).name;
+  run.agent = TRY(found<Agent>(state, tenant, agent)).name;
+  run.started = loop_.wall();
+  run.boot = boot_;
+  return run;
+}
+
+Task<Result<ipc::RunLive>> Control::declare_live(Run run) {
   const State state = CO_TRY(store_.state());
+  const Agent agent = CO_TRY(found<Agent>(state, run.tenant, run.agent));
+  co_return co_await call(
+      "vault", ipc::DeclareRunLive{run.id, run.trace, run.tenant, run.user, run.agent,
+                                   leasable_services(state, agent), agent.leases_per_second});
+}
+
+Task<Result<Control::Begun>> Control::begin_run(Run run, std::vector<std::string> asked,
+                                                Tags tags) {
   const ipc::Status status = CO_TRY(co_await call("supervisor", ipc::GetStatus{}));
   if (status.all_killed) {
     co_return failure(Error::kKilled,
                       "everything is killed, so no run starts; `gatehouse revive --all` ends that");
   }
-  auto live = CO_TRY(co_await call(
-      "vault", ipc::DeclareRunLive{run.id, run.trace, run.tenant, run.user, run.agent,
-                                   leasable_services(state, agent), agent.leases_per_second}));
-  Filling filling{state, run, {}};
-  for (const ipc::Placeholder& p : live.placeholders) filling.values[p.service] = p.text;
-  auto environment = environment_of(filling, agent, request.environment);
+  Begun begun;
+  begun.live = CO_TRY(co_await declare_live(run));
+  const State state = CO_TRY(store_.state());
+  auto environment = environment_of(state, run, CO_TRY(found<Agent>(state, run.tenant, run.agent)),
+                                    begun.live.placeholders, asked);
   if (!environment) {
     static_cast<void>(co_await call("vault", ipc::DeclareRunEnded{run.id}));
     co_return Failure(environment.error());
   }
+  begun.environment = *std::move(environment);
   audit::Entry entry = entry_of(audit::Kind::kRunStarted, run);
-  entry.add("command", request.argv.front());
-  entry.add("arguments", std::to_string(request.argv.size() - 1));
-  entry.add("by", by);
+  for (const auto& [key, value] : tags) entry.add(key, value);
   Result<void> recorded = co_await record(std::move(entry));
   if (recorded) recorded = store_.start_run(run);
   if (!recorded) {
@@ -559,8 +548,7 @@ Task<Result<Control::Started>> Control::start_checked(Run run, Agent agent, ipc:
         Error::kAuditUnavailable,
         "the run cannot be put on record, so it does not start: " + recorded.error().message());
   }
-  co_return co_await create_sandbox(
-      run, sandbox_of(run, agent, std::move(live), std::move(request), *std::move(environment)));
+  co_return begun;
 }
 
 Task<Result<Control::Started>> Control::create_sandbox(Run run, ipc::CreateSandbox create) {
@@ -593,6 +581,12 @@ Task<Result<void>> Control::end_run(Run run, std::int32_t exit_status, std::stri
     log_warning(
         "the vault was not told that a run ended",
         {{"run", run.id.text()}, {"trace", run.trace.text()}, {"why", told.error().message()}});
+  }
+  if (run.is_attached()) {
+    for (const std::string& gateway : gateways()) {
+      // One that cannot hear now is told later what there is.
+      if (!co_await call(gateway, ipc::CloseAttachment{run.id})) arrived(gateway);
+    }
   }
   audit::Entry entry = entry_of(audit::Kind::kRunEnded, run);
   entry.add("exit_status", std::to_string(exit_status));

@@ -36,6 +36,16 @@ class Ports {
   [[nodiscard]] virtual std::vector<std::string> present(const std::string& role) = 0;
 };
 
+// The Runs without a sandbox, as far as the gateways must know of them.
+class Outside {
+ public:
+  virtual ~Outside() = default;
+  // The keys that their tokens are verified by.
+  virtual void add_keys(ipc::Snapshot& snapshot) = 0;
+  // Tells that gateway of each Run, and who the gateways are.
+  [[nodiscard]] virtual net::Task<Result<void>> tell(std::string gateway) = 0;
+};
+
 class Control {
  public:
   // `boot` is the machine's boot_id. All must outlive it.
@@ -43,6 +53,8 @@ class Control {
 
   // How those that dial reach the world, and the proxy's credentials for them: before serving.
   void use_network(ipc::NetworkSpec network, Secret proxy_authorization);
+  // Before serving: there may be Runs without a sandbox. It must outlive this.
+  void let_in(Outside& outside) { outside_ = &outside; }
   // Before serving: puts the file in force and ends the Runs of an earlier boot. Errors: the
   // store's.
   [[nodiscard]] Result<Applied> begin(const Config& config);
@@ -66,6 +78,24 @@ class Control {
   [[nodiscard]] net::Task<Result<void>> record(audit::Entry entry);
   // That somebody reads what was said in a Run. It is no part of its story.
   [[nodiscard]] net::Task<Result<void>> record_reading(std::string who, Run run);
+  // A Run that is not begun. Errors: kNotFound for a user or an agent that is not there.
+  [[nodiscard]] Result<Run> new_run(const std::string& tenant, const std::string& agent,
+                                    const std::string& user);
+  struct Begun {
+    ipc::RunLive live;
+    std::vector<std::string> environment;  // NAME=VALUE
+  };
+  using Tags = std::vector<std::pair<std::string, std::string>>;
+  // Makes it live for the vault, on record with those tags, and in the store; whatever fails, it is
+  // not. Errors: kKilled while everything is, kNotFound for a connection that its environment
+  // needs, kAuditUnavailable.
+  [[nodiscard]] net::Task<Result<Begun>> begin_run(Run run, std::vector<std::string> environment,
+                                                   Tags tags);
+  // From here on the vault leases for it, again if it forgot.
+  [[nodiscard]] net::Task<Result<ipc::RunLive>> declare_live(Run run);
+  // For the vault, the store, the record and, without a sandbox, the gateways. Errors: the store's.
+  [[nodiscard]] net::Task<Result<void>> end_run(Run run, std::int32_t exit_status, std::string why);
+  [[nodiscard]] std::vector<std::string> gateways() { return ports_.present("gateway"); }
   // Asks a role or the supervisor. Errors: as Ports::ask.
   template <class Request>
   [[nodiscard]] net::Task<Result<typename Request::Reply>> call(std::string role, Request request);
@@ -90,14 +120,12 @@ class Control {
   net::Task<Result<ipc::Parcel>> ask(std::string role, ipc::Parcel request);
   net::Task<Result<Started>> start_run(ipc::StartRun request, std::string by);
   net::Task<void> start(std::shared_ptr<Starting> starting, ipc::StartRun request, std::string by);
-  net::Task<Result<Started>> start_checked(Run run, Agent agent, ipc::StartRun request,
-                                           std::string by);
+  net::Task<Result<Started>> start_checked(Run run, ipc::StartRun request, std::string by);
   net::Task<Result<ipc::EntryPage>> read_run(ipc::ReadRun request, std::shared_ptr<Person> person);
   net::Task<Result<void>> record_act(std::string who, std::string act, std::string tenant,
                                      std::string object);
   net::Task<Result<Started>> create_sandbox(Run run, ipc::CreateSandbox create);
   net::Task<Result<ipc::Done>> sandbox_ended(ipc::SandboxEnded ended);
-  net::Task<Result<void>> end_run(Run run, std::int32_t exit_status, std::string why);
   using Taken = std::pair<ipc::StateTaken, std::vector<net::Descriptor>>;
   net::Task<Result<Taken>> take_state(ipc::TakeState request, std::string who);
   net::Task<Result<ipc::RunList>> list_runs(ipc::ListRuns request);
@@ -130,6 +158,7 @@ class Control {
   std::string boot_;
   ipc::NetworkSpec network_;
   Secret proxy_authorization_;  // the one secret that passes here: it is the house's own
+  Outside* outside_ = nullptr;  // none are let in
   std::uint64_t generation_ = 0;
   std::set<RunId> making_;                // Runs whose sandbox is asked for, and not there yet
   std::vector<audit::Entry> unrecorded_;  // of the start, until the audit role is there

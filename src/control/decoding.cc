@@ -249,6 +249,10 @@ class Decoding {
          fmt::format("account {}\n{}\n{}\n{}", account.tenant, account.issuer, account.audience,
                      account.subject),
          "an account of this issuer, audience and subject");
+    account.runs_for = section.strings("runs_for");
+    for (const std::string& user : account.runs_for) {
+      names(section, "runs_for", Kind::kUser, account.tenant, user);
+    }
     section.finish();
     know(account);
     config_.accounts.push_back(std::move(account));

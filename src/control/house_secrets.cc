@@ -41,16 +41,26 @@ Result<std::string> pem_of(const std::string& path) {
   return text;
 }
 
+Result<Secret> key_of(const std::string& path) {
+  std::string text = TRY(pem_of(path));
+  Secret key(text);
+  wipe_text(text);
+  return key;
+}
+
 }  // namespace
 
 Result<HouseSecrets> read_house_secrets(const Config& config) {
   HouseSecrets secrets;
   secrets.proxy_authorization = TRY(proxy_authorization(config.network));
-  if (config.admin.certificate.empty()) return secrets;
-  secrets.admin_certificate = TRY(pem_of(config.admin.certificate));
-  std::string key = TRY(pem_of(config.admin.key));
-  secrets.admin_key = Secret(key);
-  wipe_text(key);
+  if (!config.admin.certificate.empty()) {
+    secrets.admin_certificate = TRY(pem_of(config.admin.certificate));
+    secrets.admin_key = TRY(key_of(config.admin.key));
+  }
+  if (!config.attach.certificate.empty()) {
+    secrets.attach_certificate = TRY(pem_of(config.attach.certificate));
+    secrets.attach_key = TRY(key_of(config.attach.key));
+  }
   return secrets;
 }
 
@@ -62,7 +72,7 @@ Result<net::Descriptor> secrets_memory(HouseSecrets& secrets) {
 }
 
 Result<HouseSecrets> secrets_of_memory(const net::Descriptor& memory) {
-  std::string bytes = TRY(bytes_of_memory(memory, 3 * kPemMost));
+  std::string bytes = TRY(bytes_of_memory(memory, 5 * kPemMost));
   auto secrets = ipc::decode<HouseSecrets>(bytes);
   wipe_text(bytes);
   return secrets;
@@ -84,6 +94,19 @@ Result<void> check_admin_time(const AdminListen& admin, const HouseSecrets& secr
   const auto valid = net::check_validity(secrets.admin_certificate, now);
   if (valid) return valid;
   return Failure(valid.error().in("the admin port's " + admin.certificate));
+}
+
+Result<void> check_attach_pair(const AttachListen& attach, const HouseSecrets& secrets,
+                               WallTime now) {
+  if (attach.certificate.empty()) return {};
+  const net::TlsIdentity identity{secrets.attach_certificate,
+                                  secrets.attach_key.duplicate(Purpose::kTransport)};
+  const auto made = net::TlsServer::make({.identity = &identity, .any_client_certificate = true});
+  const auto valid =
+      made ? net::check_validity(secrets.attach_certificate, now) : Failure(made.error());
+  if (valid) return {};
+  return Failure(
+      valid.error().in(fmt::format("the {} and {} of attach", attach.certificate, attach.key)));
 }
 
 }  // namespace gatehouse::control

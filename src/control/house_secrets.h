@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // What lies in files that only root may be able to read, and is the house's own: the credentials
-// for the corporate proxy, the admin port's certificate and its key. Control reads them before it
-// gives up root; when the config is read again, the supervisor does, and hands them over in sealed
-// memory.
+// for the corporate proxy, the certificates of its ports and their keys. Control reads them before
+// it gives up root; when the config is read again, the supervisor does, and hands them over in
+// sealed memory.
 #pragma once
 
 #include <memory>
@@ -16,12 +16,14 @@
 namespace gatehouse::control {
 
 struct HouseSecrets {
-  Secret proxy_authorization;     // the value of Proxy-Authorization, empty for none
-  std::string admin_certificate;  // a chain, PEM; "" without TLS
-  Secret admin_key;               // PEM
+  Secret proxy_authorization;      // the value of Proxy-Authorization, empty for none
+  std::string admin_certificate;   // a chain, PEM; "" without TLS
+  Secret admin_key;                // PEM
+  std::string attach_certificate;  // as the admin port's; "" where no agents outside are let in
+  Secret attach_key;
   template <class F>
   void fields(F& f) {
-    f(proxy_authorization, admin_certificate, admin_key);
+    f(proxy_authorization, admin_certificate, admin_key, attach_certificate, attach_key);
   }
 };
 // Errors: as proxy_authorization; kNotFound, kDenied, kTooLarge, with the file's name.
@@ -38,5 +40,10 @@ struct HouseSecrets {
 // Errors: kInvalid for one whose time has not begun, or is over.
 [[nodiscard]] Result<void> check_admin_time(const AdminListen& admin, const HouseSecrets& secrets,
                                             WallTime now);
+
+// That what agents outside of sandboxes meet is a certificate and its key, and of its time. Errors:
+// kInvalid.
+[[nodiscard]] Result<void> check_attach_pair(const AttachListen& attach,
+                                             const HouseSecrets& secrets, WallTime now);
 
 }  // namespace gatehouse::control

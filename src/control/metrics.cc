@@ -14,7 +14,7 @@ namespace {
 
 enum class Type : std::uint8_t { kCounter, kGauge };
 // What may stand behind the dot of a name, as the value of a label.
-enum class Behind : std::uint8_t { kNothing, kError, kUse };
+enum class Behind : std::uint8_t { kNothing, kError, kUse, kAttach };
 
 struct Row {
   std::string_view role;  // "" for every one
@@ -58,6 +58,15 @@ constexpr std::array kRows = {
         "Alarms put on record, such as a placeholder on its way to another host."},
     Row{"gateway", "audit.lost", "gatehouse_gateway_lost_entries_total", kCounter,
         "Entries that could not be handed to the audit role."},
+    Row{"gateway", "attach.refused.", "gatehouse_gateway_refused_run_tokens_total", kCounter,
+        "Connections and requests from outside of sandboxes that were not let in, by why.",
+        Behind::kAttach},
+    Row{"gateway", "attach.handshakes.failed", "gatehouse_gateway_failed_handshakes_total",
+        kCounter, "TLS handshakes at the port for agents outside of sandboxes that failed."},
+    Row{"gateway", "attach.turned_away", "gatehouse_gateway_turned_away_connections_total",
+        kCounter, "Connections there that were closed unheard, because too many were not let in."},
+    Row{"gateway", "attach.unrecorded", "gatehouse_gateway_unrecorded_refusals_total", kCounter,
+        "Refusals there beyond those that are put on record in a second."},
     Row{"vault", "uses.", "gatehouse_vault_uses_total", kCounter,
         "What the vault has done with credentials, by kind.", Behind::kUse},
     Row{"vault", "leases.live", "gatehouse_vault_live_leases", kGauge,
@@ -106,7 +115,15 @@ constexpr std::array kRows = {
 constexpr std::array<std::string_view, 8> kUses = {
     "lease", "leaf", "refresh", "refresh-failed", "stored", "connected", "removed", "refused"};
 
+// gateway::Refused::label.
+constexpr std::array<std::string_view, 10> kNotLetIn = {
+    "none",    "malformed", "signature", "audience", "expired",
+    "not_yet", "other_key", "no_run",    "killed",   "other_run"};
+
 bool is_known(Behind behind, std::string_view text) {
+  if (behind == Behind::kAttach) {
+    return std::find(kNotLetIn.begin(), kNotLetIn.end(), text) != kNotLetIn.end();
+  }
   if (behind == Behind::kUse) return std::find(kUses.begin(), kUses.end(), text) != kUses.end();
   const auto rows = error_rows();
   return std::any_of(rows.begin(), rows.end(), [&](const ErrorRow& r) { return r.label == text; });
@@ -184,6 +201,7 @@ std::string exposition(const Measured& measured) {
         continue;
       }
       std::string labels = fmt::format("role=\"{}\"", role.role);
+      if (row->behind == Behind::kAttach) labels += fmt::format(",reason=\"{}\"", behind);
       if (row->behind == Behind::kError) labels += fmt::format(",reason=\"{}\"", behind);
       if (row->behind == Behind::kUse) labels += fmt::format(",use=\"{}\"", behind);
       samples[row][labels] = static_cast<double>(counter.value) * row->unit;

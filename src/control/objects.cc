@@ -225,7 +225,9 @@ std::vector<Reference> named_by(const Group& group) {
   return out;
 }
 std::vector<Reference> named_by(const Account& account) {
-  return {{Kind::kIssuer, account.issuer}};
+  std::vector<Reference> out = {{Kind::kIssuer, account.issuer}};
+  for (const std::string& user : account.runs_for) out.push_back({Kind::kUser, user});
+  return out;
 }
 std::vector<Reference> named_by(const Binding& binding) {
   return {{binding.subject_kind, binding.subject}};

@@ -90,7 +90,8 @@ struct Group {
 };
 
 // A service account: a program that shows a token of an issuer's, for this audience and with this
-// subject (workload identity federation).
+// subject (workload identity federation). It is nobody itself that agents could act for: it may
+// begin Runs on behalf of the users that it names.
 struct Account {
   static constexpr Kind kKind = Kind::kAccount;
   std::string tenant;
@@ -98,9 +99,11 @@ struct Account {
   std::string issuer;
   std::string audience;
   std::string subject;
+  std::vector<std::string> runs_for;  // users
   template <class F>
   void fields(F& f) {
     f("issuer", issuer), f("audience", audience), f("subject", subject);
+    f("runs_for", runs_for);
   }
   friend bool operator==(const Account&, const Account&) = default;
 };

@@ -31,7 +31,8 @@ constexpr Schema kSpecs[] = {
     {Kind::kGroup, R"({"members":{"type":"array","items":{"type":"string"}},)"
                    R"("issuer":{"type":"string"},"claim":{"type":"string"}})"},
     {Kind::kAccount, R"({"issuer":{"type":"string"},"audience":{"type":"string"},)"
-                     R"("subject":{"type":"string"}})"},
+                     R"("subject":{"type":"string"},)"
+                     R"("runs_for":{"type":"array","items":{"type":"string"}}})"},
     {Kind::kIssuer, R"({"url":{"type":"string","format":"uri"},"client_id":{"type":"string"},)"
                     R"("scopes":{"type":"array","items":{"type":"string"}},)"
                     R"("groups_claim":{"type":"string"},"ca":{"type":"string"},)"
@@ -83,6 +84,9 @@ std::string operation_of(const Route& route) {
       {Action::kKill, "killRun"},
       {Action::kRevive, "reviveRun"},
       {Action::kListActs, "listActs"},
+      {Action::kAttach, "attach"},
+      {Action::kRenewToken, "renewToken"},
+      {Action::kDetach, "detach"},
       {Action::kList, "list"},
       {Action::kCreate, "create"},
       {Action::kShow, "show"},
@@ -117,7 +121,10 @@ void write_parameters(JsonWriter& out, const Route& route) {
     if (name == "form") schema = R"({"enum":["json","text","full"],"default":"json"})";
     write_parameter(out, name, "query", false, schema);
   }
-  if (route.method == "POST" && route.action != Action::kSignIn) {
+  const bool gives_token = route.action == Action::kSignIn || route.action == Action::kAttach
+                           || route.action == Action::kRenewToken
+                           || route.action == Action::kDetach;
+  if (route.method == "POST" && !gives_token) {
     write_parameter(out, "Idempotency-Key", "header", false,
                     R"({"type":"string","maxLength":128})");
   }
@@ -140,6 +147,17 @@ void write_body(JsonWriter& out, const Route& route) {
              R"("properties":{"tenant":{"type":"string"},"token":{"type":"string"},)"
              R"("nonce":{"type":"string"}}})";
   }
+  if (route.action == Action::kAttach) {
+    schema = R"({"type":"object","additionalProperties":false,"required":["agent","cnf"],)"
+             R"("properties":{"agent":{"type":"string"},"user":{"type":"string"},)"
+             R"("environment":{"type":"array","items":{"type":"string"}},)"
+             R"("cnf":{"type":"object","additionalProperties":false,"required":["x5t#S256"],)"
+             R"("properties":{"x5t#S256":{"type":"string","minLength":43,"maxLength":43}}}}})";
+  }
+  if (route.action == Action::kDetach) {
+    schema = R"({"type":"object","additionalProperties":false,"properties":)"
+             R"({"exit_status":{"type":"integer","minimum":0,"maximum":255,"default":0}}})";
+  }
   if (schema.empty()) return;
   out.key("requestBody").begin_object();
   out.key("required").boolean(route.action != Action::kKill);
@@ -148,14 +166,27 @@ void write_body(JsonWriter& out, const Route& route) {
   out.end_object().end_object().end_object();
 }
 
+constexpr std::string_view kRunToken =
+    R"({"type":"object","required":["access_token","token_type","expires_in","gateway"],)"
+    R"("properties":{"run":{"type":"string"},"trace_id":{"type":"string"},)"
+    R"("access_token":{"type":"string"},"token_type":{"const":"Bearer"},)"
+    R"("expires_in":{"type":"integer"},"gateway":{"type":"object","properties":)"
+    R"({"address":{"type":"string"},"certificate":{"type":"string"}}},)"
+    R"("ca":{"type":"string"},"environment":{"type":"array","items":{"type":"string"}}}})";
+
 void write_responses(JsonWriter& out, const Route& route) {
   out.key("responses").begin_object();
-  const bool is_made = route.action == Action::kCreate || route.action == Action::kSignIn;
-  const bool is_gone = route.action == Action::kRemove || route.action == Action::kSignOut;
+  const bool is_made = route.action == Action::kCreate || route.action == Action::kSignIn
+                       || route.action == Action::kAttach;
+  const bool is_gone = route.action == Action::kRemove || route.action == Action::kSignOut
+                       || route.action == Action::kDetach;
   out.key(is_made ? "201" : is_gone ? "204" : "200").begin_object();
   out.key("description").string(is_gone ? "It is gone" : "As asked");
   if (!is_gone) {
     std::string schema = R"({"type":"object"})";
+    if (route.action == Action::kAttach || route.action == Action::kRenewToken) {
+      schema = kRunToken;
+    }
     if (route.kind && route.action != Action::kEndSessions) {
       const std::string object = reference(capital(text(*route.kind)));
       schema = route.action == Action::kList

@@ -83,6 +83,7 @@ std::string json_of(const Account& account) {
       .text("issuer", account.issuer)
       .text("audience", account.audience)
       .text("subject", account.subject)
+      .list("runs_for", account.runs_for)
       .json();
 }
 

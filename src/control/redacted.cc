@@ -36,6 +36,7 @@ constexpr auto kKeys = std::to_array<std::string_view>({
     "issuer",
     "subject",
     "members",
+    "runs_for",
     "claim",
     "audience",
     "role",
@@ -78,6 +79,9 @@ constexpr auto kKeys = std::to_array<std::string_view>({
     "admin",
     "tls_certificate",
     "tls_key",
+    "attach",
+    "advertise",
+    "token_seconds",
     "extra_ca",
     "upstream_proxy",
     "credentials_file",
@@ -88,8 +92,8 @@ constexpr auto kValues = std::to_array<std::string_view>(
     {"http", "openai", "mcp",  "static", "oauth", "text",     "here",     "proxy",   "json",
      "true", "false",  "user", "tenant", "owner", "security", "approver", "auditor", "developer",
      "GET",  "HEAD",   "POST", "PUT",    "PATCH", "DELETE",   "OPTIONS",  ""});
-constexpr auto kNumbers =
-    std::to_array<std::string_view>({"version", "memory", "pids", "leases_per_second"});
+constexpr auto kNumbers = std::to_array<std::string_view>(
+    {"version", "memory", "pids", "leases_per_second", "token_seconds"});
 
 template <std::size_t N>
 bool is_in(const std::array<std::string_view, N>& words, std::string_view text) {

@@ -22,7 +22,7 @@ enum class Right : std::uint8_t {
   kServices,    // where agents may be let through to, and how credentials are shown there
   kAgents,      // programs that act
   kPolicy,      // rules: what an agent may do
-  kRun,         // start a Run; its act comes with agents outside of the house
+  kRun,         // begin a Run outside of a sandbox, keep it up and end it
   kKill,        // stop a Run
   kRevive,      // let a killed Run go on
   kApprove,     // answer what a rule asks a person; its act comes with such rules

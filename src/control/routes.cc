@@ -90,6 +90,27 @@ std::vector<Route> make_routes() {
   const std::string runs = fmt::format("{}/runs", kTenantPath);
   all.push_back(
       {"GET", runs, Action::kListRuns, Right::kRead, {}, "List Runs, the newest first", {"limit"}});
+  all.push_back({"POST",
+                 runs,
+                 Action::kAttach,
+                 Right::kRun,
+                 {},
+                 "Begin a Run outside of a sandbox, for the holder of a client certificate",
+                 {}});
+  all.push_back({"POST",
+                 runs + "/{run}/token",
+                 Action::kRenewToken,
+                 Right::kRun,
+                 {},
+                 "Give whoever began that Run another token for the same certificate",
+                 {}});
+  all.push_back({"POST",
+                 runs + "/{run}/end",
+                 Action::kDetach,
+                 Right::kRun,
+                 {},
+                 "End a Run outside of a sandbox",
+                 {}});
   all.push_back({"GET", runs + "/{run}", Action::kShowRun, Right::kRead, {}, "Show a Run", {}});
   all.push_back({"GET",
                  runs + "/{run}/transcript",

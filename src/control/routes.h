@@ -32,6 +32,9 @@ enum class Action : std::uint8_t {
   kKill,
   kRevive,
   kListActs,
+  kAttach,      // begin a Run without a sandbox
+  kRenewToken,  // of one
+  kDetach,      // end one
 };
 
 struct Route {

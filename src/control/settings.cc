@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "control/settings.h"
 
+#include <fmt/format.h>
+
 #include "control/network.h"
 #include "control/values.h"
 #include "wire/url.h"
@@ -65,6 +67,49 @@ void decode_admin(Section& file, Problems& problems, Config& config) {
   section.finish();
 }
 
+// Run tokens travel here, so it is TLS wherever it is.
+void decode_attach(Section& file, Problems& problems, Config& config) {
+  const Yaml* node = file.value("attach");
+  if (node == nullptr) return;
+  Section section(*node, "attach", problems);
+  AttachListen attach;
+  const auto listen = section.string("listen", Need::kRequired);
+  (void)section.string("tls_certificate", Need::kRequired);
+  (void)section.string("tls_key", Need::kRequired);
+  attach.certificate = file_name(section, "tls_certificate");
+  attach.key = file_name(section, "tls_key");
+  const auto at = wire::Authority::parse(listen.value_or(""));
+  if (listen && (!at || !at->port || !at->host.ip())) {
+    section.problem("listen", "listen must be an address and a port: 192.0.2.7:8443 or [::]:8443");
+  } else if (listen) {
+    attach.at = at->text();
+    attach.advertised = at->text();
+  }
+  if (const auto name = section.string("advertise", Need::kOptional)) {
+    const auto dialled = wire::Authority::parse(*name);
+    if (!dialled || !dialled->port) {
+      section.problem("advertise",
+                      "advertise must be a name or an address, and a port: gate.example.com:8443");
+    } else {
+      attach.advertised = dialled->text();
+    }
+  } else if (at && at->host.ip()
+             && wire::address_class(*at->host.ip()) == wire::AddressClass::kUnspecified) {
+    section.problem("listen",
+                    "an address that stands for all needs `advertise`: the HOST:PORT that clients "
+                    "dial and the certificate names",
+                    ProblemKind::kWrongTogether);
+  }
+  attach.token_life_s = static_cast<std::uint32_t>(section.number_or(
+      "token_seconds", AttachListen::kTokenLifeUsual_s, AttachListen::kTokenLifeMost_s));
+  if (attach.token_life_s < AttachListen::kTokenLifeLeast_s) {
+    section.problem("token_seconds",
+                    fmt::format("token_seconds is at least {}", AttachListen::kTokenLifeLeast_s));
+  }
+  section.finish();
+  config.attach = std::move(attach);
+}
+
 }  // namespace
 
 void decode_settings(Section& file, const ReadNamed& read, Problems& problems, Config& config) {
@@ -76,6 +121,7 @@ void decode_settings(Section& file, const ReadNamed& read, Problems& problems, C
   decode_metrics(file, problems, config);
   config.network = decode_network(file, read, problems);
   decode_admin(file, problems, config);
+  decode_attach(file, problems, config);
 }
 
 }  // namespace gatehouse::control

@@ -63,12 +63,19 @@ CREATE TABLE run (
 CREATE INDEX run_live ON run (ended_ns) WHERE ended_ns = 0;
 )sql";
 
+// Version 2 had Runs in sandboxes only.
+constexpr const char* kAttachedRuns = R"sql(
+ALTER TABLE run ADD COLUMN thumbprint TEXT NOT NULL DEFAULT '';
+ALTER TABLE run ADD COLUMN began_by TEXT NOT NULL DEFAULT '';
+)sql";
+
 // Version 1 had a table a kind. The order is that of its objects' references.
 constexpr std::array<const char*, 5> kTablesOfVersion1 = {"tenant", "user", "service", "agent",
                                                           "rule"};
 
 constexpr std::string_view kRunColumns =
-    "id, trace, tenant, user, agent, started_ns, ended_ns, exit_status, boot";
+    "id, trace, tenant, user, agent, started_ns, ended_ns, exit_status, boot, "
+    "thumbprint, began_by";
 
 std::string what_is(Kind kind, std::string_view name) {
   return fmt::format("{} {}", text(kind), name);
@@ -108,6 +115,7 @@ class SqliteStore final : public StateStore {
     if (found == 0) {
       TRY(database_.run(kRuns));
       TRY(database_.run(kObjects));
+      TRY(database_.run(kAttachedRuns));
       Statement insert = TRY(database_.prepare("INSERT INTO schema_version VALUES (?)"));
       TRY(insert.bind(kSchemaVersion).run());
       found = kSchemaVersion;
@@ -115,6 +123,11 @@ class SqliteStore final : public StateStore {
     if (found == 1) {
       TRY(migrate_from_1());
       found = 2;
+    }
+    if (found == 2) {
+      TRY(database_.run(kAttachedRuns));
+      TRY(database_.run("UPDATE schema_version SET version = 3"));
+      found = 3;
     }
     if (found != kSchemaVersion) {
       return newer_format(kStateFormat, static_cast<std::uint64_t>(found));
@@ -228,10 +241,11 @@ class SqliteStore final : public StateStore {
 
   Result<void> start_run(const Run& run) override {
     Statement insert = TRY(database_.prepare(
-        "INSERT INTO run (id, trace, tenant, user, agent, started_ns, ended_ns, exit_status, boot)"
-        " VALUES (?, ?, ?, ?, ?, ?, 0, 0, ?)"));
+        "INSERT INTO run (id, trace, tenant, user, agent, started_ns, ended_ns, exit_status, boot,"
+        " thumbprint, began_by) VALUES (?, ?, ?, ?, ?, ?, 0, 0, ?, ?, ?)"));
     insert.bind(run.id.text()).bind(run.trace.text()).bind(run.tenant).bind(run.user);
-    return insert.bind(run.agent).bind(run.started.unix_nanos()).bind(run.boot).run();
+    insert.bind(run.agent).bind(run.started.unix_nanos()).bind(run.boot);
+    return insert.bind(run.thumbprint).bind(run.by).run();
   }
 
   Result<void> end_run(RunId id, WallTime at, std::int32_t exit_status) override {
@@ -552,6 +566,8 @@ class SqliteStore final : public StateStore {
       run.ended = WallTime(select.number(6));
       run.exit_status = static_cast<std::int32_t>(select.number(7));
       run.boot = select.text(8);
+      run.thumbprint = select.text(9);
+      run.by = select.text(10);
       out.push_back(std::move(run));
     }
     return out;

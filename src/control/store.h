@@ -57,7 +57,11 @@ struct Run {
   WallTime started;
   WallTime ended;  // zero: it runs
   std::int32_t exit_status = 0;
-  std::string boot;  // boot_id of the machine at its start: no Run outlives that
+  std::string boot;  // boot_id of the machine at its start: no Run in a sandbox outlives that
+  // Of a Run without a sandbox; "" of one with.
+  std::string thumbprint;  // SHA-256 of its client certificate, base64url
+  std::string by;          // who began it, and alone may renew its token
+  [[nodiscard]] bool is_attached() const { return !thumbprint.empty(); }
   [[nodiscard]] bool is_live() const { return ended == WallTime(); }
 };
 

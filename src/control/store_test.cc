@@ -72,6 +72,21 @@ TEST_F(StoreTest, TheFileIsAppliedWhole) {
   EXPECT_EQ(second->removed, std::vector<std::string>{"user bob"});
 }
 
+TEST_F(StoreTest, ARunWithoutASandboxKeepsItsCertificateAndWhoBeganIt) {
+  control::Run run = run_of(1);
+  EXPECT_FALSE(run.is_attached());
+  run.thumbprint = "dGh1bWJwcmludA";
+  run.by = "user default/alice";
+  ASSERT_TRUE(store->start_run(run));
+  store.reset();
+  store = std::move(*open_sqlite_store("state.db", vfs.name()));
+  const auto kept = store->run(run.id);
+  ASSERT_TRUE(kept);
+  EXPECT_TRUE(kept->is_attached());
+  EXPECT_EQ(kept->thumbprint, run.thumbprint);
+  EXPECT_EQ(kept->by, run.by);
+}
+
 TEST_F(StoreTest, WhatIsFromTheFileIsChangedOnlyInTheFile) {
   ASSERT_TRUE(store->apply_file(config_of(kFirst)));
   EXPECT_EQ(store->put(User{"default", "alice", {}}).error(), Error::kConflict);
@@ -243,6 +258,7 @@ TEST_F(StoreTest, AStoreOfVersion1IsReadWithAllThatIsInIt) {
     EXPECT_EQ(store->state()->objects.size(), 7U);
     EXPECT_EQ(store->state()->stored(Kind::kUser, "default", "carol")->source, Source::kApi);
     EXPECT_TRUE(store->run(run_of(3).id)->is_live());
+    EXPECT_FALSE(store->run(run_of(3).id)->is_attached());
     EXPECT_EQ(store->remove(Kind::kService, "default", "web").error(), Error::kConflict);
     store.reset();
   }
@@ -263,10 +279,10 @@ TEST_F(StoreTest, AStoreOfALaterVersionIsLeftAlone) {
   EXPECT_EQ(refused.error(), Error::kUnsupported);
   EXPECT_EQ(refused.error().message(),
             "made by a newer gatehouse: the state store is of version 99, and this gatehouse reads "
-            "up to 2; run that one, or restore a backup");
+            "up to 3; run that one, or restore a backup");
   {
     auto database = Database::open("state.db", vfs.name());
-    ASSERT_TRUE(database->run("UPDATE schema_version SET version = 2"));
+    ASSERT_TRUE(database->run("UPDATE schema_version SET version = 3"));
   }
   EXPECT_TRUE(open_sqlite_store("state.db", vfs.name())) << "it was left as it was";
   store = std::unique_ptr<StateStore>();

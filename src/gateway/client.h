@@ -4,7 +4,9 @@
 #pragma once
 
 #include <array>
+#include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -62,6 +64,15 @@ class Inbox {
   std::size_t taken_ = 0;
 };
 
+// What lets a connection from outside of a sandbox in.
+struct Admission {
+  std::string thumbprint;  // of its client certificate
+  std::string digest;      // of the run token that it came with last
+  std::int64_t until_unix_s = 0;
+  // Whether its requests bring run tokens: not inside of a connection to one host.
+  bool takes_tokens = true;
+};
+
 struct Client {
   explicit Client(std::unique_ptr<net::Stream> from) : stream(std::move(from)), inbox(*stream) {}
   // A stream that is not ended in order is reset, so that a cut is never taken for a clean end.
@@ -74,10 +85,11 @@ struct Client {
   std::unique_ptr<net::Stream> stream;
   Inbox inbox;
   std::uint64_t connection = 0;
-  std::string refused_by;    // the rule that refused the request under way, for its answer
-  std::string json_rpc_id;   // of the MCP message under way, as it stood: its error repeats it
-  bool mid_answer = false;   // the head of an answer has gone out, its end has not
-  bool body_unread = false;  // the request's body has not been read to its end
+  std::string refused_by;   // the rule that refused the request under way, for its answer
+  std::string json_rpc_id;  // of the MCP message under way, as it stood: its error repeats it
+  std::optional<Admission> admission;  // none at a sandbox's Door
+  bool mid_answer = false;             // the head of an answer has gone out, its end has not
+  bool body_unread = false;            // the request's body has not been read to its end
 };
 
 }  // namespace gatehouse::gateway

@@ -3,7 +3,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "base/log.h"
+#include "gateway/attach.h"
 #include "gateway/exchange.h"
 #include "gateway/record.h"
 #include "gateway/refusal.h"
@@ -18,10 +21,18 @@ constexpr Nanos kIdleMost = std::chrono::seconds(75);  // between two requests
 constexpr Nanos kHeadMost = std::chrono::seconds(20);  // from a head's first byte to its last
 constexpr Nanos kWriteMost = std::chrono::seconds(20);
 
+// A connection whose run token is over ends between two requests: its client makes another.
+Nanos idle_most(net::Loop& loop, const Client& client) {
+  if (!client.admission) return kIdleMost;
+  const Nanos left =
+      std::chrono::seconds(client.admission->until_unix_s) - Nanos(loop.wall().unix_nanos());
+  return std::clamp(left, Nanos(0), Nanos(kIdleMost));
+}
+
 // Reads one head; nothing when the client ended in order between two requests.
 Task<Result<std::optional<wire::RequestHead>>> read_head(net::Loop& loop, Client& client) {
   wire::RequestParser parser;
-  Deadline deadline = loop.in(kIdleMost);
+  Deadline deadline = loop.in(idle_most(loop, client));
   while (true) {
     if (!client.inbox.waiting().empty()) {
       const wire::HeadProgress progress = CO_TRY(parser.feed(client.inbox.waiting()));
@@ -112,6 +123,10 @@ Task<void> serve_requests(Gate& gate, Door& door, Client& client, Place place) {
       co_return co_await refuse(gate, client, door, place, head.error());
     }
     if (!*head) co_return;
+    if (client.admission) {
+      const auto admitted = admitted_again(gate, door, client, **head);
+      if (!admitted) co_return co_await refuse_token(gate, client, &door, admitted.error());
+    }
     if ((*head)->form == wire::TargetForm::kAuthority) {
       if (place.entrance != Entrance::kProxy || place.host || place.address) {
         co_return co_await refuse(gate, client, door, place,
@@ -125,19 +140,18 @@ Task<void> serve_requests(Gate& gate, Door& door, Client& client, Place place) {
   }
 }
 
-Task<void> serve_connection(Gate& gate, Door& door, Listed listed,
-                            std::unique_ptr<net::Stream> stream, Entrance entrance) {
+Task<void> serve_connection(Gate& gate, Door& door, Listed listed, std::unique_ptr<Client> client,
+                            Entrance entrance) {
   if (gate.is_killed(door.run.run)) {
-    stream->close_with_reset();
+    client->stream->close_with_reset();
     gate.counters.refuse(Error::kKilled);
     co_return;
   }
-  Client client(std::move(stream));
-  client.connection = listed.id();
+  client->connection = listed.id();
   if (entrance == Entrance::kProxy) {
-    co_await serve_requests(gate, door, client, {entrance, std::nullopt, std::nullopt, 0, false});
+    co_await serve_requests(gate, door, *client, {entrance, std::nullopt, std::nullopt, 0, false});
   } else {
-    co_await serve_captured(gate, door, client);
+    co_await serve_captured(gate, door, *client);
   }
 }
 

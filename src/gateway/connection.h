@@ -8,7 +8,6 @@
 namespace gatehouse::gateway {
 
 [[nodiscard]] net::Task<void> serve_connection(Gate& gate, Door& door, Listed listed,
-                                               std::unique_ptr<net::Stream> stream,
-                                               Entrance entrance);
+                                               std::unique_ptr<Client> client, Entrance entrance);
 
 }  // namespace gatehouse::gateway

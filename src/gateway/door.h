@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Door: a sandbox's only way out, as the gateway holds it: listeners that sandboxd made inside the
 // sandbox's network namespace. The descriptor that a connection came through is the identity; no
-// header is.
+// header is. A Run without a sandbox has a Door without listeners: attach.h lets it in.
 #pragma once
 
 #include <array>
@@ -75,6 +75,9 @@ struct Door {
 
   ipc::RunSpec run;
   std::vector<ipc::Placeholder> placeholders;
+  // Of the client certificate that a Run without a sandbox comes with; "" for one with a sandbox,
+  // to which no certificate is the way.
+  std::string thumbprint;
   SyntheticNames names;
   KnownValues known;
   std::vector<std::unique_ptr<net::Listener>> listeners;

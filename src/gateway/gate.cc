@@ -7,6 +7,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
+
 #include "audit/breach.h"
 #include "base/log.h"
 #include "gateway/connection.h"
@@ -15,6 +17,7 @@
 #include "ipc/control_gateway.h"
 #include "ipc/counters.h"
 #include "ipc/gateway_vault.h"
+#include "wire/run_token.h"
 
 namespace gatehouse::gateway {
 namespace {
@@ -33,7 +36,8 @@ Gate::Gate(ipc::Role& owner, net::Resolver& resolver)
       upstreams(owner.loop(), resolver),
       interceptor(owner),
       recorder(owner.loop()),
-      tasks_(owner.loop()) {}
+      tasks_(owner.loop()),
+      attach_(*this) {}
 Gate::~Gate() = default;
 
 void Gate::serve() {
@@ -43,16 +47,7 @@ void Gate::serve() {
   for_sandboxd_.on<ipc::CloseDoor>([this](ipc::CloseDoor request, std::vector<net::Descriptor>) {
     return close_door(request.run);
   });
-  for_control_.on<ipc::SnapshotReady>(
-      [this](ipc::SnapshotReady request, std::vector<net::Descriptor> fds) {
-        return take_snapshot(request.generation, std::move(fds));
-      });
-  for_control_.on<ipc::UseProxyCredentials>(
-      [this](ipc::UseProxyCredentials request, std::vector<net::Descriptor>) {
-        return take_credentials(std::move(request));
-      });
-  for_control_.on<ipc::GetCounters>(
-      [this](ipc::GetCounters, std::vector<net::Descriptor>) { return tell_counters(); });
+  serve_control();
   role.serve("sandboxd", for_sandboxd_);
   role.serve("control", for_control_);
   role.serve("vault", nothing_);
@@ -74,6 +69,36 @@ void Gate::serve() {
     kill_wake_ = std::move(fd);
     tasks_.spawn(watch_kills());
   });
+  role.on_descriptor("attach.tcp", [this](net::Descriptor fd) { attach_.listen(std::move(fd)); });
+}
+
+void Gate::serve_control() {
+  for_control_.on<ipc::SnapshotReady>(
+      [this](ipc::SnapshotReady request, std::vector<net::Descriptor> fds) {
+        return take_snapshot(request.generation, std::move(fds));
+      });
+  for_control_.on<ipc::UseProxyCredentials>(
+      [this](ipc::UseProxyCredentials request, std::vector<net::Descriptor>) {
+        return take_credentials(std::move(request));
+      });
+  for_control_.on<ipc::GetCounters>(
+      [this](ipc::GetCounters, std::vector<net::Descriptor>) { return tell_counters(); });
+  for_control_.on<ipc::OpenAttachment>(
+      [this](ipc::OpenAttachment request, std::vector<net::Descriptor>) {
+        return open_attachment(std::move(request));
+      });
+  for_control_.on<ipc::CloseAttachment>(
+      [this](ipc::CloseAttachment request, std::vector<net::Descriptor>) {
+        return close_attachment(request.run);
+      });
+  for_control_.on<ipc::KeepAttachments>(
+      [this](ipc::KeepAttachments request, std::vector<net::Descriptor>) {
+        return keep_attachments(std::move(request.runs));
+      });
+  for_control_.on<ipc::UseAttachIdentity>(
+      [this](ipc::UseAttachIdentity request, std::vector<net::Descriptor>) {
+        return attach_.use(std::move(request));
+      });
 }
 
 Task<Result<ipc::Done>> Gate::open_door(ipc::OpenDoor request, std::vector<net::Descriptor> fds) {
@@ -99,6 +124,41 @@ Task<Result<ipc::Done>> Gate::open_door(ipc::OpenDoor request, std::vector<net::
 Task<Result<ipc::Done>> Gate::close_door(RunId run) {
   doors_.erase(run);
   co_return ipc::Done{};
+}
+
+// --- Runs without a sandbox
+
+Task<Result<ipc::Done>> Gate::open_attachment(ipc::OpenAttachment request) {
+  if (request.thumbprint.size() != wire::kThumbprintBytes) {
+    co_return failure(Error::kInvalid, "a client certificate's thumbprint has 32 bytes");
+  }
+  if (doors_.contains(request.run.run)) co_return ipc::Done{};
+  auto door = std::make_unique<Door>(
+      loop, ipc::OpenDoor{std::move(request.run), std::move(request.placeholders)});
+  door->thumbprint = std::move(request.thumbprint);
+  log_info("an agent outside of a sandbox may come in",
+           {{"run", door->run.run.text()}, {"trace", door->run.trace.text()}});
+  doors_[door->run.run] = std::move(door);
+  co_return ipc::Done{};
+}
+
+Task<Result<ipc::Done>> Gate::close_attachment(RunId run) {
+  if (attached_door(run) != nullptr) doors_.erase(run);
+  co_return ipc::Done{};
+}
+
+Task<Result<ipc::Done>> Gate::keep_attachments(std::vector<RunId> runs) {
+  std::erase_if(doors_, [&](const auto& door) {
+    return !door.second->thumbprint.empty()
+           && std::find(runs.begin(), runs.end(), door.first) == runs.end();
+  });
+  co_return ipc::Done{};
+}
+
+Door* Gate::attached_door(const RunId& run) {
+  const auto found = doors_.find(run);
+  if (found == doors_.end() || found->second->thumbprint.empty()) return nullptr;
+  return found->second.get();
 }
 
 Task<Result<ipc::Done>> Gate::take_snapshot(std::uint64_t generation,
@@ -134,17 +194,21 @@ Task<void> Gate::accept_all(Door* door, net::Listener* listener, Entrance entran
       co_await loop.sleep_for(100ms);
       continue;
     }
-    if (door->connections >= kConnectionsMost) {
-      (*stream)->close_with_reset();
-      counters.refuse(Error::kTooMany);
-      continue;
-    }
-    ++counters.connections;
-    Listed listed(*this, *door);
-    const std::uint64_t id = listed.id();
-    connections_.at(id).task = door->tasks.spawn(
-        serve_connection(*this, *door, std::move(listed), std::move(*stream), entrance));
+    serve_at(*door, std::make_unique<Client>(std::move(*stream)), entrance);
   }
+}
+
+void Gate::serve_at(Door& door, std::unique_ptr<Client> client, Entrance entrance) {
+  if (door.connections >= kConnectionsMost) {
+    client->stream->close_with_reset();
+    counters.refuse(Error::kTooMany);
+    return;
+  }
+  ++counters.connections;
+  Listed listed(*this, door);
+  const std::uint64_t id = listed.id();
+  connections_.at(id).task = door.tasks.spawn(
+      serve_connection(*this, door, std::move(listed), std::move(client), entrance));
 }
 
 // Until it is taken, or another audit role has come. Memory and descriptors may run out for a
@@ -176,6 +240,7 @@ Task<Result<ipc::CounterList>> Gate::tell_counters() {
   list.counters.push_back({"audit.lost", recorder.lost()});
   list.counters.push_back({"open", connections_.size()});
   list.counters.push_back({"doors", doors_.size()});
+  attach_.add_counters(list);
   ipc::add_process_counters(list);
   co_return list;
 }

@@ -7,6 +7,8 @@
 #include <memory>
 #include <string>
 
+#include "gateway/attach.h"
+#include "gateway/client.h"
 #include "gateway/door.h"
 #include "gateway/intercept.h"
 #include "gateway/recorder.h"
@@ -53,6 +55,12 @@ class Gate {
   [[nodiscard]] bool is_killed(const RunId& run) const { return !kills || kills->is_killed(run); }
   // That are open now.
   [[nodiscard]] std::size_t connections() const { return connections_.size(); }
+  [[nodiscard]] Attach& attach() { return attach_; }
+  // The Door of a Run without a sandbox; null for any other Run.
+  [[nodiscard]] Door* attached_door(const RunId& run);
+  // Serves a connection as one of that Door, as long as both last; a Door that has too many resets
+  // it.
+  void serve_at(Door& door, std::unique_ptr<Client> client, Entrance entrance);
   // Ends that connection at the Loop's next turn, if it is still there. For a watcher that cannot
   // end its owner itself.
   void cancel_soon(Door& door, std::uint64_t connection);
@@ -67,6 +75,10 @@ class Gate {
   };
   net::Task<Result<ipc::Done>> open_door(ipc::OpenDoor request, std::vector<net::Descriptor> fds);
   net::Task<Result<ipc::Done>> close_door(RunId run);
+  void serve_control();
+  net::Task<Result<ipc::Done>> open_attachment(ipc::OpenAttachment request);
+  net::Task<Result<ipc::Done>> close_attachment(RunId run);
+  net::Task<Result<ipc::Done>> keep_attachments(std::vector<RunId> runs);
   net::Task<Result<ipc::Done>> take_credentials(ipc::UseProxyCredentials request);
   net::Task<Result<ipc::Done>> take_snapshot(std::uint64_t generation,
                                              std::vector<net::Descriptor> fds);
@@ -85,7 +97,8 @@ class Gate {
   std::uint64_t next_connection_ = 1;
   std::uint64_t ring_offer_ = 0;  // one for each arrival of an audit role
   net::Nursery tasks_;
-  std::map<RunId, std::unique_ptr<Door>> doors_;  // last: their tasks use all the rest
+  std::map<RunId, std::unique_ptr<Door>> doors_;  // their tasks use all the rest
+  Attach attach_;                                 // and this hands connections to them
 };
 
 // A connection's place in its Gate's list. It travels in the connection's task, so that it is given

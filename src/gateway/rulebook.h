@@ -43,6 +43,9 @@ class Rulebook {
   explicit Rulebook(ipc::Snapshot snapshot);
 
   [[nodiscard]] std::uint64_t generation() const { return snapshot_.generation; }
+  [[nodiscard]] const std::vector<std::string>& run_token_keys() const {
+    return snapshot_.run_token_keys;
+  }
   // The Service that this tenant knows by that name and port; null if none.
   [[nodiscard]] const ipc::ServiceSpec* service_at(std::string_view tenant, std::string_view host,
                                                    std::uint16_t port) const;

@@ -114,15 +114,17 @@ Ruling ruling_on_tunnel(const Gate& gate, const Door& door, const wire::Host& ho
   return gate.rulebook->rule({&door.run, nullptr, "CONNECT", &host, port, "/", &call});
 }
 
-Task<void> serve_intercepted(Gate& gate, Door& door, std::unique_ptr<net::Stream> stream,
-                             std::uint64_t connection, wire::Host host, std::uint16_t port) {
-  auto inner = co_await intercept(gate, door, std::move(stream), host);
+Task<void> serve_intercepted(Gate& gate, Door& door, Client& client, wire::Host host,
+                             std::uint16_t port) {
+  auto inner = co_await intercept(gate, door, std::move(client.stream), host);
   if (!inner) {
     record_refusal(gate, door, "TLS", fmt::format("{}:{}", host.text(), port),
                    {Ruling::Effect::kDeny, "interception", inner.error().message()});
     co_return;
   }
-  (*inner)->connection = connection;
+  (*inner)->connection = client.connection;
+  (*inner)->admission = client.admission;
+  if (client.admission) (*inner)->admission->takes_tokens = false;
   co_await serve_requests(gate, door, **inner,
                           {Entrance::kCaptured, host, std::nullopt, port, true});
 }
@@ -193,13 +195,13 @@ Task<void> serve_connect(Gate& gate, Door& door, Client& client, wire::RequestHe
     if (!client.inbox.waiting().empty())
       co_return;  // bytes before our answer: no TLS client does that
     if (!co_await client.stream->write(established(door), gate.loop.in(kWriteMost))) co_return;
-    co_return co_await serve_intercepted(gate, door, std::move(client.stream), client.connection,
-                                         host, port);
+    co_return co_await serve_intercepted(gate, door, client, host, port);
   }
   if (service != nullptr) {
     // Some clients (Node's) send plain http through CONNECT too: what follows is read and ruled on
     // like any request.
     if (!co_await client.stream->write(established(door), gate.loop.in(kWriteMost))) co_return;
+    if (client.admission) client.admission->takes_tokens = false;
     co_return co_await serve_requests(gate, door, client,
                                       {Entrance::kCaptured, host, std::nullopt, port, false});
   }
@@ -229,8 +231,7 @@ Task<void> serve_captured(Gate& gate, Door& door, Client& client) {
   if (is_tls && *host) {
     const ipc::ServiceSpec* service = service_at(gate, door, **host, destination.port);
     if (service != nullptr && service->agent_tls) {
-      co_return co_await serve_intercepted(gate, door, std::move(client.stream), client.connection,
-                                           **host, destination.port);
+      co_return co_await serve_intercepted(gate, door, client, **host, destination.port);
     }
     const Ruling ruling =
         service == nullptr ? ruling_on_tunnel(gate, door, **host, destination.port) : Ruling();

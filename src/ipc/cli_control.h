@@ -54,9 +54,10 @@ struct RunInfo {
   std::int64_t started_unix_ms = 0;
   std::int64_t ended_unix_ms = 0;  // 0: still running
   std::int32_t exit_status = 0;
+  bool attached = false;  // outside of a sandbox
   template <class F>
   void fields(F& f) {
-    f(run, trace, tenant, user, agent, started_unix_ms, ended_unix_ms, exit_status);
+    f(run, trace, tenant, user, agent, started_unix_ms, ended_unix_ms, exit_status, attached);
   }
 };
 struct RunList {

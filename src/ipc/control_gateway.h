@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Control tells the gateway what is in force, and asks every role what it has counted.
+// Control tells the gateway what is in force and which Runs there are without a sandbox, and asks
+// every role what it has counted.
 #pragma once
 
 #include <cstdint>
@@ -7,7 +8,9 @@
 #include <string_view>
 #include <vector>
 
+#include "base/secret.h"
 #include "ipc/message.h"
+#include "ipc/sandbox.h"
 
 namespace gatehouse::ipc {
 
@@ -53,6 +56,53 @@ struct SnapshotReady {
   template <class F>
   void fields(F& f) {
     f(generation);
+  }
+};
+
+// Control -> gateway: a Run without a sandbox. Whoever shows a run token of it over TLS with that
+// client certificate comes in as if by the Run's Door. Changes nothing for one that is open.
+struct OpenAttachment {
+  static constexpr MessageType kType = 0x0803;
+  using Reply = Done;
+  RunSpec run;
+  std::vector<Placeholder> placeholders;
+  std::string thumbprint;  // SHA-256 of the client certificate, 32 bytes
+  template <class F>
+  void fields(F& f) {
+    f(run, placeholders, thumbprint);
+  }
+};
+// It is over: what passes is cut. Idempotent.
+struct CloseAttachment {
+  static constexpr MessageType kType = 0x0804;
+  using Reply = Done;
+  RunId run = no_run();
+  template <class F>
+  void fields(F& f) {
+    f(run);
+  }
+};
+// All that there are; any other is over. Comes after those that are new, and before the identity.
+struct KeepAttachments {
+  static constexpr MessageType kType = 0x0805;
+  using Reply = Done;
+  std::vector<RunId> runs;
+  template <class F>
+  void fields(F& f) {
+    f(runs);
+  }
+};
+inline constexpr std::size_t kAttachmentsMost = 1000;  // live at once: they fit a message
+
+// Who the gateways are to agents outside of sandboxes. Until it has come none is let in.
+struct UseAttachIdentity {
+  static constexpr MessageType kType = 0x0806;
+  using Reply = Done;
+  std::string certificate_pem;
+  Secret private_key_pem;
+  template <class F>
+  void fields(F& f) {
+    f(certificate_pem, private_key_pem);
   }
 };
 

@@ -61,7 +61,8 @@ using All =
               // vault_courier.h, control_courier.h
               Posted, Post, PublishEndpoints, Fetched, Fetch,
               // control_gateway.h
-              CounterList, GetCounters, SnapshotReady,
+              CounterList, GetCounters, SnapshotReady, OpenAttachment, CloseAttachment,
+              KeepAttachments, UseAttachIdentity,
               // control_vault.h
               VaultPublicKey, GetPublicKey, PublishService, KeepServices, PublishInterceptable,
               PutSealed, AuthorizationStarted, StartAuthorization, FinishAuthorization,

@@ -66,9 +66,12 @@ struct Snapshot {
   std::vector<ServiceSpec> services;
   std::vector<RuleSpec> rules;
   NetworkSpec network;
+  // Control's public keys (Ed25519, 32 bytes each) by which run tokens are verified: of two, one is
+  // on its way out.
+  std::vector<std::string> run_token_keys;
   template <class F>
   void fields(F& f) {
-    f(generation, services, rules, network);
+    f(generation, services, rules, network, run_token_keys);
   }
 };
 

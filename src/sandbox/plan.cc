@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "base/encoding.h"
+#include "ipc/agent_environment.h"
 
 namespace gatehouse::sandbox {
 namespace {
@@ -25,9 +26,7 @@ bool is_inside(std::string_view path) {
 }
 
 std::vector<std::string> base_environment() {
-  const std::string proxy = fmt::format("http://127.0.0.1:{}", kProxyPort);
-  const std::string bundle(kBundle);
-  return {
+  std::vector<std::string> all = {
       "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
       fmt::format("HOME={}", kHome),
       "USER=agent",
@@ -35,23 +34,12 @@ std::vector<std::string> base_environment() {
       "SHELL=/bin/bash",
       "LANG=C.UTF-8",
       "TMPDIR=/tmp",
-      "http_proxy=" + proxy,
-      "https_proxy=" + proxy,
-      "HTTP_PROXY=" + proxy,
-      "HTTPS_PROXY=" + proxy,
-      "no_proxy=127.0.0.1,localhost,::1",
-      "NO_PROXY=127.0.0.1,localhost,::1",
-      "NODE_USE_ENV_PROXY=1",
-      // Most of these replace the store, so that the bundle holds the host's anchors too.
-      "SSL_CERT_FILE=" + bundle,
-      "CURL_CA_BUNDLE=" + bundle,
-      "REQUESTS_CA_BUNDLE=" + bundle,
-      "NODE_EXTRA_CA_CERTS=" + bundle,
-      "GIT_SSL_CAINFO=" + bundle,
-      "PIP_CERT=" + bundle,
-      "AWS_CA_BUNDLE=" + bundle,
-      "CARGO_HTTP_CAINFO=" + bundle,
   };
+  for (const auto& more : {ipc::proxy_variables(fmt::format("http://127.0.0.1:{}", kProxyPort)),
+                           ipc::trust_variables(std::string(kBundle))}) {
+    all.insert(all.end(), more.begin(), more.end());
+  }
+  return all;
 }
 
 // What is given takes the place of what is built.

@@ -31,7 +31,7 @@ Result<net::Descriptor> listen_at(const std::string& path, SocketKind kind) {
 }
 
 Result<net::Descriptor> listen_at_address(const std::string& address) {
-  constexpr int kBacklog = 64;
+  constexpr int kBacklog = 256;
   const wire::Authority at = TRY(wire::Authority::parse(address));
   if (!at.port || !at.host.ip()) {
     return failure(Error::kInvalid, address + " is no address with a port");

@@ -103,6 +103,7 @@ class Supervisor::Impl {
     wardens_ = TRY(listen_at(path_of(ipc::kWardensSocket), {SOCK_SEQPACKET, 0600}));
     if (!settings_.metrics.empty()) metrics_ = TRY(listen_at_address(settings_.metrics));
     if (!settings_.admin_listen.empty()) admin_ = TRY(listen_at_address(settings_.admin_listen));
+    if (!settings_.attach_listen.empty()) attach_ = TRY(listen_at_address(settings_.attach_listen));
     for (const RoleSpec& spec : settings_.roles) {
       Child& child = children_[spec.name];
       child.spec = spec;
@@ -503,6 +504,9 @@ class Supervisor::Impl {
       joiner_.give(role, "kill-wake", [this, role] { return make_bell(role); });
       joiner_.give(role, "kill-table", [this] { return copy_of(table_->fd()); });
     }
+    if (ipc::role_of(role) == "gateway" && attach_.is_open()) {
+      joiner_.give(role, "attach.tcp", same(attach_));
+    }
     if (role == "control") {
       for (const char* name : {"control.sock", "admin.sock", "metrics.sock"}) {
         joiner_.give(role, name, [this, name] { return listen_at(path_of(name)); });
@@ -659,6 +663,7 @@ class Supervisor::Impl {
   std::map<std::uint32_t, ipc::Permits> people_;       // by who they are
   ipc::Permits control_;
   net::Descriptor admin_;  // control's admin API by TCP; none if it is not open
+  net::Descriptor attach_;  // every gateway's, for agents outside of sandboxes; none if not open
   std::map<std::string, ipc::Permits> role_permits_;
   std::map<std::string, Child> children_;
   net::Descriptor metrics_;  // control's listener, if there is one

@@ -44,6 +44,7 @@ struct Settings {
   std::uint32_t owner_uid = 0;  // beside root, who may kill and revive
   std::string admin_listen;     // ADDRESS:PORT of control's admin API, "" for none
   LogForm log = LogForm::kText;
+  std::string attach_listen;  // ADDRESS:PORT at which every gateway accepts, "" for none
   // Errors: everything that is wrong with it.
   std::function<Result<ConfigRead>()> read_config;
 };

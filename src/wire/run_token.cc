@@ -30,8 +30,8 @@ std::optional<RunToken> claims_of(const Jwt& jwt) {
   if (confirmation == nullptr || !confirmation->is(JsonType::kObject)) return std::nullopt;
   const auto inner = scan_object(confirmation->raw);
   const auto bound = inner ? inner->string(kConfirmation) : std::nullopt;
-  const auto thumbprint = bound ? from_base64url(*bound) : Failure({Error::kInvalid, ""});
-  if (!thumbprint || thumbprint->size() != kThumbprintBytes) return std::nullopt;
+  const auto thumbprint = parse_thumbprint(bound.value_or(""));
+  if (!thumbprint) return std::nullopt;
   RunToken token;
   token.run = *run;
   token.tenant = claims->string("tid").value_or("");
@@ -44,6 +44,13 @@ std::optional<RunToken> claims_of(const Jwt& jwt) {
 }
 
 }  // namespace
+
+Result<std::string> parse_thumbprint(std::string_view text) {
+  auto bytes = from_base64url(text);
+  if (bytes && bytes->size() == kThumbprintBytes && to_base64url(*bytes) == text) return bytes;
+  return failure(Error::kInvalid,
+                 "x5t#S256 is the SHA-256 of a client certificate in base64url without padding");
+}
 
 Result<Secret> signed_run_token(const RunToken& token, const Secret& seed) {
   const std::string public_key = TRY(ed25519_public(seed));

@@ -25,6 +25,10 @@ inline constexpr std::size_t kThumbprintBytes = 32;
 inline constexpr std::string_view kRunTokenIssuer = "urn:gatehouse:control";
 inline constexpr std::string_view kRunTokenAudience = "urn:gatehouse:gateway";
 
+// `x5t#S256`: the SHA-256 of a certificate, 32 bytes, in base64url. Errors: kInvalid, also for
+// another spelling of the same bytes.
+[[nodiscard]] Result<std::string> parse_thumbprint(std::string_view text);
+
 struct RunToken {
   RunId run = RunId::from_bytes({});  // `sub`
   std::string tenant;                 // `tid`

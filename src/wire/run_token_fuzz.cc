@@ -36,6 +36,9 @@ extern "C" int LLVMFuzzerTestOneInput(const unsigned char* data, std::size_t siz
       {wire::Jwk::Type::kEd25519, wire::ed25519_key_id(kPublic), "EdDSA", "", "", kPublic, ""}};
   const std::string_view bytes(reinterpret_cast<const char*>(data), size);
   try_token(bytes, kKeys);
+  if (const auto thumbprint = wire::parse_thumbprint(bytes)) {
+    CHECK(thumbprint->size() == wire::kThumbprintBytes && to_base64url(*thumbprint) == bytes);
+  }
   const std::string header =
       R"({"alg":"EdDSA","typ":"at+jwt","kid":")" + kKeys.front().key_id + R"("})";
   std::string made = to_base64url(header) + "." + to_base64url(bytes);

@@ -65,12 +65,19 @@ class Examples(unittest.TestCase):
     def test_a_house_runs_with_each(self):
         folder = tempfile.mkdtemp(prefix="gatehouse-examples-")
         self.addCleanup(shutil.rmtree, folder)
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+                        "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=gate", "-days", "1",
+                        "-keyout", f"{folder}/gate.key", "-out", f"{folder}/gate.pem"], check=True,
+                       capture_output=True)
         houses = []
         for example in sorted((ROOT / "docs/examples").glob("*.yaml")):
             data = Path(folder) / example.stem
             data.mkdir()
             config = Path(folder) / example.name
-            config.write_text(example.read_text().replace(":9464", f":{free_port()}"))
+            text = example.read_text()
+            for port in (":9464", ":7443", ":8443"):
+                text = text.replace(port, f":{free_port()}")
+            config.write_text(text)
             with open(Path(folder) / f"{example.stem}.log", "wb") as log:
                 houses.append((example, data, subprocess.Popen(
                     [GATEHOUSE, "up", "--config", str(config), "--data", str(data)],

@@ -1,0 +1,301 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/forwarder.h"
+
+#include <fmt/format.h>
+
+#include <array>
+
+#include "base/encoding.h"
+#include "net/nursery_inl.h"
+#include "net/resolve.h"
+#include "wire/url.h"
+
+namespace gatehouse::cli {
+namespace {
+
+using net::Task;
+
+constexpr Nanos kIdleMost = std::chrono::seconds(120);  // between two requests of the agent
+constexpr Nanos kHeadMost = std::chrono::seconds(30);
+constexpr Nanos kWriteMost = std::chrono::seconds(10);  // of an answer of our own
+constexpr Nanos kDialMost = std::chrono::seconds(20);
+constexpr int kDialsMost = 6;  // a gateway that died is back, or another accepts
+constexpr Nanos kFirstPause = std::chrono::milliseconds(50);
+constexpr Nanos kTokenWaitMost = std::chrono::seconds(20);
+constexpr Nanos kTokenLeftLeast = std::chrono::milliseconds(500);  // else it may end on its way
+constexpr std::size_t kPiece = 16 * 1024;
+constexpr std::string_view kUser = "run";
+constexpr std::string_view kHeader = "proxy-authorization";
+
+// Of a chain the leaf alone: it is what the gateways are known by, and nothing that signed it.
+std::string leaf_of(const std::string& chain) {
+  constexpr std::string_view kEnd = "-----END CERTIFICATE-----";
+  const std::size_t end = chain.find(kEnd);
+  return end == std::string::npos ? chain : chain.substr(0, end + kEnd.size()) + "\n";
+}
+
+std::string answer_of(const Error& error, bool wants_password = false) {
+  const ErrorRow& row = row_of(error.code());
+  const int status = wants_password ? 407 : row.http_status;
+  const std::string body = fmt::format(
+      "{{\"type\":\"about:blank\",\"title\":{},\"status\":{},\"detail\":{},"
+      "\"gatehouse_error\":\"{}\"}}\n",
+      json_quoted(wire::reason_phrase(status)), status, json_quoted(error.message()), row.label);
+  return fmt::format(
+      "HTTP/1.1 {} {}\r\n{}content-type: application/problem+json\r\ncontent-length: {}\r\n"
+      "x-gatehouse-error: {}\r\nconnection: close\r\n\r\n{}",
+      status, wire::reason_phrase(status),
+      wants_password ? "proxy-authenticate: Basic realm=\"gatehouse attach\"\r\n" : "", body.size(),
+      row.label, body);
+}
+
+Task<int> set(net::Event* event) {
+  (void)co_await event->wait(Deadline::never());
+  co_return 0;
+}
+
+}  // namespace
+
+// The agent's side of one connection.
+struct Forwarder::Agent {
+  std::unique_ptr<net::Stream> stream;
+  std::string waiting = {};
+
+  // False at its end.
+  [[nodiscard]] Task<Result<bool>> fill(Deadline deadline) {
+    const std::size_t before = waiting.size();
+    waiting.resize(before + kPiece);
+    const auto got = co_await stream->read({waiting.data() + before, kPiece}, deadline);
+    waiting.resize(before + (got ? *got : 0));
+    if (!got) co_return Failure(got.error());
+    co_return *got > 0;
+  }
+  // Nothing when it ended in order between two requests.
+  [[nodiscard]] Task<Result<std::optional<wire::RequestHead>>> next_head(net::Loop* loop) {
+    wire::RequestParser parser;
+    Deadline deadline = loop->in(kIdleMost);
+    while (true) {
+      if (!waiting.empty()) {
+        const auto progress = CO_TRY(parser.feed(waiting));
+        waiting.erase(0, progress.consumed);
+        if (progress.done) co_return parser.take();
+        deadline = std::min(deadline, loop->in(kHeadMost));
+      }
+      const bool untouched = parser.untouched();
+      const auto more = co_await fill(deadline);
+      if (untouched && (!more || !*more)) co_return std::nullopt;
+      if (!more) co_return Failure(more.error());
+      if (!*more) co_return failure(Error::kInvalid, "the request broke off in its head");
+    }
+  }
+};
+
+Forwarder::Forwarder(net::Loop& loop, net::TlsIdentity identity)
+    : loop_(loop), identity_(std::move(identity)), renewed_(loop), tasks_(loop) {
+  const Secret random = Secret::random(32);
+  std::string text = fmt::format("{}:{}", kUser, to_base64url(random.open(Purpose::kTransport)));
+  user_and_password_ = Secret(text);
+  credential_ = Secret(to_base64(text));
+  wipe({text.data(), text.size()});
+}
+
+Result<void> Forwarder::open() {
+  listener_ = TRY(loop_.listen(net::Endpoint::ip("127.0.0.1", 0)));
+  tasks_.spawn(accept());
+  return {};
+}
+
+std::string Forwarder::url() const {
+  return fmt::format("http://{}@127.0.0.1:{}", user_and_password_.open(Purpose::kTransport),
+                     listener_->local().port);
+}
+
+Result<void> Forwarder::use(const GatewayPlace& place, Secret token, Instant ends) {
+  if (!tls_ || place != place_) {
+    const auto authority = TRY(wire::Authority::parse(place.address));
+    if (!authority.port) return failure(Error::kInvalid, "the gateway's address has no port");
+    tls_ = TRY(net::TlsClient::make({.extra_ca_pem = leaf_of(place.certificate_pem),
+                                     .system_roots = false,
+                                     .anchors_are_pins = true,
+                                     .identity = &identity_}));
+    place_ = place;
+  }
+  token_ = std::move(token);
+  ends_ = ends;
+  renewed_.set();
+  return {};
+}
+
+void Forwarder::give_up(Error why) {
+  given_up_ = std::move(why);
+  renewed_.set();
+}
+
+Task<void> Forwarder::accept() {
+  while (true) {
+    auto stream = co_await listener_->accept(Deadline::never());
+    if (!stream) {
+      co_await loop_.sleep_for(100ms);
+      continue;
+    }
+    if (tasks_.size() > kConnectionsMost) {  // this task is one of them
+      (*stream)->close_with_reset();
+      continue;
+    }
+    tasks_.spawn(serve(std::move(*stream)));
+  }
+}
+
+Task<void> Forwarder::serve(std::unique_ptr<net::Stream> stream) {
+  Agent agent{std::move(stream)};
+  auto head = co_await agent.next_head(&loop_);
+  if (head && !*head) co_return;
+  std::optional<std::string> refused;
+  std::unique_ptr<net::Stream> gateway;
+  if (!head) {
+    refused = answer_of(head.error());
+  } else if (!is_of_run(**head)) {
+    refused = answer_of({Error::kUnauthenticated,
+                         "this port is the proxy of one agent, which has its password in "
+                         "HTTPS_PROXY"},
+                        true);
+  } else if (const auto ready = co_await have_token(); !ready) {
+    refused = answer_of(ready.error());
+  } else if (auto dialled = co_await dial(); !dialled) {
+    refused = answer_of(dialled.error());
+  } else {
+    gateway = *std::move(dialled);
+  }
+  if (refused) {
+    if (co_await agent.stream->write(*refused, loop_.in(kWriteMost))) {
+      (void)co_await agent.stream->finish(loop_.in(kWriteMost));
+    }
+    co_return;
+  }
+  net::Event broken(loop_);
+  net::Nursery sending(loop_);
+  sending.spawn(up(&agent, gateway.get(), std::move(**head), &broken));
+  const auto down = [](net::Stream* from, net::Stream* to) -> Task<Result<void>> {
+    std::array<char, kPiece> bytes;
+    while (true) {
+      const std::size_t got = CO_TRY(co_await from->read(bytes, Deadline::never()));
+      if (got == 0) co_return Result<void>();
+      CO_TRY(co_await to->write({bytes.data(), got}, Deadline::never()));
+    }
+  };
+  const auto ended =
+      co_await net::race(loop_, down(gateway.get(), agent.stream.get()), set(&broken));
+  // A cut of the gateway's must not look like an end to the agent.
+  if (ended.index() == 0 && std::get<0>(ended)) {
+    (void)co_await agent.stream->finish(loop_.in(kWriteMost));
+  } else {
+    agent.stream->close_with_reset();
+  }
+}
+
+bool Forwarder::is_of_run(const wire::RequestHead& head) const {
+  constexpr std::string_view kScheme = "basic ";
+  const auto fields = head.headers.all(kHeader);
+  if (fields.size() != 1 || fields.front().size() <= kScheme.size()
+      || !wire::equal_ignoring_case(fields.front().substr(0, kScheme.size()), kScheme)) {
+    return false;
+  }
+  return Secret(wire::trimmed(fields.front().substr(kScheme.size()))) == credential_;
+}
+
+Result<std::string> Forwarder::signed_head(wire::RequestHead head) const {
+  head.headers.remove(kHeader);
+  head.headers.add("proxy-authorization",
+                   fmt::format("Bearer {}", token_.open(Purpose::kTransport)));
+  std::string text;
+  TRY(wire::append_request_head(text, head));
+  return text;
+}
+
+Task<Result<void>> Forwarder::have_token() {
+  const Deadline deadline = loop_.in(kTokenWaitMost);
+  while (ends_ - loop_.now() < kTokenLeftLeast) {
+    if (given_up_) co_return Failure(*given_up_);
+    renewed_.reset();
+    if (!co_await renewed_.wait(deadline)) {
+      co_return failure(Error::kUnavailable,
+                        "the run token has expired, and the gatehouse gave no other yet");
+    }
+  }
+  co_return Result<void>();
+}
+
+// The agent's requests, one after another, each with the token of its time; of CONNECT all that
+// follows. `broken` tells that nothing more can be made of this connection.
+Task<void> Forwarder::up(Agent* agent, net::Stream* gateway, wire::RequestHead head,
+                         net::Event* broken) {
+  while (true) {
+    if (!co_await send_request(agent, gateway, std::move(head))) break;
+    auto next = co_await agent->next_head(&loop_);
+    if (next && !*next) {
+      (void)co_await gateway->finish(loop_.in(kWriteMost));
+      co_return;
+    }
+    if (!next || !is_of_run(**next) || !co_await have_token()) break;
+    head = std::move(**next);
+  }
+  broken->set();
+}
+
+Task<Result<void>> Forwarder::send_request(Agent* agent, net::Stream* gateway,
+                                           wire::RequestHead head) {
+  const bool is_tunnel = head.form == wire::TargetForm::kAuthority;
+  wire::BodyReader body(head.framing);
+  std::string text = CO_TRY(signed_head(std::move(head)));
+  const auto sent = co_await gateway->write(text, Deadline::never());
+  wipe({text.data(), text.size()});
+  if (!sent) co_return sent;
+  while (is_tunnel || !body.done()) {
+    if (agent->waiting.empty()) {
+      const bool more = CO_TRY(co_await agent->fill(Deadline::never()));
+      // A tunnel may be half closed; what is asked for is not half there.
+      if (!more && !is_tunnel) co_return failure(Error::kClosed, "the agent left in a request");
+      if (!more) co_return Result<void>();
+    }
+    std::size_t size = agent->waiting.size();
+    if (!is_tunnel) size = CO_TRY(body.feed(agent->waiting)).consumed;
+    CO_TRY(co_await gateway->write(std::string_view(agent->waiting).substr(0, size),
+                                   Deadline::never()));
+    agent->waiting.erase(0, size);
+  }
+  co_return Result<void>();
+}
+
+Task<Result<std::unique_ptr<net::Stream>>> Forwarder::dial() {
+  const Deadline deadline = loop_.in(kDialMost);
+  Nanos pause = kFirstPause;
+  for (int dials = 1;; ++dials) {
+    auto stream = co_await dial_once(deadline);
+    if (stream) co_return *std::move(stream);
+    if (dials == kDialsMost || loop_.now() + pause >= deadline.at()) {
+      co_return failure(Error::kUnreachable,
+                        fmt::format("the gatehouse at {} cannot be reached: {}", place_.address,
+                                    stream.error().message()));
+    }
+    co_await loop_.sleep_for(pause);
+    pause *= 2;
+  }
+}
+
+Task<Result<std::unique_ptr<net::Stream>>> Forwarder::dial_once(Deadline deadline) {
+  const std::shared_ptr<net::TlsClient> tls = tls_;
+  const auto authority = CO_TRY(wire::Authority::parse(place_.address));
+  const std::string name =
+      authority.host.ip() ? authority.host.ip()->text() : authority.host.text();
+  const auto resolver = CO_TRY(net::Resolver::make(loop_));
+  const auto addresses = CO_TRY(co_await resolver->resolve(name, *authority.port, deadline));
+  Error last(Error::kUnreachable, name + " has no address");
+  for (const net::Endpoint& address : addresses) {
+    auto socket = co_await loop_.connect(address, deadline);
+    if (socket) co_return co_await tls->connect(loop_, *std::move(socket), name, deadline);
+    last = socket.error();
+  }
+  co_return Failure(std::move(last));
+}
+
+}  // namespace gatehouse::cli
