@@ -2,6 +2,9 @@
 // The promises of Task, Nursery, Event and both Loops.
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <cstdio>
 #include <memory>
@@ -90,6 +93,36 @@ TEST(Event, WakesEveryWaiterAndTimesOutTheRest) {
   loop->run_for(100ms);
   EXPECT_EQ(woken, 2);
   EXPECT_EQ(late, 2);
+}
+
+TEST(WaitReadable, WithoutANumberForACopyNothingIsMissedAndNothingTakenForAnEnd) {
+  auto loop = make_real_loop();
+  auto ends = make_socket_pair();
+  ASSERT_TRUE(ends);
+  rlimit usual{};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &usual), 0);
+  const int free = fcntl(ends->first.get(), F_DUPFD_CLOEXEC, 0);  // the lowest there is
+  close(free);
+  const rlimit none{static_cast<rlim_t>(free), usual.rlim_max};
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &none), 0);
+  Result<void> early;
+  Result<void> seen = failure(Error::kInternal, "not asked");
+  Nursery nursery(*loop);
+  nursery.spawn(
+      [](this auto, Loop* l, int fd, Result<void>* first, Result<void>* second) -> Task<void> {
+        *first = co_await l->wait_readable(fd, l->in(30ms));
+        *second = co_await l->wait_readable(fd, l->in(10s));
+        l->stop();
+      }(loop.get(), ends->first.get(), &early, &seen));
+  nursery.spawn([](this auto, Loop* l, int fd) -> Task<void> {
+    co_await l->sleep_for(120ms);
+    EXPECT_EQ(send(fd, "!", 1, 0), 1);
+  }(loop.get(), ends->second.get()));
+  loop->run();
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &usual), 0);
+  EXPECT_FALSE(early);
+  EXPECT_TRUE(!early && early.error() == Error::kTimeout);
+  EXPECT_TRUE(seen) << seen.error().message();
 }
 
 TEST(Race, TheLoserIsCancelled) {

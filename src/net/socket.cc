@@ -6,6 +6,7 @@
 #include <linux/netfilter_ipv4.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
@@ -380,10 +381,23 @@ Result<std::unique_ptr<Listener>> Loop::adopt_listener(Descriptor fd) {
 }
 
 Task<Result<void>> Loop::wait_readable(int fd, Deadline deadline) {
-  Descriptor copy(::fcntl(fd, F_DUPFD_CLOEXEC, 3));
-  if (!copy.is_open()) co_return failure_from_errno(errno, "duplicating a descriptor");
-  const Borrowed borrowed{watch(std::move(copy))};
-  co_return co_await borrowed.pollable->wait(Direction::kRead, deadline);
+  constexpr Nanos kLookAgain = std::chrono::milliseconds(20);
+  while (true) {
+    Descriptor copy(::fcntl(fd, F_DUPFD_CLOEXEC, 3));
+    if (copy.is_open()) {
+      const Borrowed borrowed{watch(std::move(copy))};
+      co_return co_await borrowed.pollable->wait(Direction::kRead, deadline);
+    }
+    if (errno != EMFILE && errno != ENFILE) {
+      co_return failure_from_errno(errno, "duplicating a descriptor");
+    }
+    // No number is left for a copy. Whoever waits for a bell must not take that for its end: it is
+    // looked at now and then, until there is one.
+    pollfd look{fd, POLLIN, 0};
+    if (::poll(&look, 1, 0) != 0) co_return Result<void>();
+    if (now() >= deadline.at()) co_return failure(Error::kTimeout, "nothing came in time");
+    co_await sleep_for(kLookAgain);
+  }
 }
 
 Result<std::pair<Descriptor, Descriptor>> make_socket_pair() {

@@ -28,6 +28,13 @@ services:
     upstream: http://127.0.0.1:{port}
     allow_private: true
     credential: {{kind: static, header: authorization, prefix: "Bearer "}}
+  - name: mail
+    kind: http
+    url: http://mail.gatehouse
+    upstream: http://127.0.0.1:{port}
+    allow_private: true
+    credential: {{kind: oauth, authorization_endpoint: "http://127.0.0.1:{port}/authorize",
+                  token_endpoint: "http://127.0.0.1:{port}/token", client_id: gatehouse}}
   - {{name: tools, kind: mcp, url: "http://tools.gatehouse", upstream: "http://localhost:{port}",
       allow_private: true}}
   - {{name: api, kind: http, url: "http://api.gatehouse", upstream: "http://localhost:{port}",

@@ -5,6 +5,7 @@ is slow. What needs what is missing is refused, in words; the rest goes on; all 
 itself; what was acknowledged is in the log; nothing is left over.
 
 FAULT_SECONDS (3) is how long roles are killed in turn; tools/soak takes longer."""
+import contextlib
 import json
 import os
 import random
@@ -15,6 +16,8 @@ import subprocess
 import threading
 import time
 import unittest
+import urllib.parse
+import urllib.request
 from pathlib import Path
 
 from busy_house import KEY, BusyHouse
@@ -314,6 +317,107 @@ class Faults(unittest.TestCase):
             self.assertLess(time.monotonic(), deadline, run.stderr)
             time.sleep(0.1)
         self.all_work(time.monotonic())
+
+    # Each as a role that runs has no number left for one more; what it has it keeps.
+
+    @contextlib.contextmanager
+    def no_descriptor_for(self, name):
+        pid = self.house.role(name)["pid"]
+        said = Path(f"/proc/{pid}/limits").read_text().split("Max open files")[1].split()
+        taken = {int(number) for number in os.listdir(f"/proc/{pid}/fd")}
+        free = min(set(range(len(taken) + 1)) - taken)
+
+        def limit(soft):
+            # As the role's own user: root may not where it has not CAP_SYS_RESOURCE.
+            status = Path(f"/proc/{pid}/status").read_text()
+            uid, gid = (int(status.split(key)[1].split()[0]) for key in ("Uid:", "Gid:"))
+            subprocess.run(["prlimit", "--pid", pid, f"--nofile={soft}:{said[1]}"], check=True,
+                           user=uid, group=gid, extra_groups=[])
+        limit(free)
+        try:
+            yield
+        finally:
+            limit(said[0])
+
+    def well_again(self, name):
+        self.all_work(time.monotonic())
+        self.assertEqual(self.house.role(name)["restarts"], "0", "it shed, and did not die")
+
+    def test_a_log_without_a_descriptor_takes_nothing_and_says_why(self):
+        self.house.begin()
+        agent = self.agent("a")
+        with self.no_descriptor_for("audit"):
+            # Two segments are open: what is written, and the one made ahead.
+            self.house.run("/bin/sh", "-c", "for size in 4000000 50000 500; do head -c $size "
+                           "/dev/zero > /tmp/big; while curl -sf -o /dev/null --data-binary "
+                           "@/tmp/big http://api.gatehouse/big; do :; done; done", timeout=120)
+            now = time.monotonic()
+            for kind in ("model", "tool", "change"):
+                refused = agent.refused(now, kind)
+                self.assertEqual(refused.status, 503, refused.why)
+                self.assertIn("audit log", refused.why)
+            run = self.house.run("/bin/true")
+            self.assertNotEqual(run.returncode, 0)
+            self.assertIn("Too many open files", run.stderr)
+            agent.works(now, ("read",))
+            killed = self.house.ask("kill", agent.run)
+            self.assertEqual(killed.returncode, 0, killed.stderr)
+            self.assertEqual(self.house.ask("revive", agent.run).returncode, 0)
+        self.well_again("audit")
+        self.settled()
+
+    def test_a_vault_without_a_descriptor_takes_no_credential_and_lends_what_it_has(self):
+        self.house.begin()
+        agent = self.agent("a")
+        file = self.house.folder / "other"
+        file.write_text("sk-other-test-0123456789abcdef")
+        words = ("connect", "openai", "--user", "alice", "--from-file", str(file))
+        with self.no_descriptor_for("vault"):
+            refused = self.house.ask(*words)
+            self.assertNotEqual(refused.returncode, 0)
+            self.assertIn("Too many open files", refused.stderr)
+            agent.works(time.monotonic())
+            self.assertEqual(self.keys_sent(), {"Bearer " + KEY})
+        self.well_again("vault")
+        self.assertEqual(self.house.ask(*words).returncode, 0)
+        self.well_again("vault")
+        self.settled()
+
+    @staticmethod
+    def keys_sent():
+        return {headers["authorization"] for _, path, headers, _ in list(Upstream.seen)
+                if "completions" in path}
+
+    def test_a_courier_without_a_descriptor_says_that_nothing_was_sent(self):
+        self.house.begin()
+        agent = self.agent("a")
+        with self.no_descriptor_for("courier"):
+            done, err = self.linked()
+            self.assertNotEqual(done, 0)
+            self.assertRegex(err, "Too many open files")
+            self.assertNotIn("/token", [path for _, path, _, _ in Upstream.seen])
+            agent.works(time.monotonic())
+        self.well_again("courier")
+        self.agents.remove(agent)
+        self.assertEqual(agent.finish(), 0)
+        Upstream.script = lambda handler, body: handler.answer(
+            200, b'{"access_token": "at", "token_type": "Bearer", "refresh_token": "rt"}')
+        done, err = self.linked()
+        self.assertEqual(done, 0, err)
+        Upstream.seen.clear()
+        self.settled()
+
+    def linked(self):
+        """Links alice's mail as she would in a browser."""
+        asking = subprocess.Popen(
+            [self.house.executable, "connect", "mail", "--user", "alice", "--json", "--config",
+             str(self.house.config)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        link = json.loads(asking.stdout.readline())["authorize"]
+        asked = dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(link).query))
+        back = urllib.parse.urlencode({"code": "c0de", "state": asked["state"]})
+        urllib.request.urlopen(asked["redirect_uri"] + "?" + back, timeout=10).read()
+        _, err = asking.communicate(timeout=60)
+        return asking.returncode, err
 
     def test_a_log_that_is_slow_refuses_in_words_and_holds_nothing_up_later(self):
         self.house.begin()
