@@ -96,15 +96,22 @@ Result<DoorSockets> make_network() {
            "route add local 0.0.0.0/0 dev lo\n"
            "route add local ::/0 dev lo\n"));
   TRY(feed("/usr/sbin/nft", {"-f", "-"},
+           // The proxy's port needs no redirection, so its connections are not tracked: that costs
+           // each packet, and the table of those that are has an end.
            fmt::format("table inet door {{\n"
+                       "  chain own {{\n"
+                       "    type filter hook output priority -300; policy accept;\n"
+                       "    ip daddr 127.0.0.0/8 tcp dport {0} notrack\n"
+                       "    ip saddr 127.0.0.0/8 tcp sport {0} notrack\n"
+                       "  }}\n"
                        "  chain out {{\n"
                        "    type nat hook output priority -100; policy accept;\n"
-                       "    udp dport 53 redirect to :{}\n"
-                       "    ip daddr != 127.0.0.0/8 meta l4proto tcp redirect to :{}\n"
-                       "    ip6 daddr != ::1 meta l4proto tcp redirect to :{}\n"
+                       "    udp dport 53 redirect to :{1}\n"
+                       "    ip daddr != 127.0.0.0/8 meta l4proto tcp redirect to :{2}\n"
+                       "    ip6 daddr != ::1 meta l4proto tcp redirect to :{2}\n"
                        "  }}\n"
                        "}}\n",
-                       kDns, kCapture, kCapture)));
+                       kProxyPort, kDns, kCapture)));
   DoorSockets sockets;
   sockets.fds[0] = TRY(open_socket(AF_INET, SOCK_STREAM, kProxyPort));
   sockets.fds[1] = TRY(open_socket(AF_INET, SOCK_STREAM, kCapture));
