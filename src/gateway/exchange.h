@@ -31,8 +31,16 @@ struct Decoded {
   bool tls = false;
 };
 
-class Identified {
- public:
+// A body of which the beginning has been read.
+struct BegunBody {
+  wire::BodyReader reader;
+  std::string payload;
+};
+
+// All that is known of one Exchange, at one place for its whole life; the types of the phases say
+// how far it is filled.
+struct Exchange {
+  // IDENTIFY
   Gate* gate = nullptr;
   Door* door = nullptr;
   Client* client = nullptr;
@@ -43,47 +51,42 @@ class Identified {
   Decoded request;
   std::string path;   // canonical; what is matched is what is sent
   std::string query;  // with its '?', or empty
-
- private:
-  Identified() = default;
-  friend Result<Identified> identify(Gate&, Door&, Client&, Decoded);
-};
-
-// A body of which the beginning has been read.
-struct BegunBody {
-  wire::BodyReader reader;
-  std::string payload;
-};
-
-class Interpreted : public Identified {
- public:
+  // INTERPRET
   std::shared_ptr<const Rulebook> rulebook;
   const ipc::ServiceSpec* service = nullptr;  // null: a host that is no Service
   Call call;
   // Whole, where the Call is in it or where it is small; else it is relayed as it comes.
   std::optional<std::string> body;
   std::optional<BegunBody> begun;
+  // ROUTE
+  Destination destination;
+  std::string target;  // path and query as they are sent upstream
+  // RULE
+  Ruling ruling;
+};
+
+class Identified {
+ public:
+  [[nodiscard]] Exchange* operator->() const { return known_.get(); }
+  [[nodiscard]] Exchange& operator*() const { return *known_; }
 
  private:
+  explicit Identified(std::unique_ptr<Exchange> known) : known_(std::move(known)) {}
+  friend Result<Identified> identify(Gate&, Door&, Client&, Decoded);
+  std::unique_ptr<Exchange> known_;
+};
+
+class Interpreted : public Identified {
   explicit Interpreted(Identified from) : Identified(std::move(from)) {}
   friend net::Task<Result<Interpreted>> interpret(Identified);
 };
 
 class Routed : public Interpreted {
- public:
-  Destination destination;
-  std::string target;  // path and query as they are sent upstream
-
- private:
   explicit Routed(Interpreted from) : Interpreted(std::move(from)) {}
   friend Result<Routed> route(Interpreted);
 };
 
 class Ruled : public Routed {
- public:
-  Ruling ruling;
-
- private:
   explicit Ruled(Routed from) : Routed(std::move(from)) {}
   friend Ruled rule(Routed);
 };

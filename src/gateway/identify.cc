@@ -12,21 +12,21 @@ Result<Identified> identify(Gate& gate, Door& door, Client& client, Decoded requ
     return failure(Error::kKilled, "the run " + door.run.run.text()
                                        + " is killed; only a person with that right can revive it");
   }
-  Identified who;
-  who.gate = &gate;
-  who.door = &door;
-  who.client = &client;
-  who.began = gate.loop.now();
+  Identified who(std::make_unique<Exchange>());
+  who->gate = &gate;
+  who->door = &door;
+  who->client = &client;
+  who->began = gate.loop.now();
   const std::string_view whole = request.head.path_and_query();
   const std::size_t query = std::min(whole.find('?'), whole.size());
-  who.path = TRY(wire::canonical_path(whole.substr(0, query)));
-  who.query = whole.substr(query);
+  who->path = TRY(wire::canonical_path(whole.substr(0, query)));
+  who->query = whole.substr(query);
   if (const auto parent = request.head.headers.find("traceparent")) {
     const auto parsed = wire::TraceParent::parse(*parent);
-    if (parsed && parsed->trace != door.run.trace) who.linked_trace = *parent;
+    if (parsed && parsed->trace != door.run.trace) who->linked_trace = *parent;
   }
-  who.request = std::move(request);
-  client.body_unread = who.request.head.framing.kind != wire::BodyFraming::Kind::kNone;
+  who->request = std::move(request);
+  client.body_unread = who->request.head.framing.kind != wire::BodyFraming::Kind::kNone;
   return who;
 }
 

@@ -119,39 +119,40 @@ Result<Call> tool_call(const std::string& body, std::string& id_json) {
 
 Task<Result<Interpreted>> interpret(Identified who) {
   Interpreted what(std::move(who));
-  what.rulebook = what.gate->rulebook;
-  if (!what.rulebook) {
+  what->rulebook = what->gate->rulebook;
+  if (!what->rulebook) {
     co_return failure(Error::kUnavailable, "no rules are in force yet; try again in a moment");
   }
-  const std::string& tenant = what.door->run.tenant;
-  what.service = what.rulebook->service_at(tenant, what.request.host.text(), what.request.port);
-  const wire::RequestHead& head = what.request.head;
+  const std::string& tenant = what->door->run.tenant;
+  what->service = what->rulebook->service_at(tenant, what->request.host.text(), what->request.port);
+  const wire::RequestHead& head = what->request.head;
   const bool has_body = head.framing.kind != wire::BodyFraming::Kind::kNone;
-  const bool mcp = what.service != nullptr && what.service->kind == ipc::ServiceKind::kMcp;
-  const bool llm = what.service != nullptr && what.service->kind == ipc::ServiceKind::kOpenAi
-                   && what.path.ends_with("/chat/completions");
+  const bool mcp = what->service != nullptr && what->service->kind == ipc::ServiceKind::kMcp;
+  const bool llm = what->service != nullptr && what->service->kind == ipc::ServiceKind::kOpenAi
+                   && what->path.ends_with("/chat/completions");
   if (head.method != "POST" || (!llm && !mcp)) {
     if (!has_body) co_return what;
-    auto begun = CO_TRY(co_await begin_body(*what.gate, *what.client, head));
+    auto begun = CO_TRY(co_await begin_body(*what->gate, *what->client, head));
     if (begun.reader.done()) {
-      what.client->body_unread = false;
-      what.body = std::move(begun.payload);
+      what->client->body_unread = false;
+      what->body = std::move(begun.payload);
     } else {
-      what.begun.emplace(std::move(begun));
+      what->begun.emplace(std::move(begun));
     }
     co_return what;
   }
-  if (what.request.head.headers.find("content-encoding")) {
+  if (what->request.head.headers.find("content-encoding")) {
     co_return failure(Error::kUnsupported,
                       "a compressed request body cannot be ruled on; send it plain");
   }
-  what.body = CO_TRY(co_await read_body(*what.gate, *what.client, what.request.head));
-  what.client->json_rpc_id.clear();
-  what.call = CO_TRY(llm ? llm_call(*what.body) : tool_call(*what.body, what.client->json_rpc_id));
-  if (const auto* tool = std::get_if<ToolCall>(&what.call);
-      tool != nullptr && what.linked_trace.empty()) {
+  what->body = CO_TRY(co_await read_body(*what->gate, *what->client, what->request.head));
+  what->client->json_rpc_id.clear();
+  what->call =
+      CO_TRY(llm ? llm_call(*what->body) : tool_call(*what->body, what->client->json_rpc_id));
+  if (const auto* tool = std::get_if<ToolCall>(&what->call);
+      tool != nullptr && what->linked_trace.empty()) {
     const auto parsed = wire::TraceParent::parse(tool->traceparent);
-    if (parsed && parsed->trace != what.door->run.trace) what.linked_trace = tool->traceparent;
+    if (parsed && parsed->trace != what->door->run.trace) what->linked_trace = tool->traceparent;
   }
   co_return what;
 }

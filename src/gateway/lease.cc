@@ -23,37 +23,37 @@ std::optional<Error> doubtful(const Ruled& ruled) {
                  "and this is recorded as an alarm");
   };
   int credentials = 0;
-  for (const wire::Header header : ruled.request.head.headers) {
-    if (ruled.door->holds_foreign(header.value)) return foreign();
+  for (const wire::Header header : ruled->request.head.headers) {
+    if (ruled->door->holds_foreign(header.value)) return foreign();
     const bool is_credential =
-        ruled.service != nullptr && !ruled.service->credential_header.empty()
-        && wire::equal_ignoring_case(header.name, ruled.service->credential_header);
+        ruled->service != nullptr && !ruled->service->credential_header.empty()
+        && wire::equal_ignoring_case(header.name, ruled->service->credential_header);
     if (is_credential && ++credentials > 1) {
       return Error(Error::kInvalid, fmt::format("the header {} came more than once",
-                                                ruled.service->credential_header));
+                                                ruled->service->credential_header));
     }
   }
   // Not in the body: what an agent remembers of an earlier run may hold that run's, and is worth
   // nothing any more.
-  if (ruled.door->holds_foreign(ruled.request.head.target)) return foreign();
+  if (ruled->door->holds_foreign(ruled->request.head.target)) return foreign();
   return std::nullopt;
 }
 
 const ipc::Placeholder* in_body(const Ruled& ruled) {
-  if (!ruled.body) return nullptr;
-  for (const ipc::Placeholder& placeholder : ruled.door->placeholders) {
-    if (ruled.body->contains(placeholder.text)) return &placeholder;
+  if (!ruled->body) return nullptr;
+  for (const ipc::Placeholder& placeholder : ruled->door->placeholders) {
+    if (ruled->body->contains(placeholder.text)) return &placeholder;
   }
   return nullptr;
 }
 
 // In every place of the request but the header that the Service wants its credential in.
 const ipc::Placeholder* misplaced(const Ruled& ruled, std::string_view credential_header) {
-  for (const wire::Header header : ruled.request.head.headers) {
+  for (const wire::Header header : ruled->request.head.headers) {
     if (wire::equal_ignoring_case(header.name, credential_header)) continue;
-    if (const auto* found = ruled.door->placeholder_in(header.value)) return found;
+    if (const auto* found = ruled->door->placeholder_in(header.value)) return found;
   }
-  if (const auto* found = ruled.door->placeholder_in(ruled.request.head.target)) return found;
+  if (const auto* found = ruled->door->placeholder_in(ruled->request.head.target)) return found;
   return in_body(ruled);
 }
 
@@ -61,18 +61,19 @@ const ipc::Placeholder* misplaced(const Ruled& ruled, std::string_view credentia
 // what an earlier one left there, through this gateway or another.
 Task<Result<void>> learn_known(Leased& leased) {
   const Ruled& ruled = leased.recorded.ruled;
-  const Destination& to = ruled.destination;
-  const std::string& tenant = ruled.door->run.tenant;
-  if (ruled.door->placeholders.empty() || !ruled.rulebook->sends_credentials_to(tenant, to.host)) {
+  const Destination& to = ruled->destination;
+  const std::string& tenant = ruled->door->run.tenant;
+  if (ruled->door->placeholders.empty()
+      || !ruled->rulebook->sends_credentials_to(tenant, to.host)) {
     co_return Result<void>();
   }
-  Gate& gate = *ruled.gate;
-  auto known = co_await gate.role.call("vault", ipc::Known{ruled.door->run.run, to.host},
+  Gate& gate = *ruled->gate;
+  auto known = co_await gate.role.call("vault", ipc::Known{ruled->door->run.run, to.host},
                                        gate.loop.in(kLeaseMost));
   if (!known) {
     // While the vault is away, no answer comes from where a credential may have been left; another
     // port of that host is another server.
-    if (ruled.rulebook->sends_credentials_to(tenant, to.host, to.port)) {
+    if (ruled->rulebook->sends_credentials_to(tenant, to.host, to.port)) {
       co_return Failure(known.error());
     }
     co_return Result<void>();
@@ -84,31 +85,32 @@ Task<Result<void>> learn_known(Leased& leased) {
 }  // namespace
 
 const ipc::Placeholder* carried_placeholder(const Ruled& ruled) {
-  if (const ipc::Placeholder* found = ruled.door->placeholder_in(ruled.request.head)) return found;
+  if (const ipc::Placeholder* found = ruled->door->placeholder_in(ruled->request.head))
+    return found;
   return in_body(ruled);
 }
 
 Failure misuse(const Ruled& ruled, Intent& intent, const ipc::Placeholder& placeholder) {
-  ++ruled.gate->counters.alarms;
+  ++ruled->gate->counters.alarms;
   intent.raise_alarm("placeholder-misused");
-  ruled.client->refused_by = kPlaceholderBinding;
-  const bool bound = ruled.service != nullptr && ruled.service->name == placeholder.service;
+  ruled->client->refused_by = kPlaceholderBinding;
+  const bool bound = ruled->service != nullptr && ruled->service->name == placeholder.service;
   return failure(
       Error::kDenied,
       fmt::format("the placeholder of service {} was sent {}: it is bound to that service's host "
                   "and header, and this is recorded as an alarm",
                   placeholder.service,
-                  bound ? "in another place than its header" : "to " + ruled.request.host.text()));
+                  bound ? "in another place than its header" : "to " + ruled->request.host.text()));
 }
 
 Task<Result<Leased>> lease(Recorded recorded) {
   Leased leased(std::move(recorded));
   const Ruled& ruled = leased.recorded.ruled;
-  const ipc::ServiceSpec* service = ruled.service;
+  const ipc::ServiceSpec* service = ruled->service;
   if (const auto refused = doubtful(ruled); refused) {
-    ruled.client->refused_by = kPlaceholderBinding;
+    ruled->client->refused_by = kPlaceholderBinding;
     if (*refused == Error::kDenied) {
-      ++ruled.gate->counters.alarms;
+      ++ruled->gate->counters.alarms;
       leased.recorded.intent.raise_alarm("placeholder-of-another-run");
     }
     co_return Failure(*refused);
@@ -122,9 +124,9 @@ Task<Result<Leased>> lease(Recorded recorded) {
     CO_TRY(co_await learn_known(leased));
     co_return leased;
   }
-  for (const wire::Header header : ruled.request.head.headers) {
+  for (const wire::Header header : ruled->request.head.headers) {
     if (!wire::equal_ignoring_case(header.name, wanted)) continue;
-    for (const ipc::Placeholder& placeholder : ruled.door->placeholders) {
+    for (const ipc::Placeholder& placeholder : ruled->door->placeholders) {
       if (!holds(header.value, placeholder)) continue;
       if (placeholder.service != service->name) {
         co_return misuse(ruled, leased.recorded.intent, placeholder);
@@ -137,7 +139,7 @@ Task<Result<Leased>> lease(Recorded recorded) {
     co_return leased;
   }
   if (const Result<void> granted = co_await renew(leased); !granted) {  // the first one, too
-    ruled.client->refused_by = "lease";
+    ruled->client->refused_by = "lease";
     co_return Failure(granted.error());
   }
   co_return leased;
@@ -146,14 +148,14 @@ Task<Result<Leased>> lease(Recorded recorded) {
 Task<Result<void>> renew(Leased& leased) {
   const Ruled& ruled = leased.recorded.ruled;
   ipc::Lease ask;
-  ask.run = ruled.door->run.run;
-  ask.exchange = ruled.exchange;
-  ask.service = ruled.service->name;
-  ask.host = ruled.service->host;
-  ask.method = ruled.request.head.method;
-  ask.path = ruled.path;
+  ask.run = ruled->door->run.run;
+  ask.exchange = ruled->exchange;
+  ask.service = ruled->service->name;
+  ask.host = ruled->service->host;
+  ask.method = ruled->request.head.method;
+  ask.path = ruled->path;
   ask.rejected = leased.lease;
-  Gate& gate = *ruled.gate;
+  Gate& gate = *ruled->gate;
   ipc::Leased granted =
       CO_TRY(co_await gate.role.call("vault", std::move(ask), gate.loop.in(kLeaseMost)));
   leased.lease = granted.lease;

@@ -25,8 +25,8 @@ audit::Entry entry_of(const Door& door, audit::Kind kind) {
 
 // The rest of MCP's transport (its GET stream, DELETE of the session) is MCP too.
 std::string_view call_name(const Ruled& ruled) {
-  if (ruled.service != nullptr && ruled.service->kind == ipc::ServiceKind::kMcp) return "mcp";
-  switch (ruled.call.index()) {
+  if (ruled->service != nullptr && ruled->service->kind == ipc::ServiceKind::kMcp) return "mcp";
+  switch (ruled->call.index()) {
     case 1:
       return "llm";
     case 2:
@@ -37,22 +37,22 @@ std::string_view call_name(const Ruled& ruled) {
 }
 
 audit::Entry entry_of(const Ruled& ruled, audit::Kind kind) {
-  audit::Entry entry = entry_of(*ruled.door, kind);
-  entry.span = ruled.span;
-  entry.linked_trace = ruled.linked_trace.substr(0, 128);
-  entry.exchange = ruled.exchange;
+  audit::Entry entry = entry_of(*ruled->door, kind);
+  entry.span = ruled->span;
+  entry.linked_trace = ruled->linked_trace.substr(0, 128);
+  entry.exchange = ruled->exchange;
   entry.add("call", call_name(ruled));
-  entry.add("method", ruled.request.head.method);
-  entry.add("host", ruled.request.host.text());
-  entry.add("path", std::string_view(ruled.path).substr(0, 2048));
-  if (ruled.service != nullptr) entry.add("service", ruled.service->name);
-  entry.add("ruling", ruled.ruling.allowed() ? "allow" : "deny");
-  entry.add("rule", ruled.ruling.rule);
-  if (const auto* llm = std::get_if<LlmCall>(&ruled.call)) {
+  entry.add("method", ruled->request.head.method);
+  entry.add("host", ruled->request.host.text());
+  entry.add("path", std::string_view(ruled->path).substr(0, 2048));
+  if (ruled->service != nullptr) entry.add("service", ruled->service->name);
+  entry.add("ruling", ruled->ruling.allowed() ? "allow" : "deny");
+  entry.add("rule", ruled->ruling.rule);
+  if (const auto* llm = std::get_if<LlmCall>(&ruled->call)) {
     entry.add("llm.model", std::string_view(llm->model).substr(0, 256));
     entry.add("llm.stream", llm->stream ? "true" : "false");
   }
-  if (const auto* tool = std::get_if<ToolCall>(&ruled.call)) {
+  if (const auto* tool = std::get_if<ToolCall>(&ruled->call)) {
     entry.add("mcp.method", std::string_view(tool->method).substr(0, 256));
     if (!tool->tool.empty()) entry.add("tool", std::string_view(tool->tool).substr(0, 256));
   }
@@ -61,11 +61,11 @@ audit::Entry entry_of(const Ruled& ruled, audit::Kind kind) {
 
 // Section 4 of docs/architecture.md: what must be on disk before the first byte goes upstream.
 bool must_be_durable_first(const Ruled& ruled) {
-  if (const auto* tool = std::get_if<ToolCall>(&ruled.call)) return tool->method == "tools/call";
-  if (std::holds_alternative<LlmCall>(ruled.call)) return false;  // before the answer's first byte
-  const std::string& method = ruled.request.head.method;
+  if (const auto* tool = std::get_if<ToolCall>(&ruled->call)) return tool->method == "tools/call";
+  if (std::holds_alternative<LlmCall>(ruled->call)) return false;  // before the answer's first byte
+  const std::string& method = ruled->request.head.method;
   if (method != "GET" && method != "HEAD") return true;
-  return ruled.service != nullptr && Rulebook::wants_intent(*ruled.service, ruled.path);
+  return ruled->service != nullptr && Rulebook::wants_intent(*ruled->service, ruled->path);
 }
 
 // The guard is there while this waits: an Exchange that is cancelled now has an end on record too.
@@ -139,49 +139,49 @@ Task<Result<Intent>> open_tunnel_intent(Gate& gate, const Door& door, const wire
 }
 
 Task<Result<Recorded>> record(Ruled ruled) {
-  Gate& gate = *ruled.gate;
+  Gate& gate = *ruled->gate;
   if (!gate.recorder.is_read()) {
     co_return failure(Error::kAuditUnavailable,
                       "the audit log is away, so nothing passes; try again");
   }
-  if (!ruled.ruling.allowed()) {
+  if (!ruled->ruling.allowed()) {
     const ipc::Placeholder* carried = carried_placeholder(ruled);
     audit::Entry entry =
         entry_of(ruled, carried != nullptr ? audit::Kind::kAlarm : audit::Kind::kRefused);
-    entry.add("reason", std::string_view(ruled.ruling.reason).substr(0, 1024));
+    entry.add("reason", std::string_view(ruled->ruling.reason).substr(0, 1024));
     if (carried != nullptr) {
       ++gate.counters.alarms;
       entry.add("alarm", "placeholder-misused");
       entry.add("placeholder.service", carried->service);
     }
     log_warning(carried != nullptr ? "alarm: a placeholder on its way to another host" : "refused",
-                {{"method", ruled.request.head.method},
-                 {"host", ruled.request.host.text()},
-                 {"path", std::string_view(ruled.path).substr(0, 256)},
-                 {"rule", ruled.ruling.rule},
-                 {"run", ruled.door->run.run.text()},
-                 {"trace", ruled.door->run.trace.text()}});
+                {{"method", ruled->request.head.method},
+                 {"host", ruled->request.host.text()},
+                 {"path", std::string_view(ruled->path).substr(0, 256)},
+                 {"rule", ruled->ruling.rule},
+                 {"run", ruled->door->run.run.text()},
+                 {"trace", ruled->door->run.trace.text()}});
     gate.recorder.append_now(std::move(entry));
-    ruled.client->refused_by = ruled.ruling.rule;
-    co_return failure(Error::kDenied, ruled.ruling.reason);
+    ruled->client->refused_by = ruled->ruling.rule;
+    co_return failure(Error::kDenied, ruled->ruling.reason);
   }
   audit::Entry entry = entry_of(ruled, audit::Kind::kIntent);
   const Deadline deadline = gate.loop.in(kAppendMost);
-  if (ruled.body && !ruled.body->empty()) {
-    entry.bodies.push_back(CO_TRY(co_await gate.recorder.store("request", *ruled.body, deadline)));
+  if (ruled->body && !ruled->body->empty()) {
+    entry.bodies.push_back(CO_TRY(co_await gate.recorder.store("request", *ruled->body, deadline)));
   }
-  if (const auto* llm = std::get_if<LlmCall>(&ruled.call);
+  if (const auto* llm = std::get_if<LlmCall>(&ruled->call);
       llm != nullptr && !llm->new_messages.empty()) {
     const std::string input = messages_json(llm->new_messages);
     entry.bodies.push_back(CO_TRY(co_await gate.recorder.store("llm.input", input, deadline)));
   }
-  if (const auto* tool = std::get_if<ToolCall>(&ruled.call);
+  if (const auto* tool = std::get_if<ToolCall>(&ruled->call);
       tool != nullptr && !tool->tool.empty()) {
     entry.bodies.push_back(
         CO_TRY(co_await gate.recorder.store("tool.arguments", tool->arguments, deadline)));
   }
   const Recorder::Position position = CO_TRY(co_await gate.recorder.append(entry, deadline));
-  Intent intent(gate.recorder, std::move(entry), position, ruled.began, gate.loop);
+  Intent intent(gate.recorder, std::move(entry), position, ruled->began, gate.loop);
   if (must_be_durable_first(ruled)) CO_TRY(co_await made_durable(intent, deadline));
   co_return Recorded(std::move(ruled), std::move(intent));
 }

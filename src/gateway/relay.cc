@@ -60,10 +60,10 @@ class Relay {
       : leased_(std::move(leased)),
         ruled_(leased_.recorded.ruled),
         intent_(leased_.recorded.intent),
-        gate_(*ruled_.gate),
-        client_(*ruled_.client),
+        gate_(*ruled_->gate),
+        client_(*ruled_->client),
         guard_(gate_, leased_.lease),
-        reading_(intent_, ruled_.call),
+        reading_(intent_, ruled_->call),
         watch_(gate_.loop) {}
 
   Task<Result<void>> run() {
@@ -84,7 +84,7 @@ class Relay {
     wire::ResponseHead head = CO_TRY(co_await answered());
     if (head.status == 401 && CO_TRY(co_await sent_again())) head = CO_TRY(co_await read_head());
     const wire::BodyFraming framing =
-        CO_TRY(wire::response_framing(head, ruled_.request.head.method));
+        CO_TRY(wire::response_framing(head, ruled_->request.head.method));
     intent_.tag("status", std::to_string(head.status));
     CO_TRY(prepare_redaction(head));
     const bool keep = !wire::ends_connection(head.version, head.headers)
@@ -103,7 +103,7 @@ class Relay {
   // --- to the upstream
 
   Task<Result<void>> dial() {
-    auto dialled = co_await gate_.upstreams.acquire(ruled_.destination, gate_.loop.in(kWriteMost));
+    auto dialled = co_await gate_.upstreams.acquire(ruled_->destination, gate_.loop.in(kWriteMost));
     if (!dialled) {
       if (dialled.error() == Error::kDenied) client_.refused_by = "private-address";
       co_return Failure(dialled.error());
@@ -115,8 +115,8 @@ class Relay {
   // was used again: a safe request then goes once more, on a new one (RFC 9110 section 9.2.2).
   Task<Result<wire::ResponseHead>> answered() {
     const bool again =
-        upstream_.reused && ruled_.request.head.framing.kind == kNoBody
-        && (ruled_.request.head.method == "GET" || ruled_.request.head.method == "HEAD");
+        upstream_.reused && ruled_->request.head.framing.kind == kNoBody
+        && (ruled_->request.head.method == "GET" || ruled_->request.head.method == "HEAD");
     const Result<void> sent = co_await send_request();
     if (!sent && !again) co_return Failure(sent.error());
     if (sent) {
@@ -124,26 +124,26 @@ class Relay {
       if (head || !again || upstream_spoke_) co_return head;
     }
     upstream_inbox_.reset();
-    upstream_ =
-        CO_TRY(co_await gate_.upstreams.acquire_new(ruled_.destination, gate_.loop.in(kWriteMost)));
+    upstream_ = CO_TRY(
+        co_await gate_.upstreams.acquire_new(ruled_->destination, gate_.loop.in(kWriteMost)));
     CO_TRY(still_alive());
     CO_TRY(co_await send_request());
     co_return co_await read_head();
   }
 
   Result<std::string> request_text() {
-    wire::RequestHead head = ruled_.request.head;
+    wire::RequestHead head = ruled_->request.head;
     wire::remove_hop_by_hop(head.headers);
     for (const char* name : {"expect", "traceparent", "tracestate", "proxy-authorization"}) {
       head.headers.remove(name);
     }
-    head.target = ruled_.target;
+    head.target = ruled_->target;
     head.form = wire::TargetForm::kOrigin;
     head.version = wire::HttpVersion::k11;
     head.headers.set("host", host_field());
     head.headers.set("traceparent",
-                     wire::TraceParent{ruled_.door->run.trace, ruled_.span, true}.text());
-    const bool inspected = !std::holds_alternative<HttpCall>(ruled_.call) || is_looked_through();
+                     wire::TraceParent{ruled_->door->run.trace, ruled_->span, true}.text());
+    const bool inspected = !std::holds_alternative<HttpCall>(ruled_->call) || is_looked_through();
     if (inspected) head.headers.set("accept-encoding", "identity");
     if (is_looked_through()) {
       // Of an answer that may echo the credential, no pieces that would hide it when seen alone.
@@ -151,15 +151,15 @@ class Relay {
       head.headers.remove("if-range");
     }
     head.headers.remove("content-length");
-    if (ruled_.body) {
-      head.headers.set("content-length", std::to_string(ruled_.body->size()));
+    if (ruled_->body) {
+      head.headers.set("content-length", std::to_string(ruled_->body->size()));
     } else if (head.framing.kind == wire::BodyFraming::Kind::kLength) {
       head.headers.set("content-length", std::to_string(head.framing.length));
     } else if (head.framing.kind == wire::BodyFraming::Kind::kChunked) {
       head.headers.set("transfer-encoding", "chunked");
     }
     std::string credential;
-    const ipc::ServiceSpec* service = ruled_.service;
+    const ipc::ServiceSpec* service = ruled_->service;
     if (service != nullptr && !service->credential_header.empty()) {
       const auto original = head.headers.find(service->credential_header);
       if (original && !leased_.value.empty()) credential = *original;
@@ -181,11 +181,11 @@ class Relay {
     }
     text.reserve(text.size() + template_value.size() + 2 * value.size() + 256);
     text.resize(text.size() - 2);  // before the empty line
-    text += ruled_.service->credential_header;
+    text += ruled_->service->credential_header;
     text += ": ";
     const std::size_t at = template_value.find(leased_.placeholder);
     if (template_value == leased_.placeholder) {
-      text += ruled_.service->credential_prefix;
+      text += ruled_->service->credential_prefix;
       text += value;
     } else if (at != std::string::npos) {
       text += std::string_view(template_value).substr(0, at);
@@ -214,7 +214,7 @@ class Relay {
     return {};
   }
   [[nodiscard]] std::string host_field() const {
-    const Destination& to = ruled_.destination;
+    const Destination& to = ruled_->destination;
     const std::string host = to.host.contains(':') ? "[" + to.host + "]" : to.host;
     const std::uint16_t usual = to.tls ? 443 : 80;
     return to.port == usual ? host : fmt::format("{}:{}", host, to.port);
@@ -222,13 +222,13 @@ class Relay {
 
   Task<Result<void>> send_request() {
     std::string text = CO_TRY(request_text());
-    if (ruled_.body && ruled_.body->size() <= 16 * 1024) text += *ruled_.body;
+    if (ruled_->body && ruled_->body->size() <= 16 * 1024) text += *ruled_->body;
     const Result<void> sent = co_await upstream_.stream->write(text, gate_.loop.in(kWriteMost));
     gatehouse::wipe({text.data(), text.size()});
-    if (!sent) co_return Failure(sent.error().in("sending to " + ruled_.destination.host));
-    if (ruled_.body) {
-      if (ruled_.body->size() > 16 * 1024) {
-        CO_TRY(co_await upstream_.stream->write(*ruled_.body, gate_.loop.in(kWriteMost)));
+    if (!sent) co_return Failure(sent.error().in("sending to " + ruled_->destination.host));
+    if (ruled_->body) {
+      if (ruled_->body->size() > 16 * 1024) {
+        CO_TRY(co_await upstream_.stream->write(*ruled_->body, gate_.loop.in(kWriteMost)));
       }
       co_return Result<void>();
     }
@@ -238,7 +238,7 @@ class Relay {
   // with a renewed one. A request that was answered 401 has had no effect (RFC 9110 section
   // 15.5.2). Without a renewal the upstream's answer stands.
   Task<Result<bool>> sent_again() {
-    if (!leased_.renewable || (!ruled_.body && !kept_body_)) co_return false;
+    if (!leased_.renewable || (!ruled_->body && !kept_body_)) co_return false;
     if (const Result<void> renewed = co_await renew(leased_); !renewed) co_return false;
     guard_.replace(leased_.lease);
     intent_.tag("renewed", "after 401");
@@ -249,7 +249,7 @@ class Relay {
   }
   // A body that need not be understood goes through in pieces; memory does not grow with it.
   Task<Result<void>> stream_request_body() {
-    const wire::BodyFraming framing = ruled_.request.head.framing;
+    const wire::BodyFraming framing = ruled_->request.head.framing;
     const bool chunked = framing.kind == wire::BodyFraming::Kind::kChunked;
     if (framing.kind == wire::BodyFraming::Kind::kNone) {
       if (leased_.renewable) kept_body_.emplace();
@@ -262,12 +262,12 @@ class Relay {
       co_return co_await upstream_.stream->write(out, gate_.loop.in(kWriteMost));
     }
     if (leased_.renewable) kept_body_.emplace();
-    wire::BodyReader& reader = leased_.recorded.ruled.begun->reader;
+    wire::BodyReader& reader = leased_.recorded.ruled->begun->reader;
     std::string out;
-    CO_TRY(look_for_placeholders(ruled_.begun->payload));
-    append_piece(out, ruled_.begun->payload, chunked);
-    reading_.sent(ruled_.begun->payload);
-    keep(ruled_.begun->payload);
+    CO_TRY(look_for_placeholders(ruled_->begun->payload));
+    append_piece(out, ruled_->begun->payload, chunked);
+    reading_.sent(ruled_->begun->payload);
+    keep(ruled_->begun->payload);
     if (!out.empty()) CO_TRY(co_await upstream_.stream->write(out, gate_.loop.in(kWriteMost)));
     while (!reader.done()) {
       if (client_.inbox.waiting().empty()
@@ -290,10 +290,10 @@ class Relay {
   }
   // A placeholder in a body that is streamed: what has gone is not whole, and no more goes.
   Result<void> look_for_placeholders(std::string_view payload) {
-    if (ruled_.door->placeholders.empty()) return {};
+    if (ruled_->door->placeholders.empty()) return {};
     body_tail_ += payload;
     std::size_t longest = 0;
-    for (const ipc::Placeholder& placeholder : ruled_.door->placeholders) {
+    for (const ipc::Placeholder& placeholder : ruled_->door->placeholders) {
       longest = std::max(longest, placeholder.text.size());
       if (body_tail_.contains(placeholder.text)) return misuse(ruled_, intent_, placeholder);
     }
@@ -324,15 +324,15 @@ class Relay {
     const Deadline deadline = gate_.loop.in(kFirstByteMost);
     while (true) {
       if (!CO_TRY(co_await fill_from_upstream(deadline))) {
-        co_return failure(Error::kUpstream, ruled_.destination.host + " closed without an answer");
+        co_return failure(Error::kUpstream, ruled_->destination.host + " closed without an answer");
       }
       upstream_spoke_ = true;
       while (!upstream_inbox_->waiting().empty()) {
         const Result<wire::HeadProgress> progress = parser.feed(upstream_inbox_->waiting());
         if (!progress) {
           co_return failure(Error::kUpstream,
-                            fmt::format("{} answered with broken HTTP: {}", ruled_.destination.host,
-                                        progress.error().message()));
+                            fmt::format("{} answered with broken HTTP: {}",
+                                        ruled_->destination.host, progress.error().message()));
         }
         upstream_inbox_->take(progress->consumed);
         if (!progress->done) break;
@@ -351,7 +351,7 @@ class Relay {
       Result<bool> soon = co_await upstream_inbox_->fill(gate_.loop.in(kPatience));
       if (soon || soon.error().code() != Error::kTimeout) co_return soon;
       watching_ = true;
-      watch_.spawn(watch_client(&gate_, ruled_.door, &client_));
+      watch_.spawn(watch_client(&gate_, ruled_->door, &client_));
     }
     co_return co_await upstream_inbox_->fill(deadline);
   }
@@ -379,7 +379,7 @@ class Relay {
     return {};
   }
   Result<std::shared_ptr<const wire::RedactionForms>> forms() {
-    return ruled_.door->known.forms_of(ruled_.destination.host, std::move(leased_.known));
+    return ruled_->door->known.forms_of(ruled_->destination.host, std::move(leased_.known));
   }
   std::string redacted(std::string_view text) {
     std::string clean;
@@ -391,21 +391,21 @@ class Relay {
   // Plain LLM calls may be sent before their Intent is durable, but no byte of the answer goes to
   // the agent before. For all else that needs it, RECORD has waited already.
   [[nodiscard]] bool may_release_before_durable() const {
-    return !std::holds_alternative<LlmCall>(ruled_.call);
+    return !std::holds_alternative<LlmCall>(ruled_->call);
   }
 
   Result<void> still_alive() {
     const std::uint64_t generation = gate_.kills ? gate_.kills->generation() : 0;
     if (generation == seen_generation_) return {};
     seen_generation_ = generation;
-    if (!gate_.is_killed(ruled_.door->run.run)) return {};
+    if (!gate_.is_killed(ruled_->door->run.run)) return {};
     intent_.outcome.state = "cut";
     return failure(Error::kKilled, "the run was killed");
   }
 
   Task<Result<void>> relay_body(wire::ResponseHead head, wire::BodyFraming framing) {
     using Kind = wire::BodyFraming::Kind;
-    const bool client_is_10 = ruled_.request.head.version == wire::HttpVersion::k10;
+    const bool client_is_10 = ruled_->request.head.version == wire::HttpVersion::k10;
     // Redaction may change the length, so that it cannot be promised.
     const bool known = framing.kind == Kind::kLength && !redactor_;
     const bool has_body = framing.kind != Kind::kNone;
@@ -417,8 +417,8 @@ class Relay {
       if (chunked) head.headers.set("transfer-encoding", "chunked");
     }
     if (has_body && !known && client_is_10) head.headers.set("connection", "close");
-    head.headers.set("x-gatehouse-run", ruled_.door->run.run.text());
-    head.headers.set("x-gatehouse-trace", ruled_.door->run.trace.text());
+    head.headers.set("x-gatehouse-run", ruled_->door->run.run.text());
+    head.headers.set("x-gatehouse-trace", ruled_->door->run.trace.text());
     head.version = wire::HttpVersion::k11;
     std::string out;
     CO_TRY(wire::append_response_head(out, head));

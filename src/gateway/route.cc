@@ -6,25 +6,25 @@ namespace gatehouse::gateway {
 
 Result<Routed> route(Interpreted what) {
   Routed where(std::move(what));
-  if (const ipc::ServiceSpec* service = where.service; service != nullptr) {
-    where.destination = {service->upstream_host, service->upstream_port, service->upstream_tls,
-                         service->upstream_ca_pem, service->allow_private_upstream};
-    where.target = service->base_path + where.path + where.query;
+  if (const ipc::ServiceSpec* service = where->service; service != nullptr) {
+    where->destination = {service->upstream_host, service->upstream_port, service->upstream_tls,
+                          service->upstream_ca_pem, service->allow_private_upstream};
+    where->target = service->base_path + where->path + where->query;
     return where;
   }
-  where.destination = {
-      where.request.host.ip() ? where.request.host.ip()->text() : where.request.host.text(),
-      where.request.port, where.request.tls, "", false};
-  where.target = where.path + where.query;
+  where->destination = {
+      where->request.host.ip() ? where->request.host.ip()->text() : where->request.host.text(),
+      where->request.port, where->request.tls, "", false};
+  where->target = where->path + where->query;
   return where;
 }
 
 Ruled rule(Routed where) {
   Ruled ruled(std::move(where));
-  ruled.ruling =
-      ruled.rulebook->rule({&ruled.door->run, ruled.service, ruled.request.head.method,
-                            &ruled.request.host, ruled.request.port, ruled.path, &ruled.call,
-                            ruled.request.head.framing.kind != wire::BodyFraming::Kind::kNone});
+  ruled->ruling =
+      ruled->rulebook->rule({&ruled->door->run, ruled->service, ruled->request.head.method,
+                             &ruled->request.host, ruled->request.port, ruled->path, &ruled->call,
+                             ruled->request.head.framing.kind != wire::BodyFraming::Kind::kNone});
   return ruled;
 }
 
