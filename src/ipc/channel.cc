@@ -100,6 +100,7 @@ class Channel::Impl {
     Impl& impl;
     std::uint64_t id;
   };
+  using Handed = std::vector<net::Descriptor>;
   struct WithFds {
     std::size_t offset;  // in `out_`, where the frame that they travel with begins
     std::vector<net::Descriptor> fds;
@@ -165,15 +166,14 @@ class Channel::Impl {
   net::Task<void> read_frames() {
     std::array<char, 16 * 1024> buffer;
     FrameReader reader;
-    std::deque<net::Descriptor> waiting;  // arrived before their frame was whole
-    std::vector<net::Descriptor> fds;
+    std::deque<Handed> waiting;  // arrived before their frame was whole
+    Handed fds;
     while (true) {
       const auto got = co_await stream_->read_with(buffer, fds, Deadline::never());
       if (!got || *got == 0) break;
       reader.feed({buffer.data(), *got});
       gatehouse::wipe({buffer.data(), *got});
-      for (net::Descriptor& fd : fds) waiting.push_back(std::move(fd));
-      fds.clear();
+      if (!fds.empty()) waiting.push_back(std::exchange(fds, {}));
       const Result<void> taken = take_frames(reader, waiting);
       if (!taken) {
         log_warning("a control connection broke the rules and is closed",
@@ -185,30 +185,48 @@ class Channel::Impl {
     end();
   }
 
-  Result<void> take_frames(FrameReader& reader, std::deque<net::Descriptor>& waiting) {
+  // A read ends behind descriptors (unix(7)), and a frame has all of its own with its first byte:
+  // each list is one frame's.
+  Result<void> take_frames(FrameReader& reader, std::deque<Handed>& waiting) {
     Frame frame;
     while (TRY(reader.next(frame))) {
       Parcel parcel{frame.type, std::string(frame.payload), {}};
-      if (waiting.size() < frame.descriptors) {
-        return failure(Error::kInvalid, "a message came without the descriptors it names");
-      }
-      for (int i = 0; i < frame.descriptors; ++i) {
-        parcel.fds.push_back(std::move(waiting.front()));
-        waiting.pop_front();
+      bool is_lost = false;  // what came with it, for want of numbers
+      if (frame.descriptors > 0) {
+        if (!waiting.empty()) {
+          parcel.fds = std::move(waiting.front());
+          waiting.pop_front();
+        }
+        is_lost = parcel.fds.size() == 1 && !parcel.fds.front().is_open();
+        if (!is_lost && parcel.fds.size() != frame.descriptors) {
+          return failure(Error::kInvalid, "a message came without the descriptors it names");
+        }
       }
       if ((frame.correlation & kReplyBit) != 0) {
         const auto found = pending_.find(frame.correlation & ~kReplyBit);
         if (found == pending_.end()) continue;  // its asker was cancelled
-        found->second->reply = std::move(parcel);
+        found->second->reply = is_lost ? none_left() : std::move(parcel);
         found->second->answered.set();
         continue;
       }
-      TRY(start_answer(frame.correlation, std::move(parcel)));
+      if (is_lost) log_warning("no descriptor is left for those of a message", {{"peer", peer_}});
+      TRY(is_lost ? refuse(frame) : start_answer(frame.correlation, std::move(parcel)));
     }
-    if (waiting.size() > kDescriptorsMost) {
+    if (waiting.size() > 1) {
       return failure(Error::kInvalid, "descriptors came that no message names");
     }
     return {};
+  }
+
+  static Parcel none_left() {
+    Refused refused{Error::kExhausted, "no descriptor is left for those of a message"};
+    return parcel_of(refused);
+  }
+  // The connection goes on: whoever offered them may offer them again.
+  Result<void> refuse(const Frame& frame) {
+    if (!permits_.rows_.contains(frame.type)) return start_answer(0, {frame.type, "", {}});
+    const Parcel refusal = none_left();
+    return enqueue({refusal.type, 0, frame.correlation | kReplyBit, refusal.payload}, {});
   }
 
   Result<void> start_answer(std::uint64_t id, Parcel parcel) {

@@ -3,12 +3,17 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cstdio>
 #include <filesystem>
 
 #include "ipc/any_audit.h"
+#include "ipc/codec.h"
+#include "ipc/frame.h"
 #include "ipc/gateway_vault.h"
 #include "ipc/supervisor.h"
 #include "net/cancel_everywhere.h"
@@ -179,6 +184,68 @@ TEST(Channel, ACallThatIsCancelledLeavesTheConnectionInUse) {
     co_return (co_await e->asker->call(GetStatus{}, e->loop->in(5s))).has_value();
   }(&ends));
   EXPECT_TRUE(ok);
+}
+
+// A peer that sends what it has without a copy, as another process does.
+struct RawPeer {
+  std::unique_ptr<net::LocalStream> stream;
+  FrameReader reader;
+
+  // The label of the error that the answer is; "done" for none.
+  net::Task<Result<std::string>> give(net::Loop* loop, std::vector<int> fds) {
+    const Deadline deadline = loop->in(std::chrono::seconds(5));
+    GiveDescriptor request{"thing"};
+    std::string bytes;
+    CO_TRY(append_frame(
+        bytes, {GiveDescriptor::kType, static_cast<std::uint8_t>(fds.size()), 7, encode(request)}));
+    CO_TRY(co_await stream->write_with(std::string_view(bytes).substr(0, 1), fds, deadline));
+    CO_TRY(co_await stream->write(std::string_view(bytes).substr(1), deadline));
+    std::array<char, 4096> buffer{};
+    Frame frame;
+    while (!CO_TRY(reader.next(frame))) {
+      const std::size_t got = CO_TRY(co_await stream->read(buffer, deadline));
+      if (got == 0) co_return failure(Error::kClosed, "the line is gone");
+      reader.feed({buffer.data(), got});
+    }
+    if (frame.type != Refused::kType) co_return "done";
+    const auto refused = CO_TRY(decode<Refused>(frame.payload));
+    co_return std::string(row_of(static_cast<Error::Code>(refused.code)).label);
+  }
+};
+
+TEST(Channel, WhatCannotBeTakenForWantOfADescriptorIsRefusedAndTheLineGoesOn) {
+  Ends ends;
+  std::size_t taken = 0;
+  ends.answering.on<GiveDescriptor>(
+      [&](GiveDescriptor, std::vector<net::Descriptor> held) -> net::Task<Result<Done>> {
+        taken += held.size();
+        co_return Done{};
+      });
+  auto pair = net::make_socket_pair();
+  RawPeer peer{std::move(*ends.loop->adopt_local(std::move(pair->first))), {}};
+  ends.answerer = std::make_unique<Channel>(
+      *ends.loop, std::move(*ends.loop->adopt_local(std::move(pair->second))), "supervisor",
+      ends.answering);
+  const net::Descriptor one(open("/dev/null", O_RDONLY | O_CLOEXEC));
+  const auto give = [&](std::size_t count) {
+    const auto said = ends.run(peer.give(ends.loop.get(), std::vector<int>(count, one.get())));
+    return said ? *said : said.error().message();
+  };
+  EXPECT_EQ(give(2), "done");
+  rlimit usual{};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &usual), 0);
+  const int free = fcntl(one.get(), F_DUPFD_CLOEXEC, 0);  // the lowest there is
+  close(free);
+  // For none of three, then for one of them: those that could be had are not kept.
+  for (const int more : {0, 1}) {
+    const rlimit few{static_cast<rlim_t>(free + more), usual.rlim_max};
+    ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &few), 0);
+    EXPECT_EQ(give(3), "exhausted");
+    EXPECT_EQ(give(0), "done") << "the line is as it was";
+  }
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &usual), 0);
+  EXPECT_EQ(give(3), "done");
+  EXPECT_EQ(taken, 5u);
 }
 
 std::ptrdiff_t open_descriptors() {

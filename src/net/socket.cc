@@ -189,9 +189,12 @@ class SocketStream : public LocalStream {
         const std::size_t before = fds.size();
         take_fds(message, fds);
         if ((message.msg_flags & MSG_CTRUNC) != 0) {
-          co_return fds.size() - before < kDescriptorsMost
-              ? failure(Error::kExhausted, "no descriptor is left for those of a message")
-              : failure(Error::kInvalid, "more descriptors came with a message than are allowed");
+          if (fds.size() - before >= kDescriptorsMost) {
+            co_return failure(Error::kInvalid,
+                              "more descriptors came with a message than are allowed");
+          }
+          fds.resize(before);
+          fds.emplace_back();
         }
         co_return static_cast<std::size_t>(got);
       }

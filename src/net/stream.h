@@ -87,6 +87,8 @@ class Listener {
 class LocalStream : public Stream {
  public:
   // As `read`; descriptors that came with these bytes are appended to `fds`, at most 16 a call.
+  // Where this process has no number left for one of them, none is kept and one that is not open is
+  // appended in their place: the bytes are there all the same. Errors: kInvalid for more than 16.
   [[nodiscard]] virtual Task<Result<std::size_t>> read_with(std::span<char> into,
                                                             std::vector<Descriptor>& fds,
                                                             Deadline) = 0;

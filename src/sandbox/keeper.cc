@@ -112,6 +112,9 @@ Task<Result<Keeper::Message>> Keeper::receive(net::LocalStream* line, Deadline d
   const std::size_t got = CO_TRY(
       co_await line->read_with({message.text.data(), message.text.size()}, message.fds, deadline));
   if (got == 0) co_return failure(Error::kClosed, "the warden ended");
+  if (!message.fds.empty() && !message.fds.back().is_open()) {
+    co_return failure(Error::kExhausted, "no descriptor is left for those of a message");
+  }
   message.text.resize(got);
   message.kind = message.text[0];
   message.text.erase(0, 1);
