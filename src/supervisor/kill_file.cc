@@ -15,6 +15,7 @@ constexpr std::string_view kName = "kills";
 constexpr std::string_view kFirstLine = kKillsFormat.magic;
 constexpr std::string_view kLastLine = "end";
 constexpr std::string_view kReserveName = "kills.reserve";
+constexpr std::string_view kNewerName = "kills.newer";
 constexpr std::size_t kReserveSize = 256 * 1024;
 constexpr std::uint64_t kSizeMost = 64 * 1024 * 1024;
 
@@ -100,10 +101,16 @@ Result<KillState> KillFile::load() {
   const Result<std::string> text = net::read_file(files_, kName, kSizeMost);
   if (!text && text.error() == Error::kNotFound) return KillState{};
   if (!text) return Failure(text.error());
-  return parse_kill_file(*text);
+  auto state = parse_kill_file(*text);
+  if (!state && state.error() == Error::kUnsupported) newer_ = *text;
+  return state;
 }
 
 Result<void> KillFile::save(const KillState& state) {
+  if (!newer_.empty()) {
+    TRY(net::replace_file(files_, kNewerName, newer_));
+    newer_.clear();
+  }
   const std::string text = kill_file_text(state);
   Result<void> saved = net::replace_file(files_, kName, text);
   if (!saved && saved.error() == Error::kExhausted && files_.remove(kReserveName)) {

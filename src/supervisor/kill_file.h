@@ -32,17 +32,18 @@ class KillFile {
   // `files` is the directory that holds the file; it must outlive this.
   explicit KillFile(net::FileSystem& files) : files_(files) {}
 
-  // No file: nothing is killed. Errors: kCorrupt says which line; the caller must then kill
-  // everything.
+  // No file: nothing is killed. Errors: kCorrupt says which line, kUnsupported for one of a newer
+  // gatehouse; the caller must then kill everything.
   [[nodiscard]] Result<KillState> load();
-  // Durable when it returns. On a disk that is full it takes the place of a reserve, a file that is
-  // there for nothing else.
+  // Durable when it returns. What of a newer gatehouse was there is kept as kills.newer. On a disk
+  // that is full it takes the place of a reserve, a file that is there for nothing else.
   [[nodiscard]] Result<void> save(const KillState& state);
 
  private:
   void keep_reserve();
 
   net::FileSystem& files_;
+  std::string newer_;  // of a newer gatehouse, until it is kept
 };
 
 // The text form and back: what the fuzzer drives.

@@ -60,6 +60,26 @@ TEST(KillFile, OfANewerGatehouseIsRefusedAndLeftAlone) {
   EXPECT_EQ(parse_kill_file("gatehouse-kills 0\nend\n").error(), Error::kCorrupt);
 }
 
+TEST(KillFile, OfANewerGatehouseIsKeptWhenAnotherTakesItsPlaceWhereverThePowerFails) {
+  const std::string newer = "gatehouse-kills 2\nwhatever\n";
+  for (std::uint64_t point = 1;; ++point) {
+    const auto disk = net::make_sim_file_system(point);
+    ASSERT_TRUE(net::replace_file(*disk, "kills", newer));
+    KillFile file(*disk);
+    ASSERT_FALSE(file.load());
+    const std::uint64_t before = disk->operations();
+    disk->crash_at(before + point);
+    const bool is_saved = file.save(one_killed()).has_value();
+    const bool is_through = disk->operations() < before + point;
+    disk->restart();
+    const std::string kept = net::read_file(*disk, "kills.newer", 1024).value_or("");
+    const std::string now = net::read_file(*disk, "kills", 1024).value_or("");
+    EXPECT_TRUE(now == newer || (now == kill_file_text(one_killed()) && kept == newer)) << point;
+    if (is_saved) EXPECT_EQ(now, kill_file_text(one_killed()));
+    if (is_through) break;
+  }
+}
+
 TEST(KillFile, IsWrittenInThePlaceOfItsReserveWhenTheDiskIsFull) {
   const auto disk = net::make_sim_file_system(1);
   KillFile file(*disk);
