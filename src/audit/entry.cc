@@ -137,12 +137,16 @@ Result<void> read_head(Reader& r, std::size_t size, About& about) {
   std::uint8_t version = 0;
   std::uint8_t kind = 0;
   r.integer(version);
-  if (version != kVersion || size > kEntryMost) {
-    return failure(Error::kCorrupt,
-                   fmt::format("an Entry of version {}; {} is known here", version, kVersion));
-  }
   r.integer(kind);
-  if (kind >= kNames.size()) r.failed = true;
+  if (version > kVersion || (version == kVersion && kind >= kNames.size())) {
+    return failure(Error::kUnsupported,
+                   fmt::format("made by a newer gatehouse: an Entry is of version {} and kind {}, "
+                               "and this gatehouse reads up to {} and {}",
+                               version, kind, kVersion, kNames.size() - 1));
+  }
+  if (version != kVersion || size > kEntryMost) {
+    return failure(Error::kCorrupt, "an Entry without its version, or longer than one can be");
+  }
   about.kind = static_cast<Kind>(kind);
   r.integer(about.wall_ns);
   r.integer(about.monotonic_ns);

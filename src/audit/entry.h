@@ -89,7 +89,8 @@ struct Outline {
 
 // Errors: kTooLarge.
 [[nodiscard]] Result<std::string> encode(const Entry& entry);
-// Errors: kCorrupt when it is cut short, of another version, out of bounds, or has bytes left over.
+// Errors: kCorrupt when it is cut short, out of bounds, or has bytes left over; kUnsupported for a
+// version or a kind of a newer gatehouse.
 [[nodiscard]] Result<Entry> decode(std::string_view bytes);
 // The same checks of the whole. Errors: those of decode.
 [[nodiscard]] Result<Outline> outline(std::string_view bytes);

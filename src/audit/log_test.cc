@@ -107,6 +107,21 @@ TEST(Entry, ComesBackAsItWas) {
   EXPECT_EQ(*back, entry);
 }
 
+TEST(Entry, OfANewerGatehouseIsToldFromADamagedOne) {
+  const std::string whole = *encode(sample(1));
+  for (const std::size_t at : {std::size_t{0}, std::size_t{1}}) {  // its version, its kind
+    std::string newer = whole;
+    newer[at] = 77;
+    const auto refused = decode(newer);
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error(), Error::kUnsupported);
+    EXPECT_TRUE(refused.error().message().contains("made by a newer gatehouse"));
+  }
+  std::string none = whole;
+  none[0] = 0;
+  EXPECT_EQ(decode(none).error(), Error::kCorrupt);
+}
+
 TEST(Entry, EveryTruncationIsRefused) {
   const std::string bytes = *encode(sample(1));
   for (std::size_t size = 0; size < bytes.size(); ++size) {
