@@ -52,6 +52,7 @@ class Surveyor {
     TRY(segments());
     TRY(kills());
     TRY(house_key());
+    TRY(run_token_keys());
     sessions();
     adopted();
     return std::move(survey_);
@@ -210,6 +211,17 @@ class Surveyor {
       const Result<void> read = wiring_.check_kills(*text);
       add(store, "run/kills",
           read ? version_of(*text, kKillsFormat) : Version(Failure(read.error())));
+    }
+    survey_.stores.push_back(std::move(store));
+    return {};
+  }
+
+  Result<void> run_token_keys() {
+    Surveyed store{kRunTokenKeysFormat};
+    auto bytes = TRY(contents("state/run-token-keys", kKeyFileMost));
+    if (bytes) {
+      add(store, "state/run-token-keys", version_of(*bytes, kRunTokenKeysFormat));
+      wipe({bytes->data(), bytes->size()});
     }
     survey_.stores.push_back(std::move(store));
     return {};

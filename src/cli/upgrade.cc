@@ -106,7 +106,11 @@ void judge_stores(Verdict& verdict) {
     // Whose they are need not be who starts the house.
     const bool is_of_caller =
         store.format.name == kSessionsFormat.name || store.format.name == kAdoptedFormat.name;
-    (is_of_caller ? verdict.notes : verdict.reasons).push_back(std::move(why));
+    // A start makes these anew: wardens are not adopted then, and run tokens are of no use.
+    const bool is_made_anew = store.standing == Standing::kDamaged
+                              && (store.format.name == kHouseKeyFormat.name
+                                  || store.format.name == kRunTokenKeysFormat.name);
+    (is_of_caller || is_made_anew ? verdict.notes : verdict.reasons).push_back(std::move(why));
   }
 }
 

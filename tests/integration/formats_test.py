@@ -5,7 +5,9 @@ is read by this one: it is migrated, and what was in it is there."""
 import json
 import os
 import shutil
+import socket
 import sqlite3
+import subprocess
 import tempfile
 import threading
 import unittest
@@ -49,10 +51,21 @@ class FixtureHouse(House):
         (self.data / "run").chmod(0o755)
         self.config = self.folder / "gatehouse.yaml"
         text = (fixture / "gatehouse.yaml").read_text()
-        self.config.write_text(text.format(data=self.data, port=SERVER.server_port))
+        if "attach:" in text:
+            self.certify()
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            attach = listener.getsockname()[1]
+        self.config.write_text(text.format(data=self.data, port=SERVER.server_port,
+                                           attach=attach))
         self.log = self.folder / "log"
         self.executable = os.path.join(os.environ["GATEHOUSE_BIN"], "gatehouse")
         self.process = None
+
+    def certify(self):
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+                        "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=gate", "-addext",
+                        "subjectAltName=IP:127.0.0.1", "-days", "1", "-keyout", "attach.key",
+                        "-out", "attach.pem"], check=True, capture_output=True, cwd=self.folder)
 
     def schema(self):
         state = sqlite3.connect(f"file:{self.data}/state/state.db?mode=ro", uri=True)
@@ -81,8 +94,8 @@ class Formats(unittest.TestCase):
             self.assertEqual([user["name"] for user in users], ["alice", "bob"])
             self.assertEqual({run["run"] for run in house.runs()}, set(about["runs"]))
             links = json.loads(house.ask("connections", "--json").stdout)
-            self.assertEqual([(link["service"], link["user"]) for link in links],
-                             [("openai", "alice")])
+            self.assertIn(("openai", "alice"),
+                          [(link["service"], link["user"]) for link in links])
             killed = house.ask("status", "--json")
             self.assertIn(about["killed"], killed.stdout, killed.stderr)
             talked = next(run for run in about["runs"] if run != about["killed"])
