@@ -21,6 +21,7 @@ function(gatehouse_install)
   install(FILES README.md SECURITY.md DESTINATION ${CMAKE_INSTALL_DOCDIR})
   install(FILES packaging/gatehouse.yaml
     DESTINATION ${CMAKE_INSTALL_DOCDIR}/examples)
+  install(FILES packaging/seccomp.json DESTINATION ${CMAKE_INSTALL_DATADIR}/gatehouse)
   install(FILES packaging/gatehouse.sysusers
     DESTINATION lib/sysusers.d RENAME gatehouse.conf)
   install(FILES packaging/gatehouse.tmpfiles

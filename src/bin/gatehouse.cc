@@ -88,6 +88,7 @@ Result<supervisor::ConfigRead> read_again(const std::string& path, const control
   control::HouseSecrets secrets = TRY(control::read_house_secrets(now));
   supervisor::ConfigRead read{
       std::move(bundle.memory), TRY(control::secrets_memory(secrets)), form_of(now, said), {}};
+  if (now.host != first.host) read.at_restart.emplace_back("host");
   if (now.metrics_listen != first.metrics_listen) read.at_restart.emplace_back("metrics.listen");
   if (now.admin.at != first.admin.at) read.at_restart.emplace_back("admin.listen");
   if (now.admin.certificate.empty() != first.admin.certificate.empty()) {
@@ -100,12 +101,15 @@ Result<supervisor::ConfigRead> read_again(const std::string& path, const control
   return read;
 }
 
-Result<void> up(const std::string& data, const std::string& config, const std::string& log) {
+Result<void> up(const cli::UpRequest& request) {
+  const std::string& config = request.config;
   const control::Config read = TRY(control::load_config(config));
-  House house{data,          config,        TRY(roles_directory()), {}, {}, read.metrics_listen,
-              read.admin.at, read.attach.at};
+  House house{request.data,        config,        TRY(roles_directory()), {}, {},
+              read.metrics_listen, read.admin.at, read.attach.at,         {}};
+  house.concessions = {request.limits_best_effort.value_or(read.host.limits_best_effort),
+                       request.no_landlock || read.host.no_landlock};
   const char* by_environment = std::getenv("GATEHOUSE_LOG");
-  const LogSaid said{log, by_environment == nullptr ? "" : by_environment};
+  const LogSaid said{request.log, by_environment == nullptr ? "" : by_environment};
   house.log = form_of(read, said);
   house.read_config = [&] { return read_again(config, read, said); };
   return run_house(house);

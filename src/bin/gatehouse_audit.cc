@@ -28,6 +28,7 @@ int run(int argc, char** argv) {
   const audit::Book book(role, service);
   ipc::Confinement plan;
   plan.uid = flags.uid;
+  plan.no_landlock = flags.no_landlock;
   plan.writable = {"."};
   return live(role, std::move(plan));
 }

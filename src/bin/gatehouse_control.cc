@@ -23,11 +23,10 @@
 namespace gatehouse::bin {
 namespace {
 
-const char* flag(int argc, char** argv, const char* name) {
-  for (int i = 1; i + 1 < argc; i += 2) {
-    if (std::strcmp(argv[i], name) == 0) return argv[i + 1];
-  }
-  return "";
+std::uint32_t number_in(std::string_view text) {
+  std::uint32_t number = 0;
+  std::from_chars(text.data(), text.data() + text.size(), number);
+  return number;
 }
 
 void report(const control::Applied& applied) {
@@ -38,7 +37,7 @@ void report(const control::Applied& applied) {
 }
 
 // The file, and what only root may be able to read.
-Result<std::pair<control::Config, control::HouseSecrets>> load(const char* path) {
+Result<std::pair<control::Config, control::HouseSecrets>> load(const std::string& path) {
   control::Config config = TRY(control::load_config(path));
   control::HouseSecrets secrets = TRY(control::read_house_secrets(config));
   return std::pair(std::move(config), std::move(secrets));
@@ -132,7 +131,7 @@ void open_at(ipc::Role& role, const char* name, Open open) {
 
 int run(int argc, char** argv) {
   const RoleFlags flags = begin_role("control", argc, argv);
-  auto loaded = load(flag(argc, argv, "--config"));
+  auto loaded = load(std::string(flag_of(argc, argv, "--config")));
   if (!loaded) {
     log_error("the configuration is refused whole", {{"why", loaded.error().message()}});
     return 78;
@@ -173,9 +172,9 @@ int run(int argc, char** argv) {
     return 78;
   }
   report(*applied);
-  std::uint32_t owner = 0;
-  const std::string_view owner_text = flag(argc, argv, "--owner");
-  std::from_chars(owner_text.data(), owner_text.data() + owner_text.size(), owner);
+  const std::uint32_t owner = number_in(flag_of(argc, argv, "--owner"));
+  // In a user namespace of its owner's, who is root there is known outside by another number.
+  const std::string outside(flag_of(argc, argv, "--owner-outside"));
   role.from_supervisor().on<ipc::ApplyConfig>(
       [&control, &tls](ipc::ApplyConfig request, std::vector<net::Descriptor> given) {
         return reload(&control, &tls, std::move(request.by), std::move(given));
@@ -188,7 +187,9 @@ int run(int argc, char** argv) {
   }
   control::Front front(
       *loop,
-      [&control](std::uint32_t uid) { return control.for_person("uid " + std::to_string(uid)); },
+      [&control, outside](std::uint32_t uid) {
+        return control.for_person("uid " + (outside.empty() ? std::to_string(uid) : outside));
+      },
       owner);
   open_at(role, "control.sock", [&front](net::Descriptor fd) { return front.open(std::move(fd)); });
   control::Admin admin(*loop, **store, control, tls.attachments ? &*tls.attachments : nullptr);
@@ -213,6 +214,7 @@ int run(int argc, char** argv) {
   }
   ipc::Confinement plan;
   plan.uid = flags.uid;
+  plan.no_landlock = flags.no_landlock;
   plan.network = ipc::Network::kAccept;
   plan.writable = {"."};
   return live(role, std::move(plan));

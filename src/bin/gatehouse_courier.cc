@@ -43,6 +43,7 @@ int main(int argc, char** argv) {
   role.serve("control", control);
   ipc::Confinement plan;
   plan.uid = flags.uid;
+  plan.no_landlock = flags.no_landlock;
   plan.network = ipc::Network::kOutbound;
   plan.readable = {"/etc/resolv.conf", "/etc/hosts",   "/etc/nsswitch.conf",
                    "/etc/ssl",         "/usr/lib/ssl", "/usr/share/ca-certificates"};

@@ -19,6 +19,7 @@ int main(int argc, char** argv) {
   gate.serve();
   ipc::Confinement plan;
   plan.uid = flags.uid;
+  plan.no_landlock = flags.no_landlock;
   plan.network = ipc::Network::kOutboundAndAccept;
   plan.readable = {"/etc/resolv.conf", "/etc/hosts",   "/etc/nsswitch.conf",
                    "/etc/ssl",         "/usr/lib/ssl", "/usr/share/ca-certificates"};

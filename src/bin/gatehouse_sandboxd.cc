@@ -2,6 +2,7 @@
 // The sandboxd role: the cells. It has privilege to build sandboxes, and no network.
 #include <signal.h>
 
+#include <charconv>
 #include <fstream>
 #include <sstream>
 
@@ -21,8 +22,6 @@ Task<Result<Reply>> create(sandbox::Keeper* keeper, ipc::CreateSandbox request) 
   co_return Reply(std::move(created.about), std::move(created.fds));
 }
 
-Task<Result<ipc::HostLimits>> host_limits() { co_return sandbox::Keeper::host_limits(); }
-
 Task<Result<ipc::CounterList>> counters(const sandbox::Keeper* keeper) {
   co_return keeper->counters();
 }
@@ -31,6 +30,22 @@ std::string read_all(const char* path) {
   std::ostringstream text;
   text << std::ifstream(path).rdbuf();
   return text.str();
+}
+
+// What the house's start has found this host to give to sandboxes.
+Result<void> read_host(int argc, char** argv, sandbox::HostPaths& host) {
+  host.cgroups = flag_of(argc, argv, "--cgroups");
+  host.limits_best_effort = flag_of(argc, argv, "--limits") == "best-effort";
+  for (const auto& [name, value] :
+       {std::pair("--first-uid", &host.first_uid), std::pair("--uids", &host.uids)}) {
+    const std::string_view text = flag_of(argc, argv, name);
+    const auto parsed = std::from_chars(text.data(), text.data() + text.size(), *value);
+    if (parsed.ec != std::errc()) {
+      return failure(Error::kInvalid, std::string(name) + " is no number");
+    }
+  }
+  if (host.uids == 0) return failure(Error::kInvalid, "there is no uid for a sandbox");
+  return {};
 }
 
 int run(int argc, char** argv) {
@@ -47,6 +62,12 @@ int run(int argc, char** argv) {
   const audit::Breaches breaches(role, "sandboxd");
   sandbox::HostPaths host{flags.data + "/volumes", read_all("/etc/ssl/certs/ca-certificates.crt"),
                           flags.data + "/run/" + std::string(ipc::kWardensSocket)};
+  host.no_landlock = flags.no_landlock;
+  if (const Result<void> read = read_host(argc, argv, host); !read) {
+    log_error("its flags", {{"why", read.error().message()}});
+    return 64;
+  }
+  const ipc::RootOf root = host.first_uid == 0 ? ipc::RootOf::kUser : ipc::RootOf::kRange;
   sandbox::Keeper keeper(role, std::move(host), *executables + "/gatehouse-warden",
                          *executables + "/gatehouse-init");
   ipc::Permits control;
@@ -60,8 +81,6 @@ int run(int argc, char** argv) {
   });
   control.on<ipc::ListSandboxes>(
       [&keeper](ipc::ListSandboxes, std::vector<net::Descriptor>) { return keeper.list(); });
-  control.on<ipc::GetHostLimits>(
-      [](ipc::GetHostLimits, std::vector<net::Descriptor>) { return host_limits(); });
   control.on<ipc::GetCounters>(
       [&keeper](ipc::GetCounters, std::vector<net::Descriptor>) { return counters(&keeper); });
   role.on_descriptor("house-key", [&keeper](net::Descriptor memory) {
@@ -79,7 +98,7 @@ int run(int argc, char** argv) {
   role.serve("vault", nothing);
   role.serve("audit", nothing);
   role.on_peer("gateway", [&keeper](ipc::Channel& arrived) { keeper.offer_doors(arrived.peer()); });
-  return live_as_builder(role);
+  return live_as_builder(role, root);
 }
 
 }  // namespace

@@ -40,6 +40,7 @@ int run(int argc, char** argv) {
   ports.serve(service);
   ipc::Confinement plan;
   plan.uid = flags.uid;
+  plan.no_landlock = flags.no_landlock;
   plan.writable = {"."};
   return live(role, std::move(plan));
 }

@@ -55,6 +55,8 @@ RoleFlags begin_role(const char* name, int argc, char** argv) {
       flags.data = value;
     } else if (flag == "--name") {
       begin_log(argv[i + 1]);
+    } else if (flag == "--landlock") {
+      flags.no_landlock = value == "optional";
     } else if (flag == "--uid") {
       std::from_chars(value.data(), value.data() + value.size(), flags.uid);
     }
@@ -65,6 +67,13 @@ RoleFlags begin_role(const char* name, int argc, char** argv) {
     std::exit(64);
   }
   return flags;
+}
+
+std::string_view flag_of(int argc, char** argv, std::string_view name) {
+  for (int i = 1; i + 1 < argc; i += 2) {
+    if (name == argv[i]) return argv[i + 1];
+  }
+  return "";
 }
 
 void settle_role(const RoleFlags& flags, const char* directory) {
@@ -113,8 +122,8 @@ int live(ipc::Role& role, ipc::Confinement plan) {
   return live_confined(role, ipc::confine(plan));
 }
 
-int live_as_builder(ipc::Role& role) {
-  return live_confined(role, ipc::confine_builder(open_descriptors()));
+int live_as_builder(ipc::Role& role, ipc::RootOf root) {
+  return live_confined(role, ipc::confine_builder(open_descriptors(), root));
 }
 
 Result<std::string> own_directory() {

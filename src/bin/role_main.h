@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 #include "base/result.h"
 #include "ipc/confine.h"
@@ -12,11 +13,12 @@
 
 namespace gatehouse::bin {
 
-// The flags that the supervisor starts a role with: `--data DIR`, `--uid N`, and
-// `--name NAME`, which the log has.
+// The flags that the supervisor starts a role with: `--data DIR`, `--uid N`, `--landlock optional`
+// where the house was conceded to go without, and `--name NAME`, which the log has.
 struct RoleFlags {
   std::string data;
   std::uint32_t uid = 0;
+  bool no_landlock = false;
 };
 
 // Sets up the log of this process under that name, in the form that the house has.
@@ -24,6 +26,8 @@ void begin_log(const char* name);
 // Reads the flags and sets up the log under this name. Ends the process with 64 when they are
 // wrong.
 [[nodiscard]] RoleFlags begin_role(const char* name, int argc, char** argv);
+// The value of a flag that one role alone has; "" without it.
+[[nodiscard]] std::string_view flag_of(int argc, char** argv, std::string_view name);
 // Goes into the role's own directory below the data directory ("" for none: then into /), and gives
 // up root. From then on its files are "."; the way to them need not be open to its uid. Ends the
 // process with 70 when it cannot.
@@ -34,7 +38,7 @@ void settle_role(const RoleFlags& flags, const char* directory);
 [[nodiscard]] int live(ipc::Role& role, ipc::Confinement plan);
 
 // The same for the one role that builds sandboxes and keeps the privilege for it.
-[[nodiscard]] int live_as_builder(ipc::Role& role);
+[[nodiscard]] int live_as_builder(ipc::Role& role, ipc::RootOf root);
 
 // The directory that this executable lies in.
 [[nodiscard]] Result<std::string> own_directory();

@@ -25,9 +25,6 @@
 namespace gatehouse::bin {
 namespace {
 
-// In root mode each role has a uid of its own, in a range that Debian leaves to the administrator
-// (below 60000, above what adduser gives out); without root all have the caller's.
-constexpr std::uint32_t kFirstUid = 58'100;
 constexpr std::size_t kGateway = 3;  // in the list of roles
 constexpr std::size_t kControl = 4;
 constexpr std::size_t kSandboxd = 5;
@@ -35,7 +32,7 @@ constexpr std::size_t kSandboxd = 5;
 struct Role {
   std::string name;
   const char* directory;  // below the data directory, the role's alone; "" for none
-  std::uint32_t uid;
+  std::uint32_t uid;      // after the first of the roles'
   std::vector<std::string> peers;
 };
 
@@ -50,23 +47,62 @@ std::size_t gateways() {
   return std::clamp<std::size_t>(static_cast<std::size_t>(CPU_COUNT(&cores)), 1, kGatewaysMost);
 }
 
-std::vector<Role> roles() {
+std::vector<Role> roles(const host::Footing& footing) {
   std::vector<Role> all = {
-      {"audit", "audit", kFirstUid + 0, {}},
-      {"vault", "vault", kFirstUid + 1, {"audit", "courier"}},
-      {"courier", "", kFirstUid + 2, {}},
-      {"gateway", "", kFirstUid + 3, {"vault", "audit"}},
-      {"control", "state", kFirstUid + 4, {"vault", "gateway", "courier", "audit", "sandboxd"}},
+      {"audit", "audit", 0, {}},
+      {"vault", "vault", 1, {"audit", "courier"}},
+      {"courier", "", 2, {}},
+      {"gateway", "", 3, {"vault", "audit"}},
+      {"control", "state", 4, {"vault", "gateway", "courier", "audit", "sandboxd"}},
       {"sandboxd", "volumes", 0, {"gateway", "vault", "audit"}},
   };
   for (std::size_t i = 1; i < gateways(); ++i) {
     Role more = all.at(kGateway);
     more.name += "." + std::to_string(i);
-    more.uid = kFirstUid + 10 + static_cast<std::uint32_t>(i);
+    more.uid = 10 + static_cast<std::uint32_t>(i);
     for (const std::size_t peer : {kControl, kSandboxd}) all.at(peer).peers.push_back(more.name);
     all.push_back(std::move(more));
   }
+  for (Role& role : all) {
+    const bool is_own = role.name != "sandboxd" && footing.first_role_uid != 0;
+    role.uid = is_own ? role.uid + footing.first_role_uid : 0;
+  }
+  // Where no sandbox can be built, nobody is there to build one.
+  if (footing.mode == host::Mode::kContainer) all.erase(all.begin() + kSandboxd);
   return all;
+}
+
+std::vector<std::string> arguments_of(const Role& role, const House& house,
+                                      const host::Footing& footing, std::uint32_t owner) {
+  std::vector<std::string> arguments = {"--data", house.data, "--uid", std::to_string(role.uid),
+                                        "--name", role.name};
+  const auto add = [&](std::string name, std::string value) {
+    arguments.push_back(std::move(name));
+    arguments.push_back(std::move(value));
+  };
+  if (footing.concessions.no_landlock) add("--landlock", "optional");
+  if (role.name == "control") {
+    add("--config", house.config);
+    add("--owner", std::to_string(owner));
+    if (footing.is_rootless()) add("--owner-outside", std::to_string(footing.user));
+  }
+  if (role.name == "sandboxd") {
+    add("--cgroups", footing.cgroups);
+    add("--first-uid", std::to_string(footing.first_sandbox_uid));
+    add("--uids", std::to_string(footing.sandbox_uids));
+    add("--limits", footing.concessions.limits_best_effort ? "best-effort" : "enforced");
+  }
+  return arguments;
+}
+
+// What a role sees of the data directory where all of them are root of one user namespace, or one
+// user: nothing but its own. Sandboxd's wardens knock in run/.
+supervisor::View view_of(const Role& role, const House& house, const host::Footing& footing) {
+  if (!footing.is_rootless()) return {};
+  supervisor::View view{house.data, {}};
+  if (*role.directory != '\0') view.folders.emplace_back(role.directory);
+  if (role.name == "sandboxd") view.folders.emplace_back("run");
+  return view;
 }
 
 // `data` may be somebody else's: nothing that lies in it is followed, and a directory that neither
@@ -97,8 +133,8 @@ Result<net::Descriptor> make_directory(const std::string& data, const char* name
 
 // A number of ours may have been given to a person before: then that person could read what is the
 // role's alone. Packages reserve the numbers under the roles' names.
-Result<void> check_uid(const Role& role) {
-  if (role.uid == 0) return {};
+Result<void> check_uid(const Role& role, const host::Footing& footing) {
+  if (role.uid == 0 || footing.is_rootless()) return {};
   const passwd* known = getpwuid(role.uid);
   if (known == nullptr || std::string_view(known->pw_name).starts_with("gatehouse-")) return {};
   return failure(
@@ -156,11 +192,24 @@ Result<void> run_house(const House& house) {
   // The roles inherit it.
   setenv("GATEHOUSE_LOG", house.log == LogForm::kJson ? "json" : "text", 1);
   begin_log("supervisor");
-  const bool root = geteuid() == 0;
-  const std::uint32_t owner = about.st_uid;
-  const net::Descriptor run = TRY(make_directory(house.data, "run", 0755, root ? 0 : geteuid()));
+  if (geteuid() != 0 && about.st_uid != geteuid()) {
+    return failure(Error::kDenied,
+                   fmt::format("{} belongs to uid {}, and without root a house is its owner's: "
+                               "start it as that user, or make one of your own with `gatehouse "
+                               "init`",
+                               house.data, about.st_uid));
+  }
+  const bool was_root = geteuid() == 0;
+  struct stat vault{};
+  const bool keeps_one_uid =
+      !was_root && stat((house.data + "/vault").c_str(), &vault) == 0 && vault.st_uid == geteuid();
+  const host::Footing footing = TRY(host::take_footing(house.concessions, keeps_one_uid));
+  // In a user namespace its owner is root, in name too.
+  const std::uint32_t owner = was_root ? about.st_uid : geteuid();
+  const net::Descriptor run = TRY(make_directory(house.data, "run", 0755, geteuid()));
   const net::Descriptor lock = TRY(lock_house(house.data, run.get()));
   supervisor::Settings settings;
+  settings.footing = footing;
   settings.data = house.data;
   settings.run_directory = house.data + "/run";
   settings.owner_uid = owner;
@@ -169,25 +218,18 @@ Result<void> run_house(const House& house) {
   settings.log = house.log;
   settings.attach_listen = house.attach;
   settings.read_config = house.read_config;
-  for (const Role& role : roles()) {
-    const std::uint32_t uid = root ? role.uid : 0;
-    if (root) TRY(check_uid(role));
+  for (const Role& role : roles(footing)) {
+    TRY(check_uid(role, footing));
     if (*role.directory != '\0') {
-      TRY(make_directory(house.data, role.directory, 0700, root ? role.uid : geteuid()));
-    }
-    std::vector<std::string> arguments = {"--data", house.data, "--uid", std::to_string(uid),
-                                          "--name", role.name};
-    if (role.name == "control") {
-      arguments.insert(arguments.end(),
-                       {"--config", house.config, "--owner", std::to_string(owner)});
+      TRY(make_directory(house.data, role.directory, 0700, role.uid));
     }
     settings.roles.push_back(
         {role.name, house.executables + "/gatehouse-" + std::string(ipc::role_of(role.name)),
-         arguments, role.peers});
+         arguments_of(role, house, footing, owner), role.peers, view_of(role, house, footing)});
   }
   auto loop = net::make_real_loop();
   auto supervisor = TRY(supervisor::Supervisor::make(*loop, std::move(settings)));
-  log_info("the house starts", {{"data", house.data}, {"mode", root ? "root" : "single-user"}});
+  log_info("the house starts", {{"data", house.data}, {"mode", text(footing.mode)}});
   return supervisor->run();
 }
 

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "base/result.h"
+#include "host/footing.h"
 #include "supervisor/supervisor.h"
 
 namespace gatehouse::bin {
@@ -20,6 +21,7 @@ struct House {
   std::string metrics;  // ADDRESS:PORT that metrics and health are served at; "" for none
   std::string admin;    // ADDRESS:PORT that the admin API is served at; "" for none
   std::string attach;   // ADDRESS:PORT that agents outside of sandboxes come in at; "" for none
+  host::Concessions concessions;
 };
 
 // Where the roles' executables lie: beside the command in a build tree, else where the installation

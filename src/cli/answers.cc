@@ -97,6 +97,17 @@ Result<AttachedRun> parse_attached_run(std::string_view body) {
   return run;
 }
 
+Result<std::vector<std::string>> parse_not_enforced(std::string_view body) {
+  const wire::JsonObject page = TRY(wire::scan_object(body));
+  std::vector<std::string> lines;
+  const wire::JsonValue* missing = page.find("not_enforced");
+  if (missing == nullptr) return lines;
+  for (const wire::JsonValue& item : TRY(wire::scan_array(missing->raw))) {
+    lines.push_back(item.string().value_or(""));
+  }
+  return lines;
+}
+
 Result<std::uint64_t> parse_sandboxes(std::string_view body) {
   const wire::JsonObject answer = TRY(wire::scan_object(body));
   const wire::JsonValue* count = answer.find("sandboxes");

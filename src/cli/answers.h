@@ -49,6 +49,9 @@ struct AttachedRun {
 inline constexpr std::int64_t kTokenLifeMost_s = 86'400;
 [[nodiscard]] Result<AttachedRun> parse_attached_run(std::string_view body);
 
+// What the host of that house does not enforce, of the same page.
+[[nodiscard]] Result<std::vector<std::string>> parse_not_enforced(std::string_view body);
+
 // How many sandboxes a kill or a revival was of.
 [[nodiscard]] Result<std::uint64_t> parse_sandboxes(std::string_view body);
 

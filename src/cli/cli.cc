@@ -38,6 +38,12 @@ void add_running(CLI::App& app, Options& options, Verb& chosen) {
   CLI::App* up_verb = verb(app, options, "up", "run the gatehouse in the foreground", up, chosen);
   up_verb->add_option("--log", options.log, "text or json, instead of what the config says")
       ->check(CLI::IsMember({"text", "json"}));
+  up_verb
+      ->add_option("--limits", options.limits,
+                   "best-effort: runs go without the limits that this host does not enforce")
+      ->check(CLI::IsMember({"enforced", "best-effort"}));
+  up_verb->add_flag("--allow-no-landlock", options.no_landlock,
+                    "start also where the kernel has no Landlock");
   CLI::App* run = verb(app, options, "run", "start an agent in a sandbox on behalf of a user",
                        start_run, chosen);
   run->add_option("--agent,-a", options.agent, "which agent")->required();

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -42,6 +43,15 @@ struct StateRehearsed {
   std::uint64_t takes_ms = 0;  // its migration; 0 where there is none
 };
 
+// What `up` is asked for beside the config; each stands above what that says.
+struct UpRequest {
+  std::string data;    // absolute
+  std::string config;  // absolute
+  std::string log;     // "text", "json", or "" for what the config says
+  std::optional<bool> limits_best_effort;
+  bool no_landlock = false;
+};
+
 struct Wiring {
   // The data directory that a valid config names. Errors: every problem of the file, a line each.
   std::function<Result<std::string>(const std::string& config)> data_of;
@@ -61,11 +71,8 @@ struct Wiring {
       rehearse_state;
   // Errors: kCorrupt, kUnsupported for one of a newer gatehouse.
   std::function<Result<void>(std::string_view text)> check_kills;
-  // Runs the house in the foreground. Both absolute; `log` is "text", "json" or, for what the
-  // config says, "".
-  std::function<Result<void>(const std::string& data, const std::string& config,
-                             const std::string& log)>
-      up;
+  // Runs the house in the foreground. Errors: everything that keeps it from starting.
+  std::function<Result<void>(const UpRequest&)> up;
 };
 
 // Returns the exit status: 0, base's table for errors, or that of the command of `run`.

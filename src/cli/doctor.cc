@@ -6,8 +6,6 @@
 #include "base/encoding.h"
 #include "cli/client.h"
 #include "cli/verbs.h"
-#include "ipc/cli_control.h"
-#include "ipc/sandbox.h"
 #include "ipc/supervisor.h"
 #include "wire/json.h"
 
@@ -16,8 +14,6 @@ namespace {
 
 struct Diagnosis {
   ipc::Examination roles;
-  std::vector<std::string> not_enforced;
-  std::string sandboxes_unknown;  // why the host's limits are not known; else ""
 
   // What is wrong, a line each.
   [[nodiscard]] std::vector<std::string> complaints() const {
@@ -37,8 +33,7 @@ struct Diagnosis {
                               printable(attempt.said)));
       }
     }
-    for (const std::string& missing : not_enforced) out.push_back("not enforced: " + missing);
-    if (!sandboxes_unknown.empty()) out.push_back("sandboxes: " + sandboxes_unknown);
+    for (const std::string& line : lacks(roles.not_enforced, roles.no_sandbox)) out.push_back(line);
     return out;
   }
 };
@@ -47,6 +42,9 @@ std::string json_of(const Diagnosis& all) {
   const std::vector<std::string> complaints = all.complaints();
   wire::JsonWriter writer;
   writer.begin_object().key("mode").string(all.roles.mode);
+  writer.key("not_enforced").begin_array();
+  for (const std::string& missing : all.roles.not_enforced) writer.string(missing);
+  writer.end_array().key("no_sandbox").string(all.roles.no_sandbox);
   writer.key("well").boolean(complaints.empty());
   writer.key("complaints").begin_array();
   for (const std::string& line : complaints) writer.string(line);
@@ -92,14 +90,6 @@ Result<Diagnosis> examined(const std::string& data) {
   Diagnosis all;
   Client supervisor = TRY(Client::connect(run + "/supervisor.sock"));
   all.roles = TRY(supervisor.call(ipc::Examine{}));
-  auto control = Client::connect(run + "/control.sock");
-  const auto limits = control ? control->call(ipc::GetHostLimits{})
-                              : Result<ipc::HostLimits>(Failure(control.error()));
-  if (limits) {
-    all.not_enforced = limits->not_enforced;
-  } else {
-    all.sandboxes_unknown = limits.error().message();
-  }
   return all;
 }
 

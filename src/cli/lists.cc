@@ -10,6 +10,7 @@
 #include "cli/verbs.h"
 #include "ipc/cli_control.h"
 #include "ipc/supervisor.h"
+#include "wire/json.h"
 
 namespace gatehouse::cli {
 namespace {
@@ -28,6 +29,14 @@ Result<RunId> target_of(const Options& options) {
   }
   if (options.all) return ipc::no_run();
   return RunId::parse(options.run);
+}
+
+std::string json_list(const std::vector<std::string>& texts) {
+  wire::JsonWriter writer;
+  writer.begin_array();
+  for (const std::string& text : texts) writer.string(text);
+  writer.end_array();
+  return std::move(writer).text();
 }
 
 std::string without_line_end(std::string text) {
@@ -51,11 +60,17 @@ Result<int> kill(const Options& options, const Wiring& wiring) {
   Client client = TRY(supervisor_of(options, wiring));
   const ipc::KillDone done =
       TRY(client.call(ipc::Kill{run, options.all, options.destroy, options.reason}));
+  std::string sandboxes =
+      fmt::format("{} sandboxes {}", done.sandboxes, options.destroy ? "destroyed" : "frozen");
+  if (done.ended > 0) {
+    sandboxes = fmt::format("{} sandboxes ended for good, because nothing here can freeze them",
+                            done.ended);
+  }
   print(told(options.form,
-             fmt::format("killed {}; {} sandboxes {}", options.all ? "everything" : run.text(),
-                         done.sandboxes, options.destroy ? "destroyed" : "frozen"),
+             fmt::format("killed {}; {}", options.all ? "everything" : run.text(), sandboxes),
              {{"killed", options.all ? "all" : run.text()},
               {"sandboxes", std::uint64_t{done.sandboxes}},
+              {"ended", std::uint64_t{done.ended}},
               {"generation", std::uint64_t{done.generation}}}));
   return 0;
 }
@@ -120,9 +135,15 @@ Result<int> status(const Options& options, const Wiring& wiring) {
       counters += fmt::format("{}{}:{}", counters.empty() ? "" : ",", json_quoted(c.name), c.value);
     }
     text = fmt::format(
-        "{{\"all_killed\":{},\"killed\":[{}],\"roles\":{},\"gateway_counters\":{{{}}}}}\n",
+        "{{\"mode\":{},\"not_enforced\":{},\"no_sandbox\":{},\"all_killed\":{},\"killed\":[{}],"
+        "\"roles\":{},\"gateway_counters\":{{{}}}}}\n",
+        json_quoted(status.mode), json_list(status.not_enforced), json_quoted(status.no_sandbox),
         status.all_killed, killed, text, counters);
   } else {
+    text = fmt::format("mode: {}\n", status.mode) + text;
+    for (const std::string& line : lacks(status.not_enforced, status.no_sandbox)) {
+      text += line + "\n";
+    }
     if (status.all_killed) text += "everything is killed; `gatehouse revive --all` ends that\n";
     for (const RunId& run : status.killed) text += fmt::format("killed: {}\n", run.text());
     std::string counters;
@@ -154,14 +175,17 @@ Result<int> list_runs(const Options& options, const Wiring& wiring) {
   if (const auto api = TRY(Api::signed_in(options, wiring))) return remote_runs(*api, options);
   Client client = TRY(control_of(options, wiring));
   const ipc::RunList list = TRY(client.call(ipc::ListRuns{options.most}));
-  Table table({"run", "agent", "user", "started", "ended", "outcome", "where", "trace"});
+  Table table({"run", "agent", "user", "started", "ended", "outcome", "where", "limits", "trace"});
+  const char* limits = list.not_enforced.empty() ? "enforced" : "best-effort";
   for (const ipc::RunInfo& run : list.runs) {
+    const bool is_live = run.ended_unix_ms == 0;
     table.add({run.run.text(), run.agent, run.user, time_of(run.started_unix_ms),
-               time_of(run.ended_unix_ms),
-               run.ended_unix_ms == 0 ? "running" : outcome_of(run.exit_status),
-               run.attached ? "attached" : "sandbox", run.trace.text()});
+               time_of(run.ended_unix_ms), is_live ? "running" : outcome_of(run.exit_status),
+               run.attached ? "attached" : "sandbox", is_live && !run.attached ? limits : "",
+               run.trace.text()});
   }
   print(table.text(options.form));
+  tell_lacks(options.form, list.not_enforced);
   return 0;
 }
 

@@ -114,4 +114,20 @@ std::string time_of(std::int64_t unix_ms) {
   return unix_ms == 0 ? "" : WallTime(unix_ms * 1'000'000).text();
 }
 
+std::vector<std::string> lacks(const std::vector<std::string>& not_enforced,
+                               std::string_view no_sandbox) {
+  std::vector<std::string> lines;
+  for (const std::string& missing : not_enforced) {
+    lines.push_back("not enforced: " + printable(missing));
+  }
+  if (!no_sandbox.empty()) lines.push_back(printable(no_sandbox));
+  return lines;
+}
+
+void tell_lacks(Form form, const std::vector<std::string>& not_enforced) {
+  if (form == Form::kJson) return;
+  for (const std::string& line : lacks(not_enforced, ""))
+    std::fprintf(stderr, "%s\n", line.c_str());
+}
+
 }  // namespace gatehouse::cli

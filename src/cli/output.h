@@ -40,6 +40,12 @@ void print(std::string_view text);
 
 // How a command ended, of its status as a shell has it (128+n: signal n): "exit 0", "SIGKILL".
 [[nodiscard]] std::string outcome_of(std::int32_t exit_status);
+// A line for each layer and limit that this host does not enforce, and for why no run starts ("":
+// they do), for people to see wherever runs are listed.
+[[nodiscard]] std::vector<std::string> lacks(const std::vector<std::string>& not_enforced,
+                                             std::string_view no_sandbox);
+// The same on standard error, beside a list, so that what reads the list reads nothing else.
+void tell_lacks(Form form, const std::vector<std::string>& not_enforced);
 // RFC 3339; "" for 0.
 [[nodiscard]] std::string time_of(std::int64_t unix_ms);
 

@@ -94,7 +94,10 @@ Result<int> init(const Options& options, const Wiring& wiring) {
 Result<int> up(const Options& options, const Wiring& wiring) {
   const std::string config = TRY(config_path(options));
   const std::string named = TRY(wiring.data_of(config));
-  TRY(wiring.up(options.data.empty() ? named : TRY(absolute(options.data)), config, options.log));
+  const std::string data = options.data.empty() ? named : TRY(absolute(options.data));
+  UpRequest request{data, config, options.log, std::nullopt, options.no_landlock};
+  if (!options.limits.empty()) request.limits_best_effort = options.limits == "best-effort";
+  TRY(wiring.up(request));
   return 0;
 }
 

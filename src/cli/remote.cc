@@ -32,6 +32,7 @@ Result<int> remote_runs(const Api& api, const Options& options) {
   Table table({"run", "agent", "user", "started", "ended", "outcome", "where", "trace"});
   for (RunRow& row : TRY(parse_runs(reply.body))) table.add({row.begin(), row.end()});
   print(table.text(options.form));
+  tell_lacks(options.form, TRY(parse_not_enforced(reply.body)));
   return 0;
 }
 

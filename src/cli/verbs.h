@@ -49,8 +49,10 @@ struct Options {
   std::string admin = "alice";  // the first user, an owner
   std::vector<std::string> files;
   std::string log;
-  std::string file;  // a backup
-  std::string key;   // file of the vault's root key
+  std::string limits;        // "enforced", "best-effort", or "" for what the config says
+  bool no_landlock = false;  // conceded
+  std::string file;          // a backup
+  std::string key;           // file of the vault's root key
   bool with_key = false;
   bool force = false;
   bool only_check = false;

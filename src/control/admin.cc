@@ -459,6 +459,11 @@ Admin::Answered Admin::list_runs(Call& call) {
   const std::size_t limit = CO_TRY(parse_page(call.request.query)).limit;
   wire::JsonWriter out;
   out.begin_object();
+  if (const auto house = co_await control_.call("supervisor", ipc::GetStatus{})) {
+    out.key("not_enforced").begin_array();
+    for (const std::string& missing : house->not_enforced) out.string(missing);
+    out.end_array();
+  }
   out.key("items").begin_array();
   for (const Run& run : CO_TRY(store_.runs_of(call.tenant(), static_cast<std::uint32_t>(limit)))) {
     out.raw(json_of(run));

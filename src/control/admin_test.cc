@@ -30,7 +30,7 @@ class FakeHouse : public Ports {
     if (role == "supervisor") {
       if (request.type == ipc::Kill::kType)
         kills.push_back(*ipc::decode<ipc::Kill>(request.payload));
-      ipc::KillDone done{1, 1};
+      ipc::KillDone done{1, 1, 0};
       co_return ipc::parcel_of(done);
     }
     if (role == "gateway") {

@@ -54,6 +54,13 @@ struct AttachListen {
   static constexpr std::uint32_t kTokenLifeMost_s = 3600;
 };
 
+// What the house may go without on a host that does not give it.
+struct HostLacks {
+  bool limits_best_effort = false;
+  bool no_landlock = false;
+  friend bool operator==(const HostLacks&, const HostLacks&) = default;
+};
+
 struct Config {
   Network network;
   std::string data;  // the data directory, absolute
@@ -61,6 +68,7 @@ struct Config {
   std::string metrics_listen;  // ADDRESS:PORT, loopback; "" for none
   AdminListen admin;
   AttachListen attach;
+  HostLacks host;
   std::vector<Tenant> tenants;
   std::vector<User> users;
   std::vector<Service> services;

@@ -152,7 +152,6 @@ ipc::Permits Control::for_person(std::string who) {
   permits.on<ipc::GetCounters>([this](ipc::GetCounters, Fds) { return counters(); });
   forward<ipc::GetPublicKey>(permits, "vault");
   forward<ipc::FinishAuthorization>(permits, "vault");
-  forward<ipc::GetHostLimits>(permits, "sandboxd");
   forward<ipc::ReadBody>(permits, "audit");
   forward<ipc::FindTrace>(permits, "audit");
   return permits;
@@ -528,6 +527,11 @@ Task<Result<Control::Begun>> Control::begin_run(Run run, std::vector<std::string
     co_return failure(Error::kKilled,
                       "everything is killed, so no run starts; `gatehouse revive --all` ends that");
   }
+  if (!run.is_attached()) {
+    if (!status.no_sandbox.empty()) co_return failure(Error::kUnsupported, status.no_sandbox);
+    for (const std::string& missing : status.not_enforced)
+      tags.emplace_back("not_enforced", missing);
+  }
   Begun begun;
   begun.live = CO_TRY(co_await declare_live(run));
   const State state = CO_TRY(store_.state());
@@ -598,6 +602,8 @@ Task<Result<void>> Control::end_run(Run run, std::int32_t exit_status, std::stri
 
 Task<Result<ipc::RunList>> Control::list_runs(ipc::ListRuns request) {
   ipc::RunList list;
+  const auto house = co_await call("supervisor", ipc::GetStatus{});
+  if (house) list.not_enforced = house->not_enforced;
   for (const Run& run : CO_TRY(store_.runs(std::min(request.most, kRunsMost)))) {
     list.runs.push_back(info_of(run));
   }

@@ -110,6 +110,17 @@ void decode_attach(Section& file, Problems& problems, Config& config) {
   config.attach = std::move(attach);
 }
 
+void decode_host(Section& file, Problems& problems, Config& config) {
+  const Yaml* node = file.value("host");
+  if (node == nullptr) return;
+  Section section(*node, "host", problems);
+  config.host.limits_best_effort =
+      section.word("limits", {"enforced", "best-effort"}, Need::kOptional) == 1;
+  config.host.no_landlock =
+      section.word("landlock", {"required", "optional"}, Need::kOptional) == 1;
+  section.finish();
+}
+
 }  // namespace
 
 void decode_settings(Section& file, const ReadNamed& read, Problems& problems, Config& config) {
@@ -122,6 +133,7 @@ void decode_settings(Section& file, const ReadNamed& read, Problems& problems, C
   config.network = decode_network(file, read, problems);
   decode_admin(file, problems, config);
   decode_attach(file, problems, config);
+  decode_host(file, problems, config);
 }
 
 }  // namespace gatehouse::control

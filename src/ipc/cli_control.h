@@ -63,9 +63,10 @@ struct RunInfo {
 struct RunList {
   static constexpr MessageType kType = 0x0712;
   std::vector<RunInfo> runs;
+  std::vector<std::string> not_enforced;  // on this host, for every run that is live
   template <class F>
   void fields(F& f) {
-    f(runs);
+    f(runs, not_enforced);
   }
 };
 struct ListRuns {

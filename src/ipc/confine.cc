@@ -221,14 +221,12 @@ constexpr std::array kCommonCalls = {
     "getrandom",
     "exit",
     "exit_group",
-    "tgkill",
     "restart_syscall",
     "set_robust_list",
     "rseq",
     "prctl",
     "arch_prctl",
     "getrlimit",
-    "prlimit64",
     "getrusage",
     "uname",
     "sysinfo",
@@ -288,6 +286,16 @@ Result<void> seccomp(const Confinement& plan) {
                                                       seccomp_release);
   if (!filter) return missing("seccomp", "Use a kernel with CONFIG_SECCOMP_FILTER.");
   TRY(allow(filter.get(), kCommonCalls));
+  // Of itself, and of no other process: roles may all have one uid.
+  const auto self = static_cast<std::uint32_t>(getpid());
+  if (seccomp_rule_add(filter.get(), SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1,
+                       SCMP_A0_32(SCMP_CMP_EQ, self))
+          != 0
+      || seccomp_rule_add(filter.get(), SCMP_ACT_ALLOW, SCMP_SYS(prlimit64), 1,
+                          SCMP_A0_32(SCMP_CMP_EQ, 0))
+             != 0) {
+    return missing("seccomp", "No rule for signals and limits of its own.");
+  }
   for (const std::uint32_t request : kCommonRequests) {
     if (seccomp_rule_add(filter.get(), SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1,
                          SCMP_A1_32(SCMP_CMP_EQ, request))
@@ -315,10 +323,11 @@ Result<void> seccomp(const Confinement& plan) {
 
 // What a sandbox is built with: namespaces, mounts and their owners, ids, its own network, the end
 // of a process of another uid.
-constexpr std::array<cap_value_t, 12> kBuilderCapabilities = {
+constexpr std::array<cap_value_t, 13> kBuilderCapabilities = {
     CAP_SYS_ADMIN, CAP_NET_ADMIN,    CAP_SETUID,     CAP_SETGID,
     CAP_SETPCAP,   CAP_CHOWN,        CAP_FOWNER,     CAP_FSETID,
     CAP_KILL,      CAP_DAC_OVERRIDE, CAP_SYS_CHROOT, CAP_NET_BIND_SERVICE,
+    CAP_SETFCAP,  // last: for RootOf::kUser alone
 };
 
 // What neither a builder nor anything below it has a use for: the kernel's own code and clock,
@@ -405,18 +414,19 @@ Result<void> confine(const Confinement& plan) {
   TRY(die_with_parent());
   if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return missing("no_new_privs", "");
   TRY(drop_capabilities({}));
-  TRY(landlock(plan));
+  if (!plan.no_landlock) TRY(landlock(plan));
   return seccomp(plan);
 }
 
-Result<void> confine_builder(const std::vector<int>& keep_descriptors) {
+Result<void> confine_builder(const std::vector<int>& keep_descriptors, RootOf root) {
   TRY(close_others(keep_descriptors));
   TRY(hide());
   TRY(die_with_parent());
   // No network of the host's: sandboxes get one each, made from here.
   if (unshare(CLONE_NEWNET) != 0) return missing("a network namespace of its own", "");
   if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return missing("no_new_privs", "");
-  TRY(drop_capabilities(kBuilderCapabilities));
+  const std::span<const cap_value_t> most = kBuilderCapabilities;
+  TRY(drop_capabilities(root == RootOf::kUser ? most : most.first(most.size() - 1)));
   return forbid(kForbiddenToBuilders);
 }
 

@@ -25,6 +25,7 @@ struct Confinement {
   std::vector<std::string> readable;  // files and directories that may be read
   std::vector<int> keep;              // descriptors that stay open beside 0, 1 and 2
   bool threads = true;
+  bool no_landlock = false;  // conceded: this host has none
 };
 
 // The role's own uid, groups dropped, for good; nothing when this is not root or `uid` is 0. A role
@@ -34,9 +35,13 @@ struct Confinement {
 // Errors: kUnsupported names the layer and what to change.
 [[nodiscard]] Result<void> confine(const Confinement& plan);
 
+// Whose root the builder is: of a range of ids, of which sandboxes get others than 0; or of one
+// user's namespace, whose one id sandboxes get too, which takes CAP_SETFCAP to hand on.
+enum class RootOf : std::uint8_t { kRange, kUser };
+
 // For the one role that builds sandboxes: it keeps root with the capabilities that building needs,
 // in a network namespace without a way out; all else as above, but for Landlock, which forbids
 // mounting. Its filter names what is forbidden, for its children inherit it.
-[[nodiscard]] Result<void> confine_builder(const std::vector<int>& keep_descriptors);
+[[nodiscard]] Result<void> confine_builder(const std::vector<int>& keep_descriptors, RootOf root);
 
 }  // namespace gatehouse::ipc

@@ -63,8 +63,8 @@ TEST(Probe, FindsNothingLeftInAConfinedOneButWhatItWasGiven) {
     int wrong = 0;
     for (const auto& [ability, possible] : tried({folders.path, {parent}})) {
       const bool given = ability == Ability::kReadAudit || ability == Ability::kInternet;
-      // Without a uid of its own it may still signal its like, and is root if it was.
-      const bool by_uid = ability == Ability::kSignal || ability == Ability::kBecomeRoot;
+      // Without a uid of its own it is root if it was.
+      const bool by_uid = ability == Ability::kBecomeRoot;
       if (possible != given && !by_uid) wrong = static_cast<int>(ability) + 1;
     }
     _exit(wrong);

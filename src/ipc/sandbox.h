@@ -96,21 +96,6 @@ struct SandboxList {
     f(runs);
   }
 };
-// What this host cannot give a sandbox, in words; nothing where all is in force.
-struct HostLimits {
-  static constexpr MessageType kType = 0x0518;
-  std::vector<std::string> not_enforced;
-  template <class F>
-  void fields(F& f) {
-    f(not_enforced);
-  }
-};
-struct GetHostLimits {
-  static constexpr MessageType kType = 0x0508;
-  using Reply = HostLimits;
-  template <class F>
-  void fields(F&) {}
-};
 struct ListSandboxes {
   static constexpr MessageType kType = 0x0507;
   using Reply = SandboxList;
@@ -142,21 +127,29 @@ struct CloseDoor {
   }
 };
 
-// Sandboxd -> supervisor, with three descriptors: a file to which "1" freezes and "0" thaws
-// (cgroup.freeze), or on cgroup v1 "FROZEN"/"THAWED" (freezer.state); one to which "1" kills
+// What can stop a sandbox and let it go on.
+enum class Freezer : std::uint8_t {
+  kV2,    // "1" and "0" to cgroup.freeze
+  kV1,    // "FROZEN" and "THAWED" to freezer.state
+  kNone,  // nothing: it is ended instead
+};
+inline constexpr std::uint8_t kFreezers = 3;
+
+// Sandboxd -> supervisor, with three descriptors: the freezer's file (without one, the next one
+// again); one to which "1" kills
 // (cgroup.kill), or a pidfd of the sandbox's pid 1 where there is none; and a pidfd of the warden,
 // whose end is the sandbox's.
 struct RegisterSandbox {
   static constexpr MessageType kType = 0x0505;
   using Reply = Done;
   RunId run = no_run();
-  bool freezer_v1 = false;
+  Freezer freezer = Freezer::kV2;
   bool kill_by_pidfd = false;
   TraceId trace;  // with the tenant, for the record
   std::string tenant;
   template <class F>
   void fields(F& f) {
-    f(run, freezer_v1, kill_by_pidfd, trace, tenant);
+    f(run, freezer, kill_by_pidfd, trace, tenant);
   }
 };
 // Sandboxd -> supervisor: a sandbox that its warden froze, because the house was gone, may go on.

@@ -72,9 +72,10 @@ struct KillDone {
   static constexpr MessageType kType = 0x0614;
   std::uint64_t generation = 0;
   std::uint32_t sandboxes = 0;  // how many were frozen or destroyed
+  std::uint32_t ended = 0;      // of these, those that nothing here can freeze: they were destroyed
   template <class F>
   void fields(F& f) {
-    f(generation, sandboxes);
+    f(generation, sandboxes, ended);
   }
 };
 struct Kill {
@@ -115,9 +116,13 @@ struct Status {
   bool all_killed = false;
   std::vector<RunId> killed;
   std::vector<RoleStatus> roles;
+  std::string mode;  // "root", "sub-uids", "single-user" or "container"
+  std::vector<std::string>
+      not_enforced;        // layers and limits that this host does not give, in words
+  std::string no_sandbox;  // why no run starts, and the setting to add; else ""
   template <class F>
   void fields(F& f) {
-    f(all_killed, killed, roles);
+    f(all_killed, killed, roles, mode, not_enforced, no_sandbox);
   }
 };
 struct GetStatus {
@@ -189,11 +194,13 @@ struct RoleExamined {
 };
 struct Examination {
   static constexpr MessageType kType = 0x0618;
-  std::string mode;  // "root" or "single-user"
+  std::string mode;  // as Status says
+  std::vector<std::string> not_enforced;
+  std::string no_sandbox;
   std::vector<RoleExamined> roles;
   template <class F>
   void fields(F& f) {
-    f(mode, roles);
+    f(mode, not_enforced, no_sandbox, roles);
   }
 };
 struct Examine {

@@ -14,10 +14,10 @@
 #include <charconv>
 
 #include "base/log.h"
+#include "host/cgroup.h"
 #include "ipc/codec.h"
 #include "ipc/counters.h"
 #include "sandbox/adoption.h"
-#include "sandbox/cgroup.h"
 #include "sandbox/warden.h"
 
 namespace gatehouse::sandbox {
@@ -205,7 +205,7 @@ void Keeper::keep(std::unique_ptr<Sandbox> sandbox) {
 
 Task<Result<void>> Keeper::register_brakes(const Sandbox& sandbox) {
   const Report& report = sandbox.report;
-  ipc::RegisterSandbox registration{report.run.run, report.freezer_v1, report.kill_by_pidfd,
+  ipc::RegisterSandbox registration{report.run.run, report.freezer, report.kill_by_pidfd,
                                     report.run.trace, report.run.tenant};
   const std::array<int, 3> fds = {sandbox.freeze.get(), sandbox.kill.get(), sandbox.warden.get()};
   CO_TRY(co_await role_.supervisor()->exchange(ipc::parcel_of(registration), fds,
@@ -276,9 +276,9 @@ Task<Result<ipc::Done>> Keeper::end(RunId run) {
   if (sandbox.report.kill_by_pidfd) {
     syscall(SYS_pidfd_send_signal, sandbox.kill.get(), SIGKILL, nullptr, 0);
     // On cgroup v1 what is frozen dies only when it is thawed.
-    const std::string_view word = sandbox.report.freezer_v1 ? "THAWED" : "0";
-    [[maybe_unused]] const ssize_t written =
-        ::pwrite(sandbox.freeze.get(), word.data(), word.size(), 0);
+    const std::string_view word = sandbox.report.freezer == ipc::Freezer::kV1 ? "THAWED" : "0";
+    if (sandbox.report.freezer != ipc::Freezer::kNone) [[maybe_unused]]
+      const ssize_t written = ::pwrite(sandbox.freeze.get(), word.data(), word.size(), 0);
   } else {
     [[maybe_unused]] const ssize_t written = ::write(sandbox.kill.get(), "1", 1);
   }
@@ -334,7 +334,8 @@ Task<void> Keeper::close_door(std::string gateway, RunId run) {
 }
 
 Task<void> Keeper::clear_cgroups(RunId run) {
-  for (int tries = 0; tries < kClearTries && !Cgroup::clear_left(run.text()); ++tries) {
+  for (int tries = 0; tries < kClearTries && !host::Cgroup::clear_left(host_.cgroups, run.text());
+       ++tries) {
     co_await role_.loop().sleep_for(10ms);
   }
 }
@@ -448,24 +449,6 @@ Task<Result<ipc::SandboxList>> Keeper::list() {
   ipc::SandboxList list;
   for (const auto& [run, sandbox] : sandboxes_) list.runs.push_back(run);
   co_return list;
-}
-
-// --- the host
-
-Result<ipc::HostLimits> Keeper::host_limits() {
-  ipc::HostLimits limits;
-  const auto trial = Cgroup::make("trial-" + RunId::fresh().text(), {1 << 20, 1});
-  if (!trial) {
-    limits.not_enforced.push_back(trial.error().message());
-  } else {
-    limits.not_enforced = (*trial)->not_enforced();
-  }
-  for (const char* tool : {"/usr/sbin/ip", "/usr/sbin/nft"}) {
-    if (access(tool, X_OK) != 0) {
-      limits.not_enforced.push_back(fmt::format("no sandbox can be made: {} is missing", tool));
-    }
-  }
-  return limits;
 }
 
 }  // namespace gatehouse::sandbox

@@ -39,8 +39,6 @@ class Keeper {
   [[nodiscard]] net::Task<Result<ipc::Done>> end(RunId run);
   // Waits until the wardens of an earlier sandboxd have had their time to come.
   [[nodiscard]] net::Task<Result<ipc::SandboxList>> list();
-  // What this host cannot give a sandbox, tried with a cgroup of no one's.
-  [[nodiscard]] static Result<ipc::HostLimits> host_limits();
   [[nodiscard]] ipc::CounterList counters() const;
   // A gateway that has come (again) gets its Doors.
   void offer_doors(const std::string& gateway);

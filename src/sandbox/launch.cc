@@ -22,7 +22,9 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <fstream>
 
+#include "host/user_namespace.h"
 #include "sandbox/filter.h"
 #include "sandbox/mounts.h"
 
@@ -101,6 +103,7 @@ Result<net::Descriptor> copy_of_init(int init_fd) {
 
 struct Inside {
   const Plan& plan;
+  const host::Cgroup& cgroup;
   const Pieces& pieces;
   const std::vector<std::string>& filters;
   int init_fd;
@@ -114,15 +117,39 @@ Result<void> wait_for(int line, char wanted) {
   return {};
 }
 
+// In a user namespace of one user, nobody's groups can be set; the house's start has said so.
+bool are_groups_locked() {
+  std::string word;
+  std::ifstream("/proc/self/setgroups") >> word;
+  return word == "deny";
+}
+
 Result<void> become_agent() {
-  if (setgroups(0, nullptr) != 0 || setresgid(kUidInside, kUidInside, kUidInside) != 0
+  if (setgroups(0, nullptr) != 0 && !(errno == EPERM && are_groups_locked())) {
+    return broken("no other groups");
+  }
+  if (setresgid(kUidInside, kUidInside, kUidInside) != 0
       || setresuid(kUidInside, kUidInside, kUidInside) != 0) {
     return broken("its own uid");
   }
   return {};
 }
 
-Result<void> give_up_privileges() {
+// By best effort, where no cgroup does it: for each process, or for the sandbox's user namespace.
+Result<void> bound(int resource, rlim_t most, std::string_view what) {
+  rlimit limit{};
+  if (getrlimit(static_cast<__rlimit_resource>(resource), &limit) != 0) {
+    return broken(fmt::format("a limit on {}", what));
+  }
+  limit.rlim_max = std::min(limit.rlim_max, most);
+  limit.rlim_cur = limit.rlim_max;
+  if (setrlimit(static_cast<__rlimit_resource>(resource), &limit) != 0) {
+    return broken(fmt::format("a limit on {}", what));
+  }
+  return {};
+}
+
+Result<void> give_up_privileges(const Plan& plan, const host::Cgroup& cgroup) {
   constexpr unsigned long kLocked =
       SECBIT_NOROOT | SECBIT_NOROOT_LOCKED | SECBIT_NO_SETUID_FIXUP | SECBIT_NO_SETUID_FIXUP_LOCKED
       | SECBIT_KEEP_CAPS_LOCKED | SECBIT_NO_CAP_AMBIENT_RAISE | SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED;
@@ -133,6 +160,8 @@ Result<void> give_up_privileges() {
   }
   const std::unique_ptr<std::remove_pointer_t<cap_t>, int (*)(void*)> none(cap_init(), cap_free);
   if (!none || cap_set_proc(none.get()) != 0) return broken("no capability");
+  if (!cgroup.limits_memory()) TRY(bound(RLIMIT_DATA, plan.memory_most_bytes, "memory"));
+  if (!cgroup.limits_pids()) TRY(bound(RLIMIT_NPROC, plan.pids_most, "processes"));
   const rlimit no_core{0, 0};
   if (setrlimit(RLIMIT_CORE, &no_core) != 0) return broken("no core dumps");
   // The house's own limit on descriptors is high; agents' programs may still use select(2).
@@ -200,8 +229,8 @@ Result<void> confine_inside(const Inside& in) {
     return failure(Error::kInvalid, fmt::format("the working directory {} is not in the sandbox",
                                                 in.plan.working_directory));
   }
-  TRY(restrict_files({std::string(kHome), "/tmp", "/run", "/dev/shm"}));
-  TRY(give_up_privileges());
+  if (!in.plan.no_landlock) TRY(restrict_files({std::string(kHome), "/tmp", "/run", "/dev/shm"}));
+  TRY(give_up_privileges(in.plan, in.cgroup));
   prctl(PR_SET_PDEATHSIG, SIGKILL);  // the change of uid has cleared it
   send_text(in.line, "R");
   TRY(wait_for(in.line, 'G'));
@@ -265,16 +294,22 @@ Result<void> wait_until_ready(int line, std::vector<net::Descriptor>& terminal) 
 Result<Launched> launch(const Plan& plan, int init_fd) {
   if (geteuid() != 0) {
     return failure(Error::kUnsupported,
-                   "sandboxes are built as root in this mode; start gatehouse as root");
+                   "sandboxes are built as root, or as root of a user namespace of the house's");
   }
-  if (plan.host_uid < kFirstHostUid) return failure(Error::kInternal, "uid 0 is never mapped");
+  // Root of such a namespace is nobody outside.
+  if (plan.host_uid == 0 && host::is_root_outside()) {
+    return failure(Error::kInternal, "the host's root is never mapped");
+  }
   const std::vector<std::string> filters = TRY(compile_filters());
   const net::Descriptor init = TRY(copy_of_init(init_fd));
   const Pieces pieces = TRY(take_pieces(plan));
   Launched launched;
   launched.door = TRY(make_network());
-  launched.cgroup =
-      TRY(Cgroup::make(plan.run.run.text(), {plan.memory_most_bytes, plan.pids_most}));
+  launched.cgroup = TRY(host::Cgroup::make(plan.cgroups, plan.run.run.text(),
+                                           {plan.memory_most_bytes, plan.pids_most}));
+  if (!launched.cgroup->is_whole() && !plan.limits_best_effort) {
+    return failure(Error::kUnsupported, host::limits_refusal(launched.cgroup->not_enforced()));
+  }
   Line line = TRY(make_line());
   Stdio stdio;
   if (!plan.pty) stdio = TRY(make_pipes());
@@ -288,7 +323,8 @@ Result<Launched> launch(const Plan& plan, int init_fd) {
   if (pid < 0) return broken("its namespaces; see /proc/sys/user/max_user_namespaces");
   if (pid == 0) {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    run_inside({plan, pieces, filters, init.get(), line.inside.get(), plan.pty ? nullptr : &stdio});
+    run_inside({plan, *launched.cgroup, pieces, filters, init.get(), line.inside.get(),
+                plan.pty ? nullptr : &stdio});
   }
   launched.pid = pid;
   launched.pidfd = net::Descriptor(pidfd);

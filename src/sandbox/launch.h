@@ -17,8 +17,8 @@
 #include <vector>
 
 #include "base/result.h"
+#include "host/cgroup.h"
 #include "net/descriptor.h"
-#include "sandbox/cgroup.h"
 #include "sandbox/network.h"
 #include "sandbox/plan.h"
 
@@ -28,15 +28,15 @@ struct Launched {
   pid_t pid = -1;  // of the sandbox's init, in this process's pid namespace
   net::Descriptor pidfd;
   DoorSockets door;
-  std::unique_ptr<Cgroup> cgroup;
+  std::unique_ptr<host::Cgroup> cgroup;
   // stdin (write end), stdout, stderr (read ends); or one PTY master.
   std::vector<net::Descriptor> stdio;
   net::Descriptor go;  // one byte lets init run; closing it without ends the sandbox
 };
 
-// `init_fd` is the init executable, opened. Must run as root in a process of its own (it moves it
-// into the sandbox's network namespace). Errors: kUnsupported names the layer that this host cannot
-// give.
+// `init_fd` is the init executable, opened. Must run as root, of the host or of the house's user
+// namespace, in a process of its own (it moves it into the sandbox's network namespace). Errors:
+// kUnsupported names the layer that this host cannot give.
 [[nodiscard]] Result<Launched> launch(const Plan& plan, int init_fd);
 
 }  // namespace gatehouse::sandbox

@@ -11,7 +11,6 @@
 namespace gatehouse::sandbox {
 namespace {
 
-constexpr std::uint32_t kHostUids = 60'000;
 constexpr std::size_t kArgumentsMost = 1024;
 
 bool is_inside(std::string_view path) {
@@ -59,10 +58,10 @@ std::string volume_name(std::string_view tenant, std::string_view agent, std::st
   return name;
 }
 
-std::uint32_t host_uid_of(std::string_view volume) {
+std::uint32_t host_uid_of(std::string_view volume, const HostPaths& host) {
   std::uint32_t hash = 2166136261U;  // FNV-1a
   for (const char c : volume) hash = (hash ^ static_cast<std::uint8_t>(c)) * 16777619U;
-  return kFirstHostUid + hash % kHostUids;
+  return host.first_uid + hash % host.uids;
 }
 
 Result<Plan> make_plan(const ipc::CreateSandbox& request, const HostPaths& host) {
@@ -83,7 +82,10 @@ Result<Plan> make_plan(const ipc::CreateSandbox& request, const HostPaths& host)
   const std::string volume =
       volume_name(request.run.tenant, request.run.agent, request.run.user, request.volume);
   plan.volume = host.volumes + "/" + volume;
-  plan.host_uid = host_uid_of(volume);
+  plan.host_uid = host_uid_of(volume, host);
+  plan.cgroups = host.cgroups;
+  plan.limits_best_effort = host.limits_best_effort;
+  plan.no_landlock = host.no_landlock;
   if (!request.skeleton.empty() && !request.skeleton.starts_with('/')) {
     return failure(Error::kInvalid,
                    "the skeleton's path is not absolute: " + printable(request.skeleton));

@@ -7,12 +7,13 @@
 #include <vector>
 
 #include "base/result.h"
+#include "host/cgroup.h"
 #include "ipc/sandbox.h"
 
 namespace gatehouse::sandbox {
 
 inline constexpr std::uint32_t kUidInside = 1000;
-inline constexpr std::uint32_t kFirstHostUid = 1'000'000;  // far above people's and subuid's ranges
+inline constexpr std::uint32_t kFirstHostUid = 1'000'000;  // as root: far above people's ranges
 inline constexpr std::uint16_t kProxyPort = 3128;
 inline constexpr std::string_view kHome = "/home/agent";
 inline constexpr std::string_view kBundle = "/etc/ssl/certs/ca-certificates.crt";
@@ -21,7 +22,7 @@ inline constexpr std::uint32_t kPidsDefault = 1024;
 
 struct Plan {
   ipc::RunSpec run;
-  std::uint32_t host_uid = kFirstHostUid;  // what uid 1000 inside is outside; never 0
+  std::uint32_t host_uid = kFirstHostUid;  // what uid 1000 inside is outside; never the host's root
   std::vector<std::string> argv;
   std::vector<std::string> environment;  // whole: nothing is inherited
   std::string working_directory;
@@ -32,13 +33,17 @@ struct Plan {
   std::string ca_bundle_pem;                 // the host's anchors and the tenant's CA
   std::uint64_t memory_most_bytes = kMemoryDefault;
   std::uint32_t pids_most = kPidsDefault;
+  std::string cgroups = host::kRootCgroups;  // where its cgroup is made
+  bool limits_best_effort = false;           // goes without what this host does not enforce
+  bool no_landlock = false;
   bool pty = false;
   std::uint16_t rows = 24;
   std::uint16_t columns = 80;
   template <class F>
   void fields(F& f) {
     f(run, host_uid, argv, environment, working_directory, volume, skeleton, toolbox,
-      read_only_files, ca_bundle_pem, memory_most_bytes, pids_most, pty, rows, columns);
+      read_only_files, ca_bundle_pem, memory_most_bytes, pids_most, cgroups, limits_best_effort,
+      no_landlock, pty, rows, columns);
   }
 };
 
@@ -47,6 +52,11 @@ struct HostPaths {
   std::string volumes;        // the root of all volumes
   std::string ca_bundle_pem;  // the host's own trust anchors
   std::string rendezvous{};   // the house's socket for wardens that have lost their sandboxd
+  std::string cgroups = host::kRootCgroups;
+  std::uint32_t first_uid = kFirstHostUid;  // of sandboxes, and how many
+  std::uint32_t uids = 60'000;
+  bool limits_best_effort = false;
+  bool no_landlock = false;
 };
 
 // Errors: kInvalid, with what is wrong in the request.
@@ -59,6 +69,6 @@ inline constexpr std::string_view kUsualVolume = "home";
                                       std::string_view user, std::string_view volume);
 // The host uid that owns a user's volumes, the same at every start. Two users may share one by
 // chance; what keeps them apart is that a sandbox sees its own volume only.
-[[nodiscard]] std::uint32_t host_uid_of(std::string_view volume);
+[[nodiscard]] std::uint32_t host_uid_of(std::string_view volume, const HostPaths& host);
 
 }  // namespace gatehouse::sandbox

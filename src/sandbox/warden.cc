@@ -86,15 +86,18 @@ class Warden {
     launched_.stdio.emplace_back(ends[0]);
     status_ = net::Descriptor(ends[1]);
     handles_.door = std::move(launched_.door.fds);
-    handles_.freeze = copy_of(launched_.cgroup->freeze_fd());
+    const host::Cgroup& cgroup = *launched_.cgroup;
+    handles_.freeze = copy_of(cgroup.can_freeze() ? cgroup.freeze_fd() : launched_.pidfd.get());
     if (launched_.cgroup->kill_fd() >= 0) handles_.kill = copy_of(launched_.cgroup->kill_fd());
     handles_.pidfd = copy_of(launched_.pidfd.get());
     handles_.warden = net::Descriptor(static_cast<int>(syscall(SYS_pidfd_open, getpid(), 0)));
     report_.run = charge_.plan.run;
     report_.placeholders = charge_.placeholders;
-    report_.freezer_v1 = launched_.cgroup->freezer_v1();
+    report_.freezer = !cgroup.can_freeze()  ? ipc::Freezer::kNone
+                      : cgroup.freezer_v1() ? ipc::Freezer::kV1
+                                            : ipc::Freezer::kV2;
     report_.kill_by_pidfd = !handles_.kill.is_open();
-    report_.not_enforced = launched_.cgroup->not_enforced();
+    report_.not_enforced = cgroup.not_enforced();
     line_ = net::Descriptor(kWardenLine);
     is_adopted_ = true;
     if (!report()) return failure(Error::kClosed, "sandboxd is gone");
@@ -199,6 +202,11 @@ class Warden {
   void house_is_gone() {
     if (status_code_) is_over_ = true;  // and nobody is left to be told
     if (status_code_ || report_.is_stopped) return;
+    if (report_.freezer == ipc::Freezer::kNone) {
+      say(LogLevel::kWarning, "the house is gone and nothing can freeze this sandbox, so it ends");
+      is_over_ = true;
+      return;
+    }
     say(LogLevel::kWarning, "the house is gone; this sandbox is frozen until it is back");
     freeze();
   }
@@ -255,7 +263,8 @@ class Warden {
   }
 
   void freeze() {
-    const std::string_view word = report_.freezer_v1 ? "FROZEN" : "1";
+    if (report_.freezer == ipc::Freezer::kNone) return;
+    const std::string_view word = report_.freezer == ipc::Freezer::kV1 ? "FROZEN" : "1";
     [[maybe_unused]] const ssize_t written =
         ::pwrite(handles_.freeze.get(), word.data(), word.size(), 0);
     report_.is_stopped = true;
@@ -302,7 +311,7 @@ int guard_sandbox(int init_fd, Nanos adoption_most) {
   signal(SIGPIPE, SIG_IGN);
   Result<Charge> charge = read_charge();
   if (!charge) return refuse(charge.error());
-  if (const Result<void> left = Cgroup::leave_for_wardens(); !left) {
+  if (const Result<void> left = host::Cgroup::leave_for_wardens(charge->plan.cgroups); !left) {
     log_warning("this sandbox ends with the house if a service manager ends what is left of it",
                 {{"why", left.error().message()}});
   }

@@ -56,14 +56,14 @@ struct Charge {
 struct Report {
   ipc::RunSpec run;
   std::vector<ipc::Placeholder> placeholders;
-  bool freezer_v1 = false;
+  ipc::Freezer freezer = ipc::Freezer::kV2;
   bool kill_by_pidfd = false;
   std::vector<std::string> not_enforced;
   bool is_stopped = false;  // by the warden, because the house was gone
   bool has_ended = false;   // `X` follows
   template <class F>
   void fields(F& f) {
-    f(run, placeholders, freezer_v1, kill_by_pidfd, not_enforced, is_stopped, has_ended);
+    f(run, placeholders, freezer, kill_by_pidfd, not_enforced, is_stopped, has_ended);
   }
 };
 

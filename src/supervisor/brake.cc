@@ -16,13 +16,19 @@ bool write_all(const net::Descriptor& to, std::string_view text) {
 
 }  // namespace
 
-bool Brake::freeze() const { return write_all(freezer, freezer_v1 ? "FROZEN" : "1"); }
-bool Brake::thaw() const { return write_all(freezer, freezer_v1 ? "THAWED" : "0"); }
+bool Brake::freeze() const {
+  if (freezer_kind == ipc::Freezer::kNone) return destroy();
+  return write_all(freezer, freezer_kind == ipc::Freezer::kV1 ? "FROZEN" : "1");
+}
+bool Brake::thaw() const {
+  if (freezer_kind == ipc::Freezer::kNone) return false;
+  return write_all(freezer, freezer_kind == ipc::Freezer::kV1 ? "THAWED" : "0");
+}
 bool Brake::destroy() const {
   if (!kill_by_pidfd) return write_all(killer, "1");
   const bool sent = syscall(SYS_pidfd_send_signal, killer.get(), SIGKILL, nullptr, 0) == 0;
   // A frozen process of cgroup v1 dies only when it is thawed.
-  return thaw() && sent;
+  return sent && (freezer_kind == ipc::Freezer::kNone || thaw());
 }
 
 }  // namespace gatehouse::supervisor

@@ -60,7 +60,7 @@ class BrakeTest : public testing::Test {
 };
 
 TEST_F(BrakeTest, OfCgroup2FreezesThawsAndKillsByItsFiles) {
-  const Brake brake{file("cgroup.freeze"), file("cgroup.kill"), false, false, {}, ""};
+  const Brake brake{file("cgroup.freeze"), file("cgroup.kill"), ipc::Freezer::kV2, false, {}, ""};
   EXPECT_TRUE(brake.freeze());
   EXPECT_EQ(word("cgroup.freeze"), "1");
   EXPECT_TRUE(brake.thaw());
@@ -71,7 +71,7 @@ TEST_F(BrakeTest, OfCgroup2FreezesThawsAndKillsByItsFiles) {
 }
 
 TEST_F(BrakeTest, OfCgroupV1SpeaksTheFreezersWords) {
-  const Brake brake{file("freezer.state"), pidfd(), true, true, {}, ""};
+  const Brake brake{file("freezer.state"), pidfd(), ipc::Freezer::kV1, true, {}, ""};
   EXPECT_TRUE(brake.freeze());
   EXPECT_EQ(word("freezer.state"), "FROZEN");
   EXPECT_TRUE(brake.thaw());
@@ -80,17 +80,29 @@ TEST_F(BrakeTest, OfCgroupV1SpeaksTheFreezersWords) {
 }
 
 TEST_F(BrakeTest, OfCgroupV1ThawsWhatItKillsSoThatItDies) {
-  const Brake brake{file("freezer.state"), pidfd(), true, true, {}, ""};
+  const Brake brake{file("freezer.state"), pidfd(), ipc::Freezer::kV1, true, {}, ""};
   ASSERT_TRUE(brake.freeze());
   EXPECT_TRUE(brake.destroy());
   EXPECT_EQ(word("freezer.state"), "THAWED");
   EXPECT_EQ(ended_by(), SIGKILL);
 }
 
+TEST_F(BrakeTest, WithoutAFreezerEndsWhatItWasToFreeze) {
+  const Brake brake{pidfd(), pidfd(), ipc::Freezer::kNone, true, {}, ""};
+  EXPECT_FALSE(brake.thaw()) << "nothing comes back";
+  EXPECT_EQ(kill(process, 0), 0);
+  EXPECT_TRUE(brake.freeze());
+  EXPECT_EQ(ended_by(), SIGKILL);
+}
+
 TEST_F(BrakeTest, SaysWhenTheKernelTakesNoWord) {
   net::Descriptor read_only(open("/dev/null", O_RDONLY));
-  const Brake brake{
-      std::move(read_only), net::Descriptor(open("/dev/null", O_RDONLY)), true, true, {}, ""};
+  const Brake brake{std::move(read_only),
+                    net::Descriptor(open("/dev/null", O_RDONLY)),
+                    ipc::Freezer::kV1,
+                    true,
+                    {},
+                    ""};
   EXPECT_FALSE(brake.freeze());
   EXPECT_FALSE(brake.thaw());
   EXPECT_FALSE(brake.destroy()) << "and /dev/null is no pidfd";

@@ -2,6 +2,7 @@
 #include "supervisor/posture.h"
 
 #include <algorithm>
+#include <array>
 #include <span>
 #include <vector>
 
@@ -38,7 +39,14 @@ const std::vector<Posture>& postures() {
 
 }  // namespace
 
-bool should_be_possible(std::string_view role, Ability ability) {
+bool should_be_possible(std::string_view role, Ability ability, host::Mode mode) {
+  // Root of a user namespace reads nothing of the host's root, and sees its own folders only.
+  if (mode != host::Mode::kRoot) {
+    constexpr std::array kRootsAlone = {Ability::kReadShadow, Ability::kReadAudit,
+                                        Ability::kReadVault, Ability::kReadState};
+    const bool is_roots = std::ranges::find(kRootsAlone, ability) != kRootsAlone.end();
+    if (role == "sandboxd" && is_roots) return false;
+  }
   for (const Posture& posture : postures()) {
     if (posture.role != ipc::role_of(role)) continue;
     return std::find(posture.possible.begin(), posture.possible.end(), ability)

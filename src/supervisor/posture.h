@@ -5,10 +5,11 @@
 
 #include <string_view>
 
+#include "host/footing.h"
 #include "ipc/probe.h"
 
 namespace gatehouse::supervisor {
 
-[[nodiscard]] bool should_be_possible(std::string_view role, ipc::Ability ability);
+[[nodiscard]] bool should_be_possible(std::string_view role, ipc::Ability ability, host::Mode mode);
 
 }  // namespace gatehouse::supervisor

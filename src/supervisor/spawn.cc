@@ -3,8 +3,12 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <linux/mount.h>
+#include <sched.h>
 #include <signal.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -36,9 +40,44 @@ std::vector<char*> pointers_to(std::vector<std::string>& words) {
   return list;
 }
 
-[[noreturn]] void become(char** argv, char** envp, int line, pid_t parent) {
+// A mount namespace in which the data directory is empty but for those folders.
+bool narrow(const View& view) {
+  if (unshare(CLONE_NEWNS) != 0) return false;
+  std::vector<int> trees;
+  for (const std::string& folder : view.folders) {
+    const std::string path = view.data + "/" + folder;
+    trees.push_back(static_cast<int>(
+        syscall(SYS_open_tree, AT_FDCWD, path.c_str(), OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC)));
+    if (trees.back() < 0) return false;
+  }
+  if (mount("tmpfs", view.data.c_str(), "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC,
+            "size=64k,nr_inodes=64,mode=0755")
+      != 0) {
+    return false;
+  }
+  for (std::size_t i = 0; i < trees.size(); ++i) {
+    const std::string path = view.data + "/" + view.folders[i];
+    if (mkdir(path.c_str(), 0755) != 0
+        || syscall(SYS_move_mount, trees[i], "", AT_FDCWD, path.c_str(), MOVE_MOUNT_F_EMPTY_PATH)
+               != 0) {
+      return false;
+    }
+    close(trees[i]);
+  }
+  return mount(nullptr, view.data.c_str(), nullptr,
+               MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, nullptr)
+         == 0;
+}
+
+[[noreturn]] void become(char** argv, char** envp, int line, pid_t parent, const View& view) {
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (getppid() != parent) _exit(70);
+  if (!view.data.empty() && !narrow(view)) {
+    const std::string why =
+        fmt::format("{}: a view of its own: {}\n", argv[0], std::strerror(errno));
+    [[maybe_unused]] const ssize_t written = ::write(2, why.data(), why.size());
+    _exit(70);
+  }
   if (line == ipc::kSupervisorDescriptor) {
     fcntl(line, F_SETFD, 0);
   } else {
@@ -61,7 +100,7 @@ std::vector<char*> pointers_to(std::vector<std::string>& words) {
 
 }  // namespace
 
-Result<Spawned> spawn_role(std::vector<std::string> words) {
+Result<Spawned> spawn_role(std::vector<std::string> words, const View& view) {
   auto [ours, theirs] = TRY(net::make_socket_pair());
   std::vector<std::string> environment = environment_of_roles();
   std::vector<char*> argv = pointers_to(words);
@@ -69,7 +108,7 @@ Result<Spawned> spawn_role(std::vector<std::string> words) {
   const pid_t parent = getpid();
   const pid_t pid = fork();
   if (pid < 0) return failure_from_errno(errno, "starting " + words[0]);
-  if (pid == 0) become(argv.data(), envp.data(), theirs.get(), parent);
+  if (pid == 0) become(argv.data(), envp.data(), theirs.get(), parent, view);
   Spawned spawned{pid, net::Descriptor(static_cast<int>(syscall(SYS_pidfd_open, pid, 0))),
                   std::move(ours)};
   if (!spawned.pidfd.is_open()) {

@@ -13,6 +13,12 @@
 
 namespace gatehouse::supervisor {
 
+// Where its process has privilege for it, a role sees only its own part of the data directory.
+struct View {
+  std::string data;                  // "" for a view of everything
+  std::vector<std::string> folders;  // what is left of it
+};
+
 struct Spawned {
   pid_t pid = -1;
   net::Descriptor pidfd;
@@ -20,7 +26,8 @@ struct Spawned {
 };
 
 // `words` is the executable's absolute path and its arguments. An executable that cannot be run
-// says so on standard error and ends with 71. Errors: the kernel's; then there is no process.
-[[nodiscard]] Result<Spawned> spawn_role(std::vector<std::string> words);
+// says so on standard error and ends with 71; a view that cannot be had, with 70. Errors: the
+// kernel's; then there is no process.
+[[nodiscard]] Result<Spawned> spawn_role(std::vector<std::string> words, const View& view = {});
 
 }  // namespace gatehouse::supervisor

@@ -110,6 +110,7 @@ class Supervisor::Impl {
       child.back_off = kBackOffFirst;
     }
     for (auto& [name, child] : children_) start(child);
+    record_footing();
     nursery_.spawn(wait_for_signals());
     loop_.run();
     end_children();
@@ -117,16 +118,34 @@ class Supervisor::Impl {
   }
 
  private:
+  // What holds here, and what does not, is on record before anything can happen.
+  void record_footing() {
+    const host::Footing& footing = settings_.footing;
+    audit::Entry entry;
+    entry.kind = audit::Kind::kNote;
+    entry.add("what", "the house starts");
+    entry.add("mode", text(footing.mode));
+    for (const std::string& missing : footing.not_enforced) entry.add("not_enforced", missing);
+    if (!footing.no_sandbox.empty()) entry.add("no_sandbox", footing.no_sandbox);
+    scribe_.write(std::move(entry));
+    for (const std::string& missing : footing.not_enforced) {
+      log_warning("not enforced on this host", {{"what", missing}});
+    }
+    if (!footing.no_sandbox.empty()) log_warning(footing.no_sandbox);
+  }
+
   // --- people and control: kill, revive, status
 
   void fill_permits() {
     for (const std::uint32_t uid : {0U, settings_.owner_uid}) {
-      permit_kills(people_[uid], "uid " + std::to_string(uid));
+      // On record stands who they are outside.
+      const bool is_mapped = settings_.footing.is_rootless();
+      const std::string who = fmt::format("uid {}", is_mapped ? settings_.footing.user : uid);
+      permit_kills(people_[uid], who);
       people_[uid].on<ipc::Examine>(
           [this](ipc::Examine, std::vector<net::Descriptor>) { return examine(this); });
-      people_[uid].on<ipc::Reload>([this, uid](ipc::Reload, std::vector<net::Descriptor>) {
-        return reload(this, "uid " + std::to_string(uid));
-      });
+      people_[uid].on<ipc::Reload>(
+          [this, who](ipc::Reload, std::vector<net::Descriptor>) { return reload(this, who); });
     }
     control_.on<ipc::GetCounters>(
         [this](ipc::GetCounters, std::vector<net::Descriptor>) { return counters(this); });
@@ -153,9 +172,9 @@ class Supervisor::Impl {
     }
     // Seen by the gateway before it is durable: a kill may come too early, never too late.
     self->killed_ = next;
-    ipc::KillDone done{self->table_->publish(next.all, next.ids()), 0};
+    ipc::KillDone done{self->table_->publish(next.all, next.ids()), 0, 0};
     self->ring_bells();
-    done.sandboxes = self->stop_sandboxes(request);
+    self->stop_sandboxes(request, done);
     if (request.destroy && !request.all) self->to_destroy_.insert(request.run);
     const Result<void> saved = self->kill_file_.save(next);
     ++self->kills_;
@@ -168,7 +187,7 @@ class Supervisor::Impl {
     entry.kind = audit::Kind::kKilled;
     if (!by.empty()) entry.add("by", by);
     entry.add("reason", request.reason.substr(0, 1024));
-    entry.add("sandbox", request.destroy ? "destroyed" : "frozen");
+    entry.add("sandbox", request.destroy || done.ended > 0 ? "destroyed" : "frozen");
     self->put_on_record(std::move(entry), request.run, request.all, next);
     if (!saved) {
       co_return Failure(saved.error().in(
@@ -190,7 +209,7 @@ class Supervisor::Impl {
     self->killed_ = next;
     if (request.all) self->to_destroy_.clear();
     self->to_destroy_.erase(request.run);
-    ipc::KillDone done{self->table_->publish(next.all, next.ids()), 0};
+    ipc::KillDone done{self->table_->publish(next.all, next.ids()), 0, 0};
     for (const auto& [run, sandbox] : self->sandboxes_.all()) {
       const bool still = next.all || next.runs.contains(run);
       if (!still && (request.all || run == request.run) && sandbox.thaw()) ++done.sandboxes;
@@ -248,6 +267,9 @@ class Supervisor::Impl {
 
   static Task<Result<ipc::Status>> status_now(Impl* self) {
     ipc::Status status;
+    status.mode = text(self->settings_.footing.mode);
+    status.not_enforced = self->settings_.footing.not_enforced;
+    status.no_sandbox = self->settings_.footing.no_sandbox;
     status.all_killed = self->killed_.all;
     status.killed = self->killed_.ids();
     for (const auto& [name, child] : self->children_) {
@@ -267,7 +289,9 @@ class Supervisor::Impl {
 
   static Task<Result<ipc::Examination>> examine(Impl* self) {
     ipc::Examination all;
-    all.mode = geteuid() == 0 ? "root" : "single-user";
+    all.mode = text(self->settings_.footing.mode);
+    all.not_enforced = self->settings_.footing.not_enforced;
+    all.no_sandbox = self->settings_.footing.no_sandbox;
     std::vector<std::string> names;
     for (const auto& [name, child] : self->children_) names.push_back(name);
     for (const std::string& name : names) all.roles.push_back(co_await examine_role(self, name));
@@ -355,19 +379,20 @@ class Supervisor::Impl {
       for (ipc::Attempt attempt : tried->attempts) {
         // The name of an errno; a captured role could say anything.
         std::erase_if(attempt.said, [](char c) { return c < '0' || c > 'Z'; });
-        about.findings.push_back({attempt, should_be_possible(name, attempt.ability)});
+        about.findings.push_back(
+            {attempt, should_be_possible(name, attempt.ability, self->settings_.footing.mode)});
       }
     }
     co_return about;
   }
 
-  std::uint32_t stop_sandboxes(const ipc::Kill& request) {
-    std::uint32_t stopped = 0;
+  void stop_sandboxes(const ipc::Kill& request, ipc::KillDone& done) {
     for (const auto& [run, sandbox] : sandboxes_.all()) {
       if (!request.all && run != request.run) continue;
-      if (request.destroy ? sandbox.destroy() : sandbox.freeze()) ++stopped;
+      if (!(request.destroy ? sandbox.destroy() : sandbox.freeze())) continue;
+      ++done.sandboxes;
+      if (!request.destroy && sandbox.freezer_kind == ipc::Freezer::kNone) ++done.ended;
     }
-    return stopped;
   }
 
   void ring_bells() {
@@ -414,7 +439,7 @@ class Supervisor::Impl {
   Result<void> spawn(Child& child) {
     std::vector<std::string> words = {child.spec.executable};
     words.insert(words.end(), child.spec.arguments.begin(), child.spec.arguments.end());
-    Spawned spawned = TRY(spawn_role(std::move(words)));
+    Spawned spawned = TRY(spawn_role(std::move(words), child.spec.view));
     child.pid = spawned.pid;
     child.pidfd = std::move(spawned.pidfd);
     child.ready = false;
@@ -460,7 +485,7 @@ class Supervisor::Impl {
       co_return failure(Error::kInvalid, "a sandbox comes with three descriptors");
     }
     if (self->is_stopping_) co_return failure(Error::kUnavailable, "the house is stopping");
-    Brake sandbox{std::move(fds[0]),     std::move(fds[1]), request.freezer_v1,
+    Brake sandbox{std::move(fds[0]),     std::move(fds[1]), request.freezer,
                   request.kill_by_pidfd, request.trace,     request.tenant};
     bool is_stopped = true;
     if (self->to_destroy_.contains(request.run)) {

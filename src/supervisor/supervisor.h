@@ -12,12 +12,14 @@
 #include <vector>
 
 #include "base/log.h"
+#include "host/footing.h"
 #include "ipc/channel.h"
 #include "ipc/kill_table.h"
 #include "ipc/sandbox.h"
 #include "ipc/supervisor.h"
 #include "net/stream.h"
 #include "supervisor/kill_file.h"
+#include "supervisor/spawn.h"
 
 namespace gatehouse::supervisor {
 
@@ -26,6 +28,7 @@ struct RoleSpec {
   std::string executable;  // absolute path
   std::vector<std::string> arguments;
   std::vector<std::string> peers;  // roles it is joined to; each pair is named once
+  View view;
 };
 
 // The config, read again.
@@ -37,6 +40,7 @@ struct ConfigRead {
 };
 
 struct Settings {
+  host::Footing footing;
   std::string data;           // the data directory, for what roles are asked to try
   std::string run_directory;  // supervisor.sock, control.sock and the kill file
   std::vector<RoleSpec> roles;

@@ -272,7 +272,8 @@ class Adoption(unittest.TestCase):
         self.addCleanup(service.rmdir)
         HOUSE.down()
         HOUSE.up(before=lambda: (service / "cgroup.procs").write_text("0"))
-        run, name = self.start("read line; exit 8")
+        run, name = self.start("echo begun; read line; exit 8")
+        run.stdout.readline()  # what becomes its init is the warden's executable until then
         inside = (service / "cgroup.procs").read_text().split()
         self.assertEqual(len(inside), len(HOUSE.processes()) - 1, "all but the warden")
         HOUSE.process.kill()

@@ -19,6 +19,7 @@
 #include <string>
 #include <vector>
 
+#include "host/user_namespace.h"
 #include "sandbox/launch.h"
 
 namespace gatehouse::sandbox {
@@ -85,6 +86,18 @@ class Cell : public testing::Test {
     return run({"/bin/bash", "-c", script}, answer_names);
   }
 
+  // As root of the host; or, as a house without root is, of one user's namespaces.
+  [[nodiscard]] static bool is_rootless() { return !host::is_root_outside(); }
+  [[nodiscard]] HostPaths host_paths() const {
+    HostPaths host{directory, "host anchors\n"};
+    if (!is_rootless()) return host;
+    host.cgroups = host::kNoCgroups;
+    host.first_uid = 0;
+    host.uids = 1;
+    host.limits_best_effort = true;
+    return host;
+  }
+
   ipc::CreateSandbox request;
   std::string directory;
   // What is to be seen from outside of the sandbox's first process, built but not yet let go.
@@ -93,7 +106,7 @@ class Cell : public testing::Test {
  private:
   std::string run_here(bool answer_names) {
     const std::string nul(1, '\0');
-    const auto plan = make_plan(request, {directory, "host anchors\n"});
+    const auto plan = make_plan(request, host_paths());
     if (!plan) return "-1" + nul + plan.error().message() + nul;
     const char* bin = getenv("GATEHOUSE_BIN");
     const int init = open((std::string(bin) + "/gatehouse-init").c_str(), O_RDONLY | O_CLOEXEC);

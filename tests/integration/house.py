@@ -14,11 +14,18 @@ from pathlib import Path
 
 GATEHOUSE = os.path.join(os.environ["GATEHOUSE_BIN"], "gatehouse")
 
+# The uid that houses and their people have, for a test that runs without root; None as root.
+AS = int(os.environ["GATEHOUSE_TEST_UID"]) if "GATEHOUSE_TEST_UID" in os.environ else None
+
+
+def identity():
+    return {} if AS is None else {"user": AS, "group": AS, "extra_groups": []}
+
 
 def gatehouse(*words, **more):
     return subprocess.run([GATEHOUSE, *words], capture_output=True, text=True,
                           timeout=more.pop("timeout", 60),
-                          stdin=more.pop("stdin", subprocess.DEVNULL), **more)
+                          stdin=more.pop("stdin", subprocess.DEVNULL), **{**identity(), **more})
 
 
 def send_signal(pid, what):
@@ -46,9 +53,30 @@ def files_with(folder, secret):
     return found
 
 
+def delegated_cgroup(name):
+    """A directory of cgroup2 that is the test's user's, as a service manager delegates one; None
+    where there is no cgroup2."""
+    for root in (Path("/sys/fs/cgroup"), Path("/sys/fs/cgroup/unified")):
+        if (root / "cgroup.controllers").exists():
+            path = root / name
+            path.mkdir()
+            for what in (path, path / "cgroup.procs", path / "cgroup.subtree_control"):
+                os.chown(what, AS, AS)
+            return path
+    return None
+
+
 class House:
+    flags = []  # of `up`
+    around = []  # a command that `up` is run by
+    cgroup = None  # delegated to the house's user, where it runs without root
+
     def __init__(self):
         self.folder = Path(tempfile.mkdtemp(prefix="gatehouse-house-"))
+        if AS is not None:
+            os.chown(self.folder, AS, AS)
+            self.flags = ["--limits", "best-effort"]
+            self.cgroup = delegated_cgroup(self.folder.name)
         made = gatehouse("init", str(self.folder))
         assert made.returncode == 0, made.stderr
         self.config = self.folder / "gatehouse.yaml"
@@ -59,11 +87,23 @@ class House:
 
     def up(self, before=None):
         """`before` is called in its process, ahead of it."""
-        with open(self.log, "ab") as log:
-            self.process = subprocess.Popen([self.executable, "up", "--config",
-                                             str(self.config)], stdout=log, stderr=log,
-                                            preexec_fn=before)
+        self.launch(before)
         self.wait_until_ready()
+
+    def launch(self, before=None):
+        def enter():
+            if self.cgroup is not None:
+                (self.cgroup / "cgroup.procs").write_text("0")
+            if before is not None:
+                before()
+            if AS is not None:
+                os.setgroups([])
+                os.setresgid(AS, AS, AS)
+                os.setresuid(AS, AS, AS)
+        with open(self.log, "ab") as log:
+            self.process = subprocess.Popen(
+                [*self.around, self.executable, "up", "--config", str(self.config), *self.flags],
+                stdout=log, stderr=log, preexec_fn=enter)
 
     def wait_until_ready(self):
         for _ in range(200):
@@ -85,6 +125,19 @@ class House:
 
     def remove(self):
         shutil.rmtree(self.folder)
+        if self.cgroup is not None:
+            for below in sorted(self.cgroup.rglob("*/"), reverse=True):
+                below.rmdir()
+            self.cgroup.rmdir()
+
+    def complaints(self):
+        """What doctor finds but for what this host does not give a house without root."""
+        done = self.ask("doctor", "--json")
+        found = json.loads(done.stdout)
+        assert found["well"] == (done.returncode == 0), done.stdout
+        if AS is None:
+            return found["complaints"]
+        return [line for line in found["complaints"] if not line.startswith("not enforced: ")]
 
     def ask(self, *words, **more):
         return gatehouse(*words, "--config", str(self.config), **more)
@@ -97,7 +150,7 @@ class House:
 
     def start(self, *command, **more):
         """A run under way; its first line of errors names it."""
-        return subprocess.Popen([GATEHOUSE, *self.words_to_run(*command)], **more)
+        return subprocess.Popen([GATEHOUSE, *self.words_to_run(*command)], **identity(), **more)
 
     def connect(self, key):
         file = self.folder / "key"

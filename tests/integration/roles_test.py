@@ -68,8 +68,7 @@ class Roles(unittest.TestCase):
         self.assertIn("nowhere.example", told.stdout, f"and is on record after {name}'s end")
 
     def house_is_well(self):
-        done = HOUSE.ask("doctor", "--json")
-        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.assertEqual(HOUSE.complaints(), [])
         verified = HOUSE.ask("audit", "verify")
         self.assertEqual(verified.returncode, 0, verified.stderr)
 

@@ -52,7 +52,7 @@ TEST_F(Cell, HasAHomeThatStaysAndIsItsOwn) {
   EXPECT_EQ(shell("cat ~/note").out, "remembered\n");
   struct stat about{};
   ASSERT_EQ(stat((directory + "/default+tester+alice/note").c_str(), &about), 0);
-  EXPECT_GE(about.st_uid, kFirstHostUid) << "uid 0 inside or outside owns nothing here";
+  EXPECT_GE(about.st_uid, host_paths().first_uid) << "uid 0 inside or outside owns nothing here";
   request.run.user = "bob";
   EXPECT_EQ(shell("cat ~/note").status, 1) << "another user's home is another one";
   EXPECT_NE(shell("cat /home/*/note ../*/note /*+alice/note").status, 0);
@@ -63,7 +63,7 @@ TEST_F(Cell, CannotChangeAFileThatIsGuarded) {
   std::ofstream(directory + "/default+tester+alice/work/deep/SOUL.md") << "be good\n";
   const std::string volume = "default+tester+alice";
   for (const char* mine : {"", "/work", "/work/deep", "/work/deep/SOUL.md"}) {
-    const std::uint32_t uid = host_uid_of(volume);
+    const std::uint32_t uid = host_uid_of(volume, host_paths());
     ASSERT_EQ(chown((directory + "/" + volume + mine).c_str(), uid, uid), 0);
   }
   EXPECT_EQ(shell("echo better > ~/work/deep/SOUL.md; cat ~/work/deep/SOUL.md").out, "better\n")

@@ -60,7 +60,7 @@ class Guarded : public Cell {
  protected:
   void begin(const std::string& script, Nanos adoption_most) {
     request.argv = {"/bin/bash", "-c", script};
-    auto plan = make_plan(request, {directory, "host anchors\n"});
+    auto plan = make_plan(request, host_paths());
     ASSERT_TRUE(plan) << plan.error().message();
     charge.plan = *plan;
     charge.rendezvous = directory + "/wardens.sock";
@@ -141,7 +141,7 @@ class Guarded : public Cell {
   void has_left_nothing() {
     EXPECT_EQ(waitpid(warden, nullptr, 0), warden);
     warden = -1;
-    EXPECT_TRUE(Cgroup::clear_left(request.run.run.text()));
+    EXPECT_TRUE(host::Cgroup::clear_left(host::kRootCgroups, request.run.run.text()));
   }
 
   Charge charge;
@@ -220,7 +220,7 @@ TEST_F(Guarded, IsFrozenWhileThereIsNoHouseAndGoesOnWhenItIsLetGo) {
   const auto report = ipc::decode<Report>(again.text);
   EXPECT_TRUE(report->is_stopped);
   EXPECT_FALSE(speaks(300)) << "adopted, and not let go yet";
-  const std::string_view word = report->freezer_v1 ? "THAWED" : "0";
+  const std::string_view word = report->freezer == ipc::Freezer::kV1 ? "THAWED" : "0";
   ASSERT_GT(write(again.fds[kFreezeAt].get(), word.data(), word.size()), 0);
   EXPECT_TRUE(speaks(kSoonMs));
 }
