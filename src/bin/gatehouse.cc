@@ -94,9 +94,13 @@ Result<supervisor::ConfigRead> read_again(const std::string& path, const control
   if (now.admin.certificate.empty() != first.admin.certificate.empty()) {
     read.at_restart.emplace_back("admin.tls_certificate");
   }
-  if (now.attach.at != first.attach.at || now.attach.advertised != first.attach.advertised
-      || now.attach.token_life_s != first.attach.token_life_s) {
-    read.at_restart.emplace_back("attach");
+  const auto& attach = now.attach;
+  if (attach.at != first.attach.at) read.at_restart.emplace_back("attach.listen");
+  if (attach.advertised != first.attach.advertised) {
+    read.at_restart.emplace_back("attach.advertise");
+  }
+  if (attach.token_life_s != first.attach.token_life_s) {
+    read.at_restart.emplace_back("attach.token_seconds");
   }
   return read;
 }

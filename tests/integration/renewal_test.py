@@ -196,6 +196,11 @@ class Certificate(unittest.TestCase):
         self.assertEqual(self.reloaded(), [("at the next start", "metrics.listen"),
                                            ("at the next start", "admin.listen")])
         self.assertEqual(shown(), der(self.good[0]))
+        written(CONFIG + ADMIN + f'attach: {{{{listen: "127.0.0.1:{free_port()}", '
+                'tls_certificate: admin.pem, tls_key: admin.key, token_seconds: 60}}\n')
+        changes = self.reloaded()
+        for key in ("attach.listen", "attach.token_seconds"):
+            self.assertIn(("at the next start", key), changes)
         written(CONFIG + 'admin: {{listen: "127.0.0.1:{admin}"}}\n')
         self.assertEqual(self.reloaded(), [("at the next start", "admin.tls_certificate")])
         self.assertEqual(shown(), der(self.good[0]), "TLS is not taken from under a listener")
