@@ -16,8 +16,15 @@ namespace {
 using net::Task;
 
 constexpr Nanos kAppendMost = std::chrono::seconds(5);
+// How long what nobody waits for waits for company: the end of an Exchange, a use in the vault.
+constexpr Nanos kLingerMost = 2ms;
+// After a group of so many Entries the next one grows for a while, so that syncing never takes most
+// of a core.
+constexpr std::uint64_t kSomeLoad = 8;
 constexpr Nanos kPauseLeast = 100us;
 constexpr Nanos kPauseMost = 500us;
+constexpr std::uint64_t kLoad = 32;
+constexpr Nanos kPauseUnderLoad = 1ms;
 constexpr Nanos kBrokenPause = 1s;  // until it is tried again
 constexpr Nanos kSleepMost = 50ms;  // a lost wake-up costs no more than this
 
@@ -26,7 +33,25 @@ struct Bells {
   net::Event* woken;
   net::Event* committed;
   std::string* broken;  // why the last commit failed; "" while they succeed
+  bool* is_urgent;      // an Entry came that somebody waits for
 };
+
+Nanos pause_after(std::uint64_t entries, Nanos took) {
+  if (entries < kSomeLoad) return Nanos(0);
+  return entries >= kLoad ? kPauseUnderLoad : std::clamp(took, kPauseLeast, kPauseMost);
+}
+
+// While nobody waits for what there is.
+Task<void> linger(net::Loop* loop, Service* service, Bells bells) {
+  const Deadline until = loop->in(kLingerMost);
+  while (!*bells.is_urgent && loop->now() < until.at() && service->prepare_to_linger()) {
+    bells.woken->reset();
+    (void)co_await bells.woken->wait(until);
+    service->woken();
+  }
+  service->woken();
+  *bells.is_urgent = false;
+}
 
 Task<void> pump(net::Loop* loop, Service* service, Bells bells) {
   net::Event* const woken = bells.woken;
@@ -49,17 +74,17 @@ Task<void> pump(net::Loop* loop, Service* service, Bells bells) {
     if (*worked) {
       bells.committed->set();
       bells.committed->reset();
-      // Under load the group grows meanwhile, so that syncing never takes most of a core.
-      co_await loop->sleep_for(std::clamp(loop->now() - began, kPauseLeast, kPauseMost));
-      continue;
+      co_await loop->sleep_for(pause_after(service->last_group(), loop->now() - began));
     }
-    if (!service->prepare_to_sleep()) {
+    if (service->log().gathered_bytes() == 0 && service->prepare_to_sleep()) {
+      woken->reset();
+      const Result<void> called = co_await woken->wait(loop->in(kSleepMost));
+      service->woken();
+      if (!called) continue;
+    } else {
       co_await loop->sleep_for(Nanos(0));  // the other roles' Entries have their turn
-      continue;
     }
-    woken->reset();
-    (void)co_await woken->wait(loop->in(kSleepMost));
-    service->woken();
+    co_await linger(loop, service, bells);
   }
 }
 
@@ -89,6 +114,8 @@ Task<Result<ipc::Appended>> append(net::Loop* loop, Service* service, Bells bell
   if (!bells.broken->empty()) co_return refused();
   const std::uint64_t sequence = CO_TRY(service->append(request.entry, role));
   const Deadline deadline = loop->in(kAppendMost);
+  // The vault has lent already what it tells of here.
+  if (role != "vault") *bells.is_urgent = true;
   bells.woken->set();
   while (service->log().size() <= sequence) {
     if (!co_await bells.committed->wait(deadline)) {
@@ -175,7 +202,7 @@ class Book::Impl {
       : woken_(role.loop()), committed_(role.loop()), tasks_(role.loop()) {
     net::Loop* const loop = &role.loop();
     Service* const book = &service;
-    const Bells bells{&woken_, &committed_, &broken_};
+    const Bells bells{&woken_, &committed_, &broken_, &is_urgent_};
     using Fds = std::vector<net::Descriptor>;
     for (const char* peer : {"vault", "sandboxd", "supervisor", "control"}) {
       appenders_[peer].on<ipc::Append>([loop, book, bells, peer](ipc::Append request, Fds) {
@@ -215,6 +242,7 @@ class Book::Impl {
   net::Event woken_;
   net::Event committed_;
   std::string broken_;
+  bool is_urgent_ = false;
   net::Nursery tasks_;  // last: its tasks use all the rest
 };
 

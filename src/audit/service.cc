@@ -181,7 +181,9 @@ Result<bool> Service::pump() {
     ring = drain(*ring) ? ring + 1 : rings_.erase(ring);
   }
   if (log_->gathered_bytes() == 0) return false;
+  const std::uint64_t before = log_->size();
   const Result<void> committed = log_->commit();
+  last_group_ = log_->size() - before;
   cannot_write_ = !committed;
   ++(committed ? commits_ : failed_commits_);
   if (!committed) return Failure(committed.error());
@@ -207,6 +209,13 @@ ipc::CounterList Service::counters() const {
 bool Service::prepare_to_sleep() {
   for (const Ring& ring : rings_) {
     if (!ring.reader->prepare_to_sleep()) return false;
+  }
+  return true;
+}
+
+bool Service::prepare_to_linger() {
+  for (const Ring& ring : rings_) {
+    if (ring.retired || !ring.reader->prepare_to_linger()) return false;
   }
   return true;
 }

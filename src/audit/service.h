@@ -34,8 +34,13 @@ class Service {
   // there was anything. Errors: the commit's; nothing is told then, and the writers' Intents run
   // into their deadlines: fail closed.
   [[nodiscard]] Result<bool> pump();
+  // How many Entries the last commit was of.
+  [[nodiscard]] std::uint64_t last_group() const { return last_group_; }
   // Whether all rings are empty and their writers will wake us.
   [[nodiscard]] bool prepare_to_sleep();
+  // Whether no writer waits for what its ring holds to be durable, and one that comes to will wake
+  // us.
+  [[nodiscard]] bool prepare_to_linger();
   void woken();
 
   [[nodiscard]] ipc::CounterList counters() const;
@@ -65,6 +70,7 @@ class Service {
   std::vector<Ring> rings_;
   std::uint64_t next_ring_ = 1;
   std::uint64_t commits_ = 0;
+  std::uint64_t last_group_ = 0;
   std::uint64_t failed_commits_ = 0;
   bool cannot_write_ = false;  // the last commit failed
   std::uint64_t dropped_ = 0;  // of all rings

@@ -9,7 +9,7 @@ namespace {
 
 // Span and exchange ids are drawn thousands of times a second: one system call serves many of them.
 struct Pool {
-  std::array<std::uint8_t, 1024> bytes;
+  std::array<std::uint8_t, 4096> bytes;
   std::size_t used = sizeof bytes;
 };
 thread_local Pool t_pool;

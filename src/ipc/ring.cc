@@ -23,11 +23,14 @@ struct RingMemory {
       64) std::atomic<std::uint64_t> durable;  // by the reader: bytes on disk, whose room is free
   alignas(64) std::atomic<std::uint64_t> wanted;  // by the writer: wake me when durable reaches it;
                                                   // 0: nobody waits
-  alignas(64) std::atomic<std::uint32_t> sleeping;  // by the reader
+  alignas(64) std::atomic<std::uint32_t> sleeping;  // by the reader: a Rest
   alignas(64) char bytes[kRingBytes];
 };
 
 namespace {
+
+// What the reader is to be woken for.
+enum Rest : std::uint32_t { kAwake = 0, kAsleep = 1, kLingering = 2 };
 
 struct RecordHeader {
   std::uint32_t size;  // of the payload
@@ -147,7 +150,7 @@ std::optional<std::uint64_t> RingWriter::append(RecordType type,
   }
   position_ += whole;
   memory_->written.store(position_, std::memory_order_seq_cst);
-  if (memory_->sleeping.load(std::memory_order_seq_cst) != 0) ring_bell(bell_fd());
+  if (memory_->sleeping.load(std::memory_order_seq_cst) == kAsleep) ring_bell(bell_fd());
   return position_;
 }
 
@@ -172,6 +175,7 @@ bool RingWriter::want(std::uint64_t position) {
   // The nearest of those that wait; the others ask again when they are woken.
   if (before == 0 || position < before || before <= durable()) {
     memory_->wanted.store(position, std::memory_order_seq_cst);
+    if (memory_->sleeping.load(std::memory_order_seq_cst) == kLingering) ring_bell(bell_fd());
   }
   return memory_->durable.load(std::memory_order_seq_cst) < position;
 }
@@ -217,14 +221,21 @@ void RingReader::publish_durable() {
 }
 
 bool RingReader::prepare_to_sleep() {
-  memory_->sleeping.store(1, std::memory_order_seq_cst);
+  memory_->sleeping.store(kAsleep, std::memory_order_seq_cst);
   if (memory_->written.load(std::memory_order_seq_cst) == position_) return true;
-  memory_->sleeping.store(0, std::memory_order_relaxed);
+  memory_->sleeping.store(kAwake, std::memory_order_relaxed);
+  return false;
+}
+
+bool RingReader::prepare_to_linger() {
+  memory_->sleeping.store(kLingering, std::memory_order_seq_cst);
+  if (memory_->wanted.load(std::memory_order_seq_cst) == 0) return true;
+  memory_->sleeping.store(kAwake, std::memory_order_relaxed);
   return false;
 }
 
 void RingReader::woken() {
-  memory_->sleeping.store(0, std::memory_order_relaxed);
+  memory_->sleeping.store(kAwake, std::memory_order_relaxed);
   (void)take_rings(bell_fd());
 }
 

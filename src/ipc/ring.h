@@ -86,6 +86,9 @@ class RingReader {
   void publish_durable();
   // Says that the reader is about to sleep; false when a record has come meanwhile.
   [[nodiscard]] bool prepare_to_sleep();
+  // Says that it is about to pause, and to be woken only for a writer that waits until something is
+  // durable; false when one does already.
+  [[nodiscard]] bool prepare_to_linger();
   void woken();
   [[nodiscard]] int bell_fd() const { return bell_.get(); }  // readable: a record has come
 

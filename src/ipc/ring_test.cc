@@ -70,6 +70,26 @@ TEST(Ring, AWriterLearnsWhenItsRecordIsDurable) {
   EXPECT_GE(ring.writer->durable(), *position);
 }
 
+TEST(Ring, AReaderThatLingersIsWokenOnlyForWhoWaits) {
+  Ring ring;
+  ASSERT_TRUE(ring.put("settled"));
+  ASSERT_TRUE(ring.reader->prepare_to_linger());
+  const auto rings = [&] {
+    char bell = 0;
+    return recv(ring.reader->bell_fd(), &bell, 1, MSG_DONTWAIT | MSG_PEEK) == 1;
+  };
+  const auto intent = ring.put("intent");
+  ASSERT_TRUE(intent);
+  EXPECT_FALSE(rings()) << "nobody waits for it";
+  EXPECT_TRUE(ring.writer->want(*intent));
+  EXPECT_TRUE(rings());
+  ring.reader->woken();
+  EXPECT_FALSE(ring.reader->prepare_to_linger()) << "somebody waits";
+  while (*ring.reader->next()) continue;
+  ring.reader->publish_durable();
+  EXPECT_TRUE(ring.reader->prepare_to_linger());
+}
+
 TEST(Ring, AThreadOnEachSideLosesNothing) {
   Ring ring;
   constexpr int kCount = 50'000;

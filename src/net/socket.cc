@@ -152,6 +152,7 @@ class SocketStream : public LocalStream {
     }
   }
   bool is_quiet() override {
+    if (pollable_->is_drained(Direction::kRead)) return true;
     char probe = 0;
     return ::recv(fd(), &probe, 1, MSG_PEEK) < 0 && errno == EAGAIN;
   }
