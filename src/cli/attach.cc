@@ -224,7 +224,9 @@ class Renewal {
   [[nodiscard]] Task<void> keep(Nanos life) {
     Nanos pause = life / 2;
     while (true) {
-      co_await loop_.sleep_for(pause);
+      const Instant asked = loop_.now();
+      co_await forwarder_.until_refused(loop_.in(pause));
+      co_await loop_.sleep_until(asked + kAgain);
       const auto renewed = co_await renew();
       if (renewed) {
         pause = *renewed / 2;

@@ -21,6 +21,9 @@ constexpr Nanos kWriteMost = std::chrono::seconds(10);  // of an answer of our o
 constexpr Nanos kDialMost = std::chrono::seconds(20);
 constexpr int kDialsMost = 6;  // a gateway that died is back, or another accepts
 constexpr Nanos kFirstPause = std::chrono::milliseconds(50);
+constexpr Nanos kAnswerMost = std::chrono::seconds(60);  // of a gateway's, to a CONNECT
+constexpr Nanos kLingerMost = std::chrono::seconds(2);
+constexpr std::string_view kNotLetIn = "HTTP/1.1 407 ";
 constexpr Nanos kTokenWaitMost = std::chrono::seconds(20);
 constexpr Nanos kTokenLeftLeast = std::chrono::milliseconds(500);  // else it may end on its way
 constexpr std::size_t kPiece = 16 * 1024;
@@ -47,6 +50,16 @@ std::string answer_of(const Error& error, bool wants_password = false) {
       status, wire::reason_phrase(status),
       wants_password ? "proxy-authenticate: Basic realm=\"gatehouse attach\"\r\n" : "", body.size(),
       row.label, body);
+}
+
+// All that comes, until its end in order.
+Task<Result<void>> down(net::Stream* from, net::Stream* to) {
+  std::array<char, kPiece> bytes;
+  while (true) {
+    const std::size_t got = CO_TRY(co_await from->read(bytes, Deadline::never()));
+    if (got == 0) co_return Result<void>();
+    CO_TRY(co_await to->write({bytes.data(), got}, Deadline::never()));
+  }
 }
 
 Task<int> set(net::Event* event) {
@@ -90,8 +103,14 @@ struct Forwarder::Agent {
   }
 };
 
+// A gateway's side, and what it has answered by now.
+struct Forwarder::Reached {
+  std::unique_ptr<net::Stream> stream;
+  std::string answered;
+};
+
 Forwarder::Forwarder(net::Loop& loop, net::TlsIdentity identity)
-    : loop_(loop), identity_(std::move(identity)), renewed_(loop), tasks_(loop) {
+    : loop_(loop), identity_(std::move(identity)), renewed_(loop), refused_(loop), tasks_(loop) {
   const Secret random = Secret::random(32);
   std::string text = fmt::format("{}:{}", kUser, to_base64url(random.open(Purpose::kTransport)));
   user_and_password_ = Secret(text);
@@ -146,50 +165,62 @@ Task<void> Forwarder::accept() {
   }
 }
 
+Task<void> Forwarder::until_refused(Deadline deadline) {
+  (void)co_await refused_.wait(deadline);
+  refused_.reset();
+}
+
 Task<void> Forwarder::serve(std::unique_ptr<net::Stream> stream) {
   Agent agent{std::move(stream)};
   auto head = co_await agent.next_head(&loop_);
-  if (head && !*head) co_return;
-  std::optional<std::string> refused;
-  std::unique_ptr<net::Stream> gateway;
-  if (!head) {
-    refused = answer_of(head.error());
-  } else if (!is_of_run(**head)) {
-    refused = answer_of({Error::kUnauthenticated,
-                         "this port is the proxy of one agent, which has its password in "
-                         "HTTPS_PROXY"},
-                        true);
-  } else if (const auto ready = co_await have_token(); !ready) {
-    refused = answer_of(ready.error());
-  } else if (auto dialled = co_await dial(); !dialled) {
-    refused = answer_of(dialled.error());
-  } else {
-    gateway = *std::move(dialled);
+  if (!head) co_return co_await refuse(&agent, answer_of(head.error()));
+  if (!*head) co_return;
+  if (!is_of_run(**head)) {
+    const Error why(Error::kUnauthenticated,
+                    "this port is the proxy of one agent, which has its password in HTTPS_PROXY");
+    co_return co_await refuse(&agent, answer_of(why, true));
   }
-  if (refused) {
-    if (co_await agent.stream->write(*refused, loop_.in(kWriteMost))) {
-      (void)co_await agent.stream->finish(loop_.in(kWriteMost));
-    }
-    co_return;
+  auto reached = co_await reach(&**head);
+  if (!reached) co_return co_await refuse(&agent, answer_of(reached.error()));
+  if (!reached->answered.empty()) {
+    if (!co_await agent.stream->write(reached->answered, loop_.in(kWriteMost))) co_return;
   }
+  net::Stream* gateway = reached->stream.get();
   net::Event broken(loop_);
   net::Nursery sending(loop_);
-  sending.spawn(up(&agent, gateway.get(), std::move(**head), &broken));
-  const auto down = [](net::Stream* from, net::Stream* to) -> Task<Result<void>> {
-    std::array<char, kPiece> bytes;
-    while (true) {
-      const std::size_t got = CO_TRY(co_await from->read(bytes, Deadline::never()));
-      if (got == 0) co_return Result<void>();
-      CO_TRY(co_await to->write({bytes.data(), got}, Deadline::never()));
-    }
-  };
-  const auto ended =
-      co_await net::race(loop_, down(gateway.get(), agent.stream.get()), set(&broken));
+  sending.spawn(up(&agent, gateway, std::move(**head), &broken));
+  const auto ended = co_await net::race(loop_, down(gateway, agent.stream.get()), set(&broken));
   // A cut of the gateway's must not look like an end to the agent.
   if (ended.index() == 0 && std::get<0>(ended)) {
     (void)co_await agent.stream->finish(loop_.in(kWriteMost));
   } else {
     agent.stream->close_with_reset();
+  }
+}
+
+// Takes what is still on its way, so that closing does not destroy the answer before it is read.
+Task<void> Forwarder::refuse(Agent* agent, std::string answer) {
+  if (!co_await agent->stream->write(answer, loop_.in(kWriteMost))) co_return;
+  (void)co_await agent->stream->finish(loop_.in(kWriteMost));
+  const Deadline deadline = loop_.in(kLingerMost);
+  do {
+    agent->waiting.clear();
+  } while ((co_await agent->fill(deadline)).value_or(false));
+}
+
+// Of CONNECT the head is sent, and sent again with another token where the gateway does not let
+// this one in: nothing has happened by then.
+Task<Result<Forwarder::Reached>> Forwarder::reach(const wire::RequestHead* head) {
+  for (bool is_first = true;; is_first = false) {
+    CO_TRY(co_await have_token());
+    Reached reached{CO_TRY(co_await dial()), ""};
+    if (head->form != wire::TargetForm::kAuthority) co_return reached;
+    CO_TRY(co_await send_head(reached.stream.get(), head));
+    std::array<char, kPiece> bytes;
+    const std::size_t got = CO_TRY(co_await reached.stream->read(bytes, loop_.in(kAnswerMost)));
+    reached.answered.assign(bytes.data(), got);
+    if (!is_first || !reached.answered.starts_with(kNotLetIn)) co_return reached;
+    co_await another_token();
   }
 }
 
@@ -225,31 +256,46 @@ Task<Result<void>> Forwarder::have_token() {
   co_return Result<void>();
 }
 
+Task<void> Forwarder::another_token() {
+  if (given_up_) co_return;
+  renewed_.reset();
+  refused_.set();
+  (void)co_await renewed_.wait(loop_.in(kTokenWaitMost));
+}
+
 // The agent's requests, one after another, each with the token of its time; of CONNECT all that
 // follows. `broken` tells that nothing more can be made of this connection.
 Task<void> Forwarder::up(Agent* agent, net::Stream* gateway, wire::RequestHead head,
                          net::Event* broken) {
   while (true) {
-    if (!co_await send_request(agent, gateway, std::move(head))) break;
+    const bool is_tunnel = head.form == wire::TargetForm::kAuthority;
+    if (!is_tunnel && !co_await send_head(gateway, &head)) break;
+    if (!co_await send_body(agent, gateway, is_tunnel, head.framing)) break;
     auto next = co_await agent->next_head(&loop_);
     if (next && !*next) {
       (void)co_await gateway->finish(loop_.in(kWriteMost));
       co_return;
     }
-    if (!next || !is_of_run(**next) || !co_await have_token()) break;
+    // A CONNECT that is not the first would have its answer among those of other requests.
+    if (!next || !is_of_run(**next) || (*next)->form == wire::TargetForm::kAuthority
+        || !co_await have_token()) {
+      break;
+    }
     head = std::move(**next);
   }
   broken->set();
 }
 
-Task<Result<void>> Forwarder::send_request(Agent* agent, net::Stream* gateway,
-                                           wire::RequestHead head) {
-  const bool is_tunnel = head.form == wire::TargetForm::kAuthority;
-  wire::BodyReader body(head.framing);
-  std::string text = CO_TRY(signed_head(std::move(head)));
+Task<Result<void>> Forwarder::send_head(net::Stream* gateway, const wire::RequestHead* head) {
+  std::string text = CO_TRY(signed_head(*head));
   const auto sent = co_await gateway->write(text, Deadline::never());
   wipe({text.data(), text.size()});
-  if (!sent) co_return sent;
+  co_return sent;
+}
+
+Task<Result<void>> Forwarder::send_body(Agent* agent, net::Stream* gateway, bool is_tunnel,
+                                        wire::BodyFraming framing) {
+  wire::BodyReader body(framing);
   while (is_tunnel || !body.done()) {
     if (agent->waiting.empty()) {
       const bool more = CO_TRY(co_await agent->fill(Deadline::never()));
@@ -272,6 +318,8 @@ Task<Result<std::unique_ptr<net::Stream>>> Forwarder::dial() {
   for (int dials = 1;; ++dials) {
     auto stream = co_await dial_once(deadline);
     if (stream) co_return *std::move(stream);
+    // They may have another certificate by now.
+    if (dials == 1 && stream.error() == Error::kUpstream) co_await another_token();
     if (dials == kDialsMost || loop_.now() + pause >= deadline.at()) {
       co_return failure(Error::kUnreachable,
                         fmt::format("the gatehouse at {} cannot be reached: {}", place_.address,

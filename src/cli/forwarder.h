@@ -45,17 +45,26 @@ class Forwarder {
   [[nodiscard]] Result<void> use(const GatewayPlace& place, Secret token, Instant ends);
   // There will be no further token, and why; what is under way goes on.
   void give_up(Error why);
+  // Returns at the deadline, or when the gateways have refused what is used now: their certificate
+  // is another, or their keys, or the clock.
+  [[nodiscard]] net::Task<void> until_refused(Deadline deadline);
 
  private:
   struct Agent;
   net::Task<void> accept();
   net::Task<void> serve(std::unique_ptr<net::Stream> stream);
+  struct Reached;
+  net::Task<Result<Reached>> reach(const wire::RequestHead* head);
+  net::Task<void> refuse(Agent* agent, std::string answer);
   net::Task<void> up(Agent* agent, net::Stream* gateway, wire::RequestHead head,
                      net::Event* broken);
-  net::Task<Result<void>> send_request(Agent* agent, net::Stream* gateway, wire::RequestHead head);
+  net::Task<Result<void>> send_head(net::Stream* gateway, const wire::RequestHead* head);
+  net::Task<Result<void>> send_body(Agent* agent, net::Stream* gateway, bool is_tunnel,
+                                    wire::BodyFraming framing);
   net::Task<Result<std::unique_ptr<net::Stream>>> dial();
   net::Task<Result<std::unique_ptr<net::Stream>>> dial_once(Deadline deadline);
   net::Task<Result<void>> have_token();
+  net::Task<void> another_token();
   [[nodiscard]] bool is_of_run(const wire::RequestHead& head) const;
   [[nodiscard]] Result<std::string> signed_head(wire::RequestHead head) const;
 
@@ -70,6 +79,7 @@ class Forwarder {
   Instant ends_;
   std::optional<Error> given_up_;
   net::Event renewed_;
+  net::Event refused_;
   net::Nursery tasks_;
 };
 

@@ -31,7 +31,7 @@ AGENT_RULES = """    rules:
       - {id: secure, service: secure, methods: [GET, POST],
          paths: ["/v1/chat/completions", "/echo"]}
 """
-MORE = """attach: {{listen: "127.0.0.1:{attach}", tls_certificate: gate.pem, tls_key: gate.key,
+MORE = """attach: {{listen: "127.0.0.1:{attach}", tls_certificate: attach.pem, tls_key: attach.key,
   token_seconds: {life}}}
 admin: {{listen: "127.0.0.1:{admin}", tls_certificate: gate.pem, tls_key: gate.key}}
 issuers:
@@ -113,7 +113,8 @@ def setUpModule():
     HOUSE.folder.chmod(0o755)
     ISSUER = Issuer(HOUSE.folder)
     ATTACH, ADMIN = free_port(), free_port()
-    make_certificate(HOUSE.folder / "gate")
+    for stem in ("gate", "attach"):
+        make_certificate(HOUSE.folder / stem)
     text = HOUSE.config.read_text()
     text = text.replace("services:\n", SERVICES.format(port=HOUSE.server.server_port))
     text = text.replace('    rules:\n', AGENT_RULES)
@@ -200,7 +201,7 @@ class Client:
                                          "cnf": {"x5t#S256": self.thumbprint}})
 
     def connect(self, with_key=True):
-        context = ssl.create_default_context(cafile=str(HOUSE.folder / "gate.pem"))
+        context = ssl.create_default_context(cafile=str(HOUSE.folder / "attach.pem"))
         if with_key:
             context.load_cert_chain(f"{self.stem}.pem", f"{self.stem}.key")
         return context.wrap_socket(socket.create_connection(("127.0.0.1", ATTACH), 10),
@@ -456,6 +457,51 @@ class Faults(unittest.TestCase):
         self.assertEqual(client.status(begun["access_token"])[0], 200)
         self.assertTrue(ask_api("POST", f"/runs/{begun['run']}/token")["access_token"])
         ask_api("POST", f"/runs/{begun['run']}/end", {})
+
+
+    def test_a_renewed_certificate_is_taken_up_by_who_is_there(self):
+        run = Attached(f"while read line; do {ECHO}; echo; done")
+        for _ in range(2):
+            run.say("")
+            self.assertIn("you_said", run.line())
+            make_certificate(HOUSE.folder / "attach")
+            done = HOUSE.ask("reload")
+            self.assertIn("attach.tls_certificate", done.stdout, done.stderr)
+        run.say("")
+        self.assertIn("you_said", run.line())
+        self.assertEqual(run.end()[0], 0)
+        (HOUSE.folder / "attach.pem").write_text("no certificate")
+        done = HOUSE.ask("reload")
+        self.assertNotEqual(done.returncode, 0)
+        self.assertIn("attach.pem", done.stderr)
+        make_certificate(HOUSE.folder / "attach")
+        self.assertEqual(HOUSE.ask("reload").returncode, 0)
+
+    def test_strangers_at_the_port_hold_up_nobody_for_long(self):
+        held = []
+        self.addCleanup(lambda: [sock.close() for sock in held])
+
+        def turned_away():
+            held.append(socket.create_connection(("127.0.0.1", ATTACH), 10))
+            counters = json.loads(HOUSE.ask("status", "--json").stdout)["gateway_counters"]
+            return counters.get("attach.turned_away", 0)
+        for _ in range(600):  # more than both gateways hear at a time
+            held.append(socket.create_connection(("127.0.0.1", ATTACH), 10))
+        eventually(turned_away, "as many as come are heard")
+        for sock in held:
+            sock.close()
+        held.clear()
+        client = Client("late")
+        begun = client.begin()
+        eventually(lambda: self.is_let_in(client, begun["access_token"]), "nobody is let in")
+        ask_api("POST", f"/runs/{begun['run']}/end", {})
+
+    @staticmethod
+    def is_let_in(client, token):
+        try:
+            return client.status(token)[0] == 200
+        except OSError:
+            return False
 
 
 class Workloads(unittest.TestCase):
