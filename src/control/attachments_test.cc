@@ -90,7 +90,8 @@ bindings:
   - {role: developer, account: ci, tenant: acme}
   - {role: owner, user: gus, tenant: globex}
 services:
-  - {name: web, tenant: acme, kind: http, url: "https://web.example", upstream: "https://web.example",
+  - {name: web, tenant: acme, kind: http, url: "https://web.example",
+     upstream: "https://web.example",
      credential: {kind: static, header: authorization}}
 agents:
   - name: claw
@@ -221,13 +222,12 @@ TEST_F(AttachmentsTest, NobodyBeginsARunForAnotherByNamingThem) {
 }
 
 TEST_F(AttachmentsTest, AWishThatIsWrongIsRefusedAndBeginsNothing) {
-  for (
-      const char* wrong :
-      {"", "[]", "{}", R"({"agent":"claw","user":"bob"})",
-       R"({"agent":"claw","user":"bob","cnf":{}})",
-       R"({"agent":"claw","user":"bob","cnf":{"x5t#S256":"dGh1bWI"}})",
-       R"({"agent":"claw","user":"bob","cnf":{"jkt":"dGh1bWI"}})",
-       R"({"agent":"claw","user":"bob","cnf":{"x5t#S256":"dHR0dHR0dHR0dHR0dHR0dHR0dHR0dHR0dHR0dHR0dHR0dHR="}})"}) {
+  for (const char* wrong : {"", "[]", "{}", R"({"agent":"claw","user":"bob"})",
+                            R"({"agent":"claw","user":"bob","cnf":{}})",
+                            R"({"agent":"claw","user":"bob","cnf":{"x5t#S256":"dGh1bWI"}})",
+                            R"({"agent":"claw","user":"bob","cnf":{"jkt":"dGh1bWI"}})",
+                            R"({"agent":"claw","user":"bob","cnf":{"x5t#S256":)"
+                            R"("dHR0dHR0dHR0dHR0dHR0dHR0dHR0dHR0dHR0dHR0dHR0dHR="}})"}) {
     EXPECT_EQ(ask("house", "", wrong).status, 400) << wrong;
   }
   EXPECT_EQ(ask("house", "", wish("bob", R"(,"environment":["=x"])")).status, 400);

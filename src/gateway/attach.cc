@@ -15,11 +15,9 @@ namespace {
 
 using net::Task;
 
-constexpr std::size_t kStrangersMost = 256;  // connections that are not let in yet
 constexpr Nanos kHandshakeMost = 10s;
 constexpr Nanos kFirstHeadMost = 10s;
 constexpr Nanos kWriteMost = 10s;
-constexpr std::uint32_t kRecordedMost = 20;  // refusals on record in a second
 constexpr std::string_view kHeader = "proxy-authorization";
 
 // The token of a Proxy-Authorization field (RFC 9110 section 11.7.2, RFC 6750 section 2.1); nothing
@@ -185,21 +183,20 @@ Task<void> Attach::admit(std::unique_ptr<net::Stream> socket) {
   gate_.serve_at(**door, std::move(client), Entrance::kProxy);
 }
 
-bool Attach::may_record() {
-  const Instant now = gate_.loop.now();
-  if (now - second_ >= 1s) {
-    second_ = now;
-    recorded_ = 0;
+bool PerSecond::take(Instant now) {
+  if (!since_ || now - *since_ >= 1s) {
+    since_ = now;
+    taken_ = 0;
   }
-  if (recorded_ >= kRecordedMost) return false;
-  ++recorded_;
+  if (taken_ >= most_) return false;
+  ++taken_;
   return true;
 }
 
 void Attach::refused(const Client& client, const Refused& why) {
   ++refused_[why.label];
   gate_.counters.refuse(why.error.code());
-  if (!may_record()) {
+  if (!records_.take(gate_.loop.now())) {
     ++unrecorded_;
     ++unrecorded_ever_;
     return;

@@ -33,8 +33,23 @@ struct Refused {
   std::optional<wire::RunToken> signed_as;  // whose the token is, if it is one of control's
 };
 
+// So many in a second, and no more until the next.
+class PerSecond {
+ public:
+  explicit PerSecond(std::uint32_t most) : most_(most) {}
+  [[nodiscard]] bool take(Instant now);
+
+ private:
+  std::uint32_t most_;
+  std::uint32_t taken_ = 0;
+  std::optional<Instant> since_;
+};
+
 class Attach {
  public:
+  static constexpr std::size_t kStrangersMost = 256;  // connections that are not let in yet
+  static constexpr std::uint32_t kRecordedMost = 20;  // refusals on record in a second
+
   explicit Attach(Gate& gate);
 
   // Accepts there, once there is an identity to do it with.
@@ -50,7 +65,6 @@ class Attach {
   void begin();
   net::Task<void> accept_all();
   net::Task<void> admit(std::unique_ptr<net::Stream> socket);
-  [[nodiscard]] bool may_record();
 
   Gate& gate_;
   net::Descriptor given_;  // until there is an identity
@@ -61,8 +75,7 @@ class Attach {
   std::map<std::string_view, std::uint64_t> refused_;
   std::uint64_t unrecorded_ = 0;  // refusals since the last on record
   std::uint64_t unrecorded_ever_ = 0;
-  Instant second_;  // that `recorded_` is of
-  std::uint32_t recorded_ = 0;
+  PerSecond records_{kRecordedMost};
   net::Nursery tasks_;
 };
 
