@@ -4,7 +4,6 @@
 #include <charconv>
 #include <cstring>
 #include <fstream>
-#include <optional>
 
 #include "audit/breach.h"
 #include "base/log.h"
@@ -48,7 +47,7 @@ struct PortsTls {
   std::shared_ptr<net::TlsServer> server;  // of the admin port, null without TLS
   control::HouseSecrets pairs;
   control::HttpFront* front = nullptr;
-  std::optional<control::Attachments> attachments;  // none where no agents outside are let in
+  control::Attachments* attachments = nullptr;  // null where no agents outside are let in
 };
 
 // One that is over does not keep the house from starting: kills and agents need no admin port, and
@@ -64,19 +63,24 @@ Result<void> take_pairs(PortsTls& tls, const control::Config& config,
   return {};
 }
 
-// Lets agents outside of sandboxes in, if the config says where.
-Result<void> let_in(PortsTls& tls, const control::AttachListen& attach, net::Loop& loop,
-                    control::StateStore& store, control::Control& control, net::FileSystem& files) {
-  if (attach.at.empty()) return {};
+// Lets agents outside of sandboxes in, if the config says where; else null.
+Result<std::unique_ptr<control::Attachments>> let_in(PortsTls& tls,
+                                                     const control::AttachListen& attach,
+                                                     net::Loop& loop, control::StateStore& store,
+                                                     control::Control& control,
+                                                     net::FileSystem& files) {
+  if (attach.at.empty()) return std::unique_ptr<control::Attachments>();
   control::AttachPlace place;
   place.address = attach.advertised;
   place.certificate_pem = tls.pairs.attach_certificate;
   place.private_key_pem = tls.pairs.attach_key.duplicate(Purpose::kTransport);
   place.token_life = std::chrono::seconds(attach.token_life_s);
   auto keys = TRY(control::RunTokenKeys::open(files, loop.wall()));
-  tls.attachments.emplace(loop, store, control, std::move(keys), std::move(place));
-  control.let_in(*tls.attachments);
-  return {};
+  auto attachments = std::make_unique<control::Attachments>(loop, store, control, std::move(keys),
+                                                            std::move(place));
+  tls.attachments = attachments.get();
+  control.let_in(*attachments);
+  return attachments;
 }
 
 // All of it is looked at before any of it is in force.
@@ -96,7 +100,7 @@ net::Task<Result<ipc::ConfigApplied>> reload(control::Control* control, PortsTls
   // Whether there is TLS at all belongs to the listener, which is of the start.
   const bool is_renewed = fresh != nullptr && tls->server != nullptr;
   if (is_renewed) settings.changed.emplace_back("admin.tls_certificate");
-  const bool is_other_pair = tls->attachments && !config.attach.certificate.empty()
+  const bool is_other_pair = tls->attachments != nullptr && !config.attach.certificate.empty()
                              && (secrets.attach_certificate != tls->pairs.attach_certificate
                                  || !(secrets.attach_key == tls->pairs.attach_key));
   if (is_other_pair) {
@@ -162,8 +166,9 @@ int run(int argc, char** argv) {
   control::RolePorts ports(role);
   control::Control control(*loop, **store, ports, boot);
   control.use_network(config.network.spec, std::move(tls.pairs.proxy_authorization));
-  if (const auto in = let_in(tls, config.attach, *loop, **store, control, **files); !in) {
-    log_error("the keys of run tokens", {{"why", in.error().message()}});
+  const auto attachments = let_in(tls, config.attach, *loop, **store, control, **files);
+  if (!attachments) {
+    log_error("the keys of run tokens", {{"why", attachments.error().message()}});
     return 74;
   }
   const auto applied = control.begin(config);
@@ -192,7 +197,7 @@ int run(int argc, char** argv) {
       },
       owner);
   open_at(role, "control.sock", [&front](net::Descriptor fd) { return front.open(std::move(fd)); });
-  control::Admin admin(*loop, **store, control, tls.attachments ? &*tls.attachments : nullptr);
+  control::Admin admin(*loop, **store, control, attachments->get());
   control::HttpFront http(
       *loop, [&admin](control::ApiRequest request) { return admin.answer(std::move(request)); },
       owner);

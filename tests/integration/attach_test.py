@@ -21,7 +21,7 @@ from busy_house import KEY, BusyHouse, Listener
 from corridor_house import Upstream, read_response
 from house import GATEHOUSE, gatehouse, main, send_signal
 
-LIFE_S = 3  # of a run token
+LIFE_S = 4  # of a run token
 SERVICES = """services:
   - {{name: secure, kind: openai, url: "https://secure.gatehouse",
      upstream: "http://127.0.0.1:{port}", allow_private: true,
@@ -134,6 +134,8 @@ def setUpModule():
 
 def tearDownModule():
     HOUSE.down()
+    said = HOUSE.log.read_text()
+    assert "CHECK failed" not in said, said
     HOUSE.server.shutdown()
     HOUSE.server.server_close()
     ISSUER.shutdown()
