@@ -181,7 +181,10 @@ class Agent {
       (void)co_await loop->wait_readable(signals_.get(), Deadline::never());
       signalfd_siginfo signal{};
       if (read(signals_.get(), &signal, sizeof signal) != ssize_t{sizeof signal}) continue;
-      if (signal.ssi_code != SI_KERNEL) ::kill(pid_, static_cast<int>(signal.ssi_signo));
+      // By its descriptor: its number may be another's when it has ended.
+      if (signal.ssi_code != SI_KERNEL) {
+        syscall(SYS_pidfd_send_signal, pidfd_.get(), signal.ssi_signo, nullptr, 0);
+      }
     }
   }
 
