@@ -69,8 +69,8 @@ using All =
               ConnectionList, ListConnections, RemoveConnection, RunLive, DeclareRunLive,
               DeclareRunEnded,
               // sandbox.h
-              SandboxCreated, CreateSandbox, EndSandbox, SandboxList, HostLimits, GetHostLimits,
-              ListSandboxes, OpenDoor, CloseDoor, RegisterSandbox, ResumeSandbox, SandboxEnded,
+              SandboxCreated, CreateSandbox, EndSandbox, SandboxList, ListSandboxes, OpenDoor,
+              CloseDoor, RegisterSandbox, ResumeSandbox, SandboxEnded,
               // cli_control.h
               RunStarted, StartRun, RunList, ListRuns, StateTaken, TakeState, ObjectList,
               ListObjects, ServiceInfo, DescribeService>;
