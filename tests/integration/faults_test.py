@@ -18,15 +18,15 @@ import time
 import unittest
 import urllib.parse
 import urllib.request
+from datetime import datetime
 from pathlib import Path
 
-from busy_house import KEY, BusyHouse
+from busy_house import KEY, ROLES, BusyHouse
 from corridor_house import Upstream
 from house import main, send_signal
 from load import Agent, effects, intents, unended
 
 SECONDS = float(os.environ.get("FAULT_SECONDS", "3"))
-ROLES = ("audit", "vault", "courier", "gateway", "control", "sandboxd")
 RUN_DIRECTORY = {"lock", "kills", "kills.new", "kills.reserve", "house-key", "supervisor.sock",
                  "control.sock", "admin.sock", "metrics.sock", "wardens.sock"}
 
@@ -445,6 +445,27 @@ class Faults(unittest.TestCase):
             slow.join()
         self.all_work(time.monotonic())
         self.assertEqual(self.house.role("audit")["restarts"], "0", "slow is not dead")
+        self.settled()
+
+    def test_a_wall_clock_that_jumps_stops_nothing_and_is_seen_in_the_log(self):
+        day = 24 * 60 * 60
+        clock = self.house.with_clock()
+        self.house.begin()
+        agent = self.agent("a")
+        for days in (2, -2, 400, 0):
+            with open(clock, "r+b") as file:
+                file.write((days * day * 10**9).to_bytes(8, "little", signed=True))
+            since = time.monotonic()
+            self.all_work(since)
+            refused = [answer for answer in agent.answers
+                       if answer.began >= since and answer.status != 200]
+            self.assertEqual([answer.why for answer in refused], [], f"{days} days away")
+        self.assertEqual({role["restarts"] for role in self.house.roles()}, {"0"})
+        run = agent.run
+        self.done()
+        told = json.loads(self.house.ask("transcript", run, "--json", timeout=120).stdout)
+        times = [datetime.fromisoformat(step["entry"]["time"]) for step in told["steps"]]
+        self.assertGreater((max(times) - min(times)).days, 400)
         self.settled()
 
 
