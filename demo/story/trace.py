@@ -16,7 +16,7 @@ OF_THE_HOUSE = (
 )
 # What people did, and no Run.
 OF_PEOPLE = {"config_changed": {""}, "administered": {""}, "transcript_read": {""},
-             "vault_use": {"stored", "connected"}}  # kind, `use`
+             "note": {""}, "vault_use": {"stored", "connected"}}  # kind, `use`; of the house too
 # What the job's transcript holds; a real model need not show its reasoning, nor use the MCP tool.
 TOLD = {
     True: ("llm.input", "llm.reasoning", "llm.tool_calls", "tool.arguments", "tool.result"),

@@ -62,6 +62,7 @@ Result<Outline> checked(std::string_view bytes, std::string_view role) {
 
 Result<std::uint64_t> Service::append(std::string_view entry, std::string_view role) {
   TRY(checked(entry, role));
+  gather();  // a gateway wrote its Intent before it asked the vault
   return log_->append(entry);
 }
 
@@ -176,10 +177,14 @@ bool Service::drain(Ring& ring) {
   return true;
 }
 
-Result<bool> Service::pump() {
+void Service::gather() {
   for (auto ring = rings_.begin(); ring != rings_.end();) {
     ring = drain(*ring) ? ring + 1 : rings_.erase(ring);
   }
+}
+
+Result<bool> Service::pump() {
+  gather();
   if (log_->gathered_bytes() == 0) return false;
   const std::uint64_t before = log_->size();
   const Result<void> committed = log_->commit();

@@ -57,6 +57,8 @@ class Service {
     std::uint64_t forgotten = 0;  // Intents for which there was no room in `open`
     std::uint64_t dropped = 0;    // records that did not belong into the log
   };
+  // Takes what the rings hold.
+  void gather();
   // Takes what the ring holds; false when it is to be given up.
   bool drain(Ring& ring);
   Result<void> append_of(Ring& ring, std::string_view bytes);

@@ -54,6 +54,16 @@ TEST(Service, ARoleWritesWhatIsItsOwnUnderItsOwnName) {
   }
 }
 
+TEST(Service, WhatAGatewayWroteBeforeItAskedStandsBeforeTheAnswersUse) {
+  Book book;
+  book.put(ipc::RecordType::kEntry, entry_of(Kind::kIntent, "gateway"));
+  ASSERT_TRUE(book.service.append(entry_of(Kind::kVaultUse, "vault"), "vault"));
+  ASSERT_TRUE(book.service.pump());
+  ASSERT_EQ(book.service.log().size(), 2U);
+  EXPECT_EQ(decode(*book.service.log().read(0))->kind, Kind::kIntent);
+  EXPECT_EQ(decode(*book.service.log().read(1))->kind, Kind::kVaultUse);
+}
+
 std::uint64_t counted(const Service& service, std::string_view name) {
   for (const ipc::Counter& counter : service.counters().counters) {
     if (counter.name == name) return counter.value;

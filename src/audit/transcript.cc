@@ -50,15 +50,25 @@ void Transcript::add(Entry entry) {
   if (entry.exchange) {
     const std::string id = entry.exchange->text();
     const auto found = by_exchange_.find(id);
-    if (found != by_exchange_.end() && entry.kind == Kind::kSettled) {
-      steps_[found->second].settled = std::move(entry);
+    Step* const step = found == by_exchange_.end() ? nullptr : &steps_[found->second];
+    const bool is_begun = step != nullptr && step->entry.kind == Kind::kIntent;
+    if (is_begun && entry.kind == Kind::kSettled) {
+      step->settled = std::move(entry);
       return;
     }
-    if (found != by_exchange_.end() && entry.kind == Kind::kVaultUse) {
-      steps_[found->second].uses.push_back(std::move(entry));
+    if (is_begun && entry.kind == Kind::kVaultUse) {
+      step->uses.push_back(std::move(entry));
       return;
     }
-    if (entry.kind == Kind::kIntent) by_exchange_[id] = steps_.size();
+    if (step != nullptr && !is_begun && entry.kind == Kind::kIntent) {
+      // The vault's line to the log was the faster one.
+      step->uses.push_back(std::move(step->entry));
+      step->entry = std::move(entry);
+      return;
+    }
+    if (entry.kind == Kind::kIntent || entry.kind == Kind::kVaultUse) {
+      by_exchange_.try_emplace(id, steps_.size());
+    }
   }
   steps_.push_back({std::move(entry), std::nullopt, {}});
 }

@@ -67,6 +67,21 @@ TEST(Transcript, TellsEffectsAndWhatNobodyKnows) {
   EXPECT_TRUE(text.contains("in doubt    +4.000 s  DELETE calendar.example/events")) << text;
 }
 
+TEST(Transcript, AUseBelongsToItsExchangeWhicheverIsInTheLogFirst) {
+  for (const bool use_first : {true, false}) {
+    Transcript story;
+    const Entry intent = intent_of(1, "http", "GET");
+    Entry use = entry_of(Kind::kVaultUse, 1);
+    use.exchange = intent.exchange;
+    story.add(use_first ? use : intent);
+    story.add(use_first ? intent : use);
+    story.add(settled_of(intent, "done"));
+    ASSERT_EQ(story.steps().size(), 1U) << use_first;
+    EXPECT_EQ(story.steps()[0].state(), "done");
+    EXPECT_EQ(story.steps()[0].uses.size(), 1U);
+  }
+}
+
 TEST(Transcript, ShowsWhatAModelHadSaidWhenItWasCut) {
   Transcript story;
   Entry call = intent_of(1, "llm", "POST");
