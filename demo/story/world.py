@@ -171,7 +171,11 @@ class World:
         return datetime.fromisoformat(line["time"].replace("Z", "+00:00")).timestamp()
 
     def seen(self, since):
-        """What arrived at the attacked addresses since line number `since` of the log."""
+        """What arrived at the attacked addresses since line number `since` of the log, once nothing
+        more comes: the last packets of a connection are later than its end."""
+        size = -1
+        while size != (size := self.log("oracles").stat().st_size):
+            time.sleep(0.3)
         return lines_of(self.log("oracles"))[since:]
 
     def stop(self):
