@@ -1,23 +1,31 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "audit/body_index.h"
 
+#include <sodium.h>
+
 #include <algorithm>
-#include <cstring>
 
 #include "audit/segment.h"
+#include "base/random.h"
 
 namespace gatehouse::audit {
 
-// Ids are drawn at random by gateways; a captured one that draws them badly slows down the finding
-// of its own.
-std::uint64_t BodyIndex::hash_of(const ObjectId& object) {
-  std::array<std::uint64_t, 2> halves{};
-  std::memcpy(halves.data(), object.data(), sizeof halves);
-  return (halves[0] ^ (halves[1] >> 32 | halves[1] << 32)) * 0x9e3779b97f4a7c15U;
+BodyIndex::Hash::Hash() { fill_random({reinterpret_cast<std::uint8_t*>(key.data()), sizeof key}); }
+
+// SipHash-2-4.
+std::uint64_t BodyIndex::Hash::operator()(const ObjectId& object) const {
+  static_assert(sizeof key == crypto_shorthash_KEYBYTES);
+  std::uint64_t hash = 0;
+  static_assert(sizeof hash == crypto_shorthash_BYTES);
+  crypto_shorthash(reinterpret_cast<unsigned char*>(&hash), object.data(), object.size(),
+                   reinterpret_cast<const unsigned char*>(key.data()));
+  return hash;
 }
 
+BodyIndex::BodyIndex() : pieces_(0, hash_) {}
+
 const BodyIndex::Slot* BodyIndex::find(const ObjectId& object) const {
-  const std::uint64_t hash = hash_of(object);
+  const std::uint64_t hash = hash_(object);
   const Part& part = parts_[hash % kParts];
   if (part.slots.empty()) return nullptr;
   const std::size_t mask = part.slots.size() - 1;
@@ -28,7 +36,7 @@ const BodyIndex::Slot* BodyIndex::find(const ObjectId& object) const {
   }
 }
 
-void BodyIndex::insert(Part& part, const Slot& slot) {
+void BodyIndex::insert(Part& part, const Slot& slot) const {
   constexpr std::size_t kSlotsLeast = 8;
   if (part.used + part.used / 2 >= part.slots.size()) {
     std::vector<Slot> before(std::max(kSlotsLeast, 2 * part.slots.size()));
@@ -39,7 +47,7 @@ void BodyIndex::insert(Part& part, const Slot& slot) {
     }
   }
   const std::size_t mask = part.slots.size() - 1;
-  std::size_t at = (hash_of(slot.object) / kParts) & mask;
+  std::size_t at = (hash_(slot.object) / kParts) & mask;
   while (part.slots[at].place.size != 0) at = (at + 1) & mask;
   part.slots[at] = slot;
   ++part.used;
@@ -58,7 +66,7 @@ void BodyIndex::commit(const ObjectId& object, const Place& place, Extent after)
   const bool is_alone = found == pieces_.end() || found->second.places.empty();
   const bool is_all = after.is_whole && after.length == place.size - kBodyHeaderSize;
   if (is_alone && is_all && find(object) == nullptr) {
-    insert(parts_[hash_of(object) % kParts], {object, place});
+    insert(parts_[hash_(object) % kParts], {object, place});
     if (found != pieces_.end()) pieces_.erase(found);
     return;
   }
@@ -66,6 +74,18 @@ void BodyIndex::commit(const ObjectId& object, const Place& place, Extent after)
   pieces.places.push_back(place);
   pieces.extent.length = std::max(pieces.extent.length, after.length);
   pieces.extent.is_whole = pieces.extent.is_whole || after.is_whole;
+}
+
+std::size_t BodyIndex::longest_probe() const {
+  std::size_t longest = 0;
+  for (const Part& part : parts_) {
+    for (std::size_t at = 0; at < part.slots.size(); ++at) {
+      if (part.slots[at].place.size == 0) continue;
+      const std::size_t own = hash_(part.slots[at].object) / kParts;
+      longest = std::max(longest, ((at - own) & (part.slots.size() - 1)) + 1);
+    }
+  }
+  return longest;
 }
 
 std::vector<Place> BodyIndex::places(const ObjectId& object) const {

@@ -23,6 +23,8 @@ struct Place {
 
 class BodyIndex {
  public:
+  BodyIndex();
+
   struct Extent {
     std::uint64_t length = 0;
     bool is_whole = false;  // nothing more is taken
@@ -36,6 +38,8 @@ class BodyIndex {
   void commit(const ObjectId& object, const Place& place, Extent after);
   // Its committed frames, in order; none of one that is not there.
   [[nodiscard]] std::vector<Place> places(const ObjectId& object) const;
+  // How many slots are looked at for the one that is farthest from its own.
+  [[nodiscard]] std::size_t longest_probe() const;
 
  private:
   static constexpr std::size_t kParts = 1024;
@@ -51,13 +55,17 @@ class BodyIndex {
     std::vector<Place> places;
     Extent extent;
   };
-  static std::uint64_t hash_of(const ObjectId& object);
+  // Keyed by this process: gateways choose the ids, and a captured one would choose those that
+  // stand in each other's way, which is everybody's log that it slows down.
   struct Hash {
-    std::size_t operator()(const ObjectId& object) const { return hash_of(object); }
+    Hash();
+    std::array<std::uint64_t, 2> key;
+    std::uint64_t operator()(const ObjectId& object) const;
   };
   [[nodiscard]] const Slot* find(const ObjectId& object) const;
-  static void insert(Part& part, const Slot& slot);
+  void insert(Part& part, const Slot& slot) const;
 
+  Hash hash_;
   std::array<Part, kParts> parts_;                     // whole ones, of one frame
   std::unordered_map<ObjectId, Pieces, Hash> pieces_;  // the others, and what is not committed
 };

@@ -38,6 +38,19 @@ TEST(BodyIndex, FindsEachOfManyAndNoOther) {
   EXPECT_TRUE(index.places(object_of(kBodies)).empty());
 }
 
+// By a hash without a key these would all be in one place: it takes the halves for each other's
+// turned likeness.
+TEST(BodyIndex, IdsThatAreChosenStandInNobodysWay) {
+  BodyIndex index;
+  for (std::uint64_t i = 0; i < 50'000; ++i) {
+    const std::array<std::uint64_t, 2> halves = {i << 32 | i, i << 32 | i};
+    ObjectId object{};
+    std::memcpy(object.data(), halves.data(), sizeof halves);
+    index.commit(object, place_of(9, i), {9, true});
+  }
+  EXPECT_LT(index.longest_probe(), 100U);
+}
+
 TEST(BodyIndex, KeepsPiecesInOrderAndKnowsWhatIsGathered) {
   BodyIndex index;
   const ObjectId object = object_of(1);

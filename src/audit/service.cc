@@ -58,6 +58,14 @@ Result<Outline> checked(std::string_view bytes, std::string_view role) {
   return entry;
 }
 
+Entry of_our_own(Kind kind, Entry entry) {
+  entry.kind = kind;
+  entry.role = "audit";
+  entry.wall_ns = WallTime::now().unix_nanos();
+  entry.monotonic_ns = Instant::now().since_boot().count();
+  return entry;
+}
+
 }  // namespace
 
 Result<std::uint64_t> Service::append(std::string_view entry, std::string_view role) {
@@ -118,12 +126,8 @@ void Service::settle_open(Ring& ring) {
   for (auto& [exchange, open] : ring.open) {
     Result<Entry> intent = decode(open);
     if (!intent) continue;  // it was whole when it came
-    Entry end = *std::move(intent);
+    Entry end = of_our_own(Kind::kSettled, *std::move(intent));
     end.bodies.clear();
-    end.kind = Kind::kSettled;
-    end.role = "audit";
-    end.wall_ns = WallTime::now().unix_nanos();
-    end.monotonic_ns = Instant::now().since_boot().count();
     end.add("state", "cut");
     end.add("reason", "its gateway ended while it was under way; how far it came is not known");
     const auto bytes = encode(end);
@@ -138,11 +142,7 @@ void Service::settle_open(Ring& ring) {
 
 void Service::record_gap(const Ring& ring, std::uint64_t unread_bytes, std::string_view why) {
   if (unread_bytes == 0 && ring.dropped == 0 && ring.forgotten == 0) return;
-  Entry gap;
-  gap.kind = Kind::kGap;
-  gap.role = "audit";
-  gap.wall_ns = WallTime::now().unix_nanos();
-  gap.monotonic_ns = Instant::now().since_boot().count();
+  Entry gap = of_our_own(Kind::kGap, {});
   gap.add("reason", why);
   gap.add("bytes", std::to_string(unread_bytes));
   gap.add("records", std::to_string(ring.dropped));

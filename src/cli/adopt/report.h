@@ -25,6 +25,7 @@ struct Report {
   bool creates = false;
 };
 
+// For a person, or as JSON.
 [[nodiscard]] std::string text_of(const Report& report, Form form);
 
 }  // namespace gatehouse::cli::adopt
