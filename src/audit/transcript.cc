@@ -1,18 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "audit/transcript.h"
 
+#include <algorithm>
 #include <charconv>
 
 namespace gatehouse::audit {
 namespace {
 
-std::int64_t number(std::string_view text) {
-  std::int64_t value = 0;
-  std::from_chars(text.data(), text.data() + text.size(), value);
-  return value;
+void count(std::int64_t& sum, std::string_view tag) {
+  sum = std::min(kCountMost, sum + count_of(tag));
 }
 
 }  // namespace
+
+std::int64_t count_of(std::string_view tag) {
+  std::int64_t value = 0;
+  const auto read = std::from_chars(tag.data(), tag.data() + tag.size(), value);
+  if (read.ec == std::errc::result_out_of_range) value = tag.starts_with('-') ? 0 : kCountMost;
+  return std::clamp<std::int64_t>(value, 0, kCountMost);
+}
 
 std::string_view Step::tag(std::string_view key) const {
   if (settled) {
@@ -76,10 +82,10 @@ void Transcript::add(Entry entry) {
 Tokens Transcript::tokens() const {
   Tokens sum;
   for (const Step& step : steps_) {
-    sum.input += number(step.tag("tokens.input"));
-    sum.output += number(step.tag("tokens.output"));
-    sum.cached += number(step.tag("tokens.cached"));
-    sum.reasoning += number(step.tag("tokens.reasoning"));
+    count(sum.input, step.tag("tokens.input"));
+    count(sum.output, step.tag("tokens.output"));
+    count(sum.cached, step.tag("tokens.cached"));
+    count(sum.reasoning, step.tag("tokens.reasoning"));
     sum.estimated = sum.estimated || step.tag("tokens.estimated") == "true";
   }
   return sum;

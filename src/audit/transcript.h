@@ -35,6 +35,12 @@ struct Step {
   [[nodiscard]] bool is_effect() const;
 };
 
+// A count that a tag says; 0 where it says none. A captured gateway writes what it likes: no more
+// than kCountMost, and nothing below 0.
+inline constexpr std::int64_t kCountMost = 1'000'000'000'000'000;
+[[nodiscard]] std::int64_t count_of(std::string_view tag);
+
+// Sums, each at most kCountMost.
 struct Tokens {
   std::int64_t input = 0;
   std::int64_t output = 0;

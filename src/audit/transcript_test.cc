@@ -67,6 +67,23 @@ TEST(Transcript, TellsEffectsAndWhatNobodyKnows) {
   EXPECT_TRUE(text.contains("in doubt    +4.000 s  DELETE calendar.example/events")) << text;
 }
 
+TEST(Transcript, NumbersThatAreTooLargeOverflowNothing) {
+  Transcript story;
+  for (int i = 1; i < 4; ++i) {
+    Entry intent = intent_of(i, "llm", "POST");
+    intent.wall_ns = i % 2 == 0 ? INT64_MIN : INT64_MAX;
+    story.add(intent);
+    Entry settled = settled_of(intent, "done");
+    settled.add("tokens.input", std::to_string(INT64_MAX));
+    settled.add("tokens.output", i == 1 ? "99999999999999999999" : "-5");
+    settled.add("duration_us", std::to_string(INT64_MAX));
+    story.add(settled);
+  }
+  EXPECT_EQ(story.tokens().input, kCountMost);
+  EXPECT_EQ(story.tokens().output, kCountMost);
+  EXPECT_TRUE(story.text(no_body, false).contains("1,000,000,000,000,000 tokens in"));
+}
+
 TEST(Transcript, AUseBelongsToItsExchangeWhicheverIsInTheLogFirst) {
   for (const bool use_first : {true, false}) {
     Transcript story;

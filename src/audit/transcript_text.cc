@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 #include <utility>
 
 #include "audit/transcript.h"
@@ -19,14 +18,11 @@ constexpr std::string_view kIndent = "             ";
 
 using Wanted = std::pair<std::string_view, std::string_view>;  // label, body
 
-std::int64_t number(std::string_view text) {
-  std::int64_t value = 0;
-  std::from_chars(text.data(), text.data() + text.size(), value);
-  return value;
-}
+std::string seconds(double seconds) { return fmt::format("{:.3f} s", seconds); }
 
-std::string seconds(std::int64_t nanos) {
-  return fmt::format("{:.3f} s", static_cast<double>(nanos) / 1e9);
+// By clocks that may say anything.
+double seconds_since(std::int64_t began_ns, std::int64_t at_ns) {
+  return (static_cast<double>(at_ns) - static_cast<double>(began_ns)) / 1e9;
 }
 
 // 12345 -> 12,345.
@@ -41,8 +37,8 @@ class Writer {
   Writer(const FetchBody& fetch, bool whole) : fetch_(fetch), whole_(whole) {}
 
   void line(std::string_view text) { out_ += printable(text) + "\n"; }
-  void head(std::int64_t since_ns, std::string_view label, std::string_view text) {
-    out_ += fmt::format("{:>10}  {:<9} {}\n", fmt::format("+{}", seconds(since_ns)), label,
+  void head(double since, std::string_view label, std::string_view text) {
+    out_ += fmt::format("{:>10}  {:<9} {}\n", fmt::format("+{}", seconds(since)), label,
                         one_line(text));
   }
   void detail(std::string_view label, std::string_view text) {
@@ -83,8 +79,9 @@ class Writer {
 
 std::string tokens_text(const Step& step) {
   if (step.tag("tokens.input").empty()) return "";
-  std::string text = fmt::format("{} tokens in, {} out", grouped(number(step.tag("tokens.input"))),
-                                 grouped(number(step.tag("tokens.output"))));
+  std::string text =
+      fmt::format("{} tokens in, {} out", grouped(count_of(step.tag("tokens.input"))),
+                  grouped(count_of(step.tag("tokens.output"))));
   if (step.tag("tokens.estimated") == "true") text += " (estimated)";
   return text;
 }
@@ -95,7 +92,7 @@ std::string ending_of(const Step& step) {
     text += fmt::format(", status {}", status);
   }
   if (const auto took = step.tag("duration_us"); !took.empty()) {
-    text += ", " + seconds(number(took) * 1000);
+    text += ", " + seconds(static_cast<double>(count_of(took)) / 1e6);
   }
   if (const std::string tokens = tokens_text(step); !tokens.empty()) text += ", " + tokens;
   return text;
@@ -129,11 +126,11 @@ void tell_tool_calls(Writer& out, const BodyRef* body) {
   }
 }
 
-void tell_exchange(Writer& out, const Step& step, std::int64_t since_ns) {
+void tell_exchange(Writer& out, const Step& step, double since) {
   const std::string_view call = step.entry.tag("call");
   const std::string_view label = step.entry.tag("tool").empty() ? call : "tool";
   const std::string what = call == "llm" ? std::string(step.entry.tag("llm.model")) : act_of(step);
-  out.head(since_ns, label, fmt::format("{}: {}", what, ending_of(step)));
+  out.head(since, label, fmt::format("{}: {}", what, ending_of(step)));
   if (const auto reason = step.tag("reason"); !reason.empty()) out.detail("why", reason);
   for (const Entry& use : step.uses) {
     out.detail("credential", fmt::format("of {} for {}, lease {}", use.tag("user"),
@@ -156,29 +153,29 @@ void tell_exchange(Writer& out, const Step& step, std::int64_t since_ns) {
   out.body("response", step.body("response"));
 }
 
-void tell_other(Writer& out, const Step& step, std::int64_t since_ns) {
+void tell_other(Writer& out, const Step& step, double since) {
   const Entry& entry = step.entry;
   switch (entry.kind) {
     case Kind::kRefused:
     case Kind::kAlarm: {
       const bool alarm = entry.kind == Kind::kAlarm;
-      out.head(since_ns, alarm ? "ALARM" : "REFUSED",
+      out.head(since, alarm ? "ALARM" : "REFUSED",
                alarm ? fmt::format("{}: {}", entry.tag("alarm"), act_of(step)) : act_of(step));
       out.detail("why", entry.tag("reason"));
       out.detail("rule", entry.tag("rule"));
       return;
     }
     case Kind::kKilled:
-      out.head(since_ns, "KILLED", fmt::format("the sandbox was {}", entry.tag("sandbox")));
+      out.head(since, "KILLED", fmt::format("the sandbox was {}", entry.tag("sandbox")));
       return out.detail("why", entry.tag("reason"));
     case Kind::kRevived:
-      return out.head(since_ns, "REVIVED", "");
+      return out.head(since, "REVIVED", "");
     default: {
       std::string text;
       for (const auto& [key, value] : entry.tags) {
         text += fmt::format("{}{}={}", text.empty() ? "" : " ", key, value);
       }
-      out.head(since_ns, name_of(entry.kind), text);
+      out.head(since, name_of(entry.kind), text);
     }
   }
 }
@@ -193,8 +190,8 @@ void tell_effects(Writer& out, const std::vector<Step>& steps, std::int64_t bega
     if (state == "cut") state = "in doubt";  // it was sent; whether it was done, nobody was told
     const auto status = step.tag("status");
     out.line(fmt::format("  {:<9} {:>10}  {}{}", state,
-                         fmt::format("+{}", seconds(step.entry.wall_ns - began_ns)), act_of(step),
-                         status.empty() ? "" : fmt::format(" ({})", status)));
+                         fmt::format("+{}", seconds(seconds_since(began_ns, step.entry.wall_ns))),
+                         act_of(step), status.empty() ? "" : fmt::format(" ({})", status)));
   }
   if (!any) out.line("  nothing");
 }
@@ -232,7 +229,7 @@ std::string Transcript::text(const FetchBody& fetch, bool whole) const {
   }
   out.line(fmt::format("began  {}\n", WallTime(began).text()));
   for (const Step& step : steps_) {
-    const std::int64_t since = step.entry.wall_ns - began;
+    const double since = seconds_since(began, step.entry.wall_ns);
     if (step.entry.kind == Kind::kIntent) {
       tell_exchange(out, step, since);
     } else {
