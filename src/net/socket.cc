@@ -37,12 +37,10 @@ Result<void> Pollable::Awaiter::await_resume() {
   return {};
 }
 
-bool Pollable::fired(Direction direction) {
+void Pollable::fired(Direction direction) {
   Slot& mine = slot(direction);
   mine.armed = false;
-  if (mine.waiter == nullptr || !mine.waiter->is_parked()) return false;
-  mine.waiter->wake();
-  return true;
+  if (mine.waiter != nullptr && mine.waiter->is_parked()) mine.waiter->wake();
 }
 
 namespace {
@@ -106,18 +104,10 @@ class SocketStream : public LocalStream {
 
   Task<Result<std::size_t>> read(std::span<char> into, Deadline deadline) override {
     while (true) {
-      if (pollable_->is_drained(Direction::kRead)) {
-        CO_TRY(co_await pollable_->wait(Direction::kRead, deadline));
-      }
       const ssize_t got = ::recv(fd(), into.data(), into.size(), 0);
-      if (got >= 0) {
-        const auto size = static_cast<std::size_t>(got);
-        if (size < into.size()) pollable_->drained(Direction::kRead);
-        co_return size;
-      }
+      if (got >= 0) co_return static_cast<std::size_t>(got);
       if (errno == EINTR) continue;
       if (errno != EAGAIN) co_return failure_from_errno(errno, "reading from " + peer().text());
-      pollable_->drained(Direction::kRead);
       CO_TRY(co_await pollable_->wait(Direction::kRead, deadline));
     }
   }
@@ -130,7 +120,6 @@ class SocketStream : public LocalStream {
       }
       if (errno == EINTR) continue;
       if (errno != EAGAIN) co_return failure_from_errno(errno, "writing to " + peer().text());
-      pollable_->drained(Direction::kWrite);
       CO_TRY(co_await pollable_->wait(Direction::kWrite, deadline));
     }
     co_return Result<void>();
@@ -147,12 +136,10 @@ class SocketStream : public LocalStream {
       const ssize_t got = ::recv(fd(), &probe, 1, MSG_PEEK);
       if (got >= 0 || (errno != EAGAIN && errno != EINTR)) co_return Result<void>();
       if (errno == EINTR) continue;
-      pollable_->drained(Direction::kRead);
       CO_TRY(co_await pollable_->wait(Direction::kRead, deadline));
     }
   }
   bool is_quiet() override {
-    if (pollable_->is_drained(Direction::kRead)) return true;
     char probe = 0;
     return ::recv(fd(), &probe, 1, MSG_PEEK) < 0 && errno == EAGAIN;
   }
@@ -201,7 +188,6 @@ class SocketStream : public LocalStream {
       }
       if (errno == EINTR) continue;
       if (errno != EAGAIN) co_return failure_from_errno(errno, "reading from a local peer");
-      pollable_->drained(Direction::kRead);
       CO_TRY(co_await pollable_->wait(Direction::kRead, deadline));
     }
   }
@@ -229,7 +215,6 @@ class SocketStream : public LocalStream {
       }
       if (errno == EINTR) continue;
       if (errno != EAGAIN) co_return failure_from_errno(errno, "writing to a local peer");
-      pollable_->drained(Direction::kWrite);
       CO_TRY(co_await pollable_->wait(Direction::kWrite, deadline));
     }
     co_return co_await write(bytes, deadline);
@@ -298,7 +283,6 @@ class SocketListener : public Listener {
       }
       if (errno == EINTR || errno == ECONNABORTED) continue;
       if (errno != EAGAIN) co_return failure_from_errno(errno, "accepting a connection");
-      pollable_->drained(Direction::kRead);
       CO_TRY(co_await pollable_->wait(Direction::kRead, deadline));
     }
   }
