@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "supervisor/supervisor.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -40,8 +42,17 @@ constexpr Nanos kTryMost = 10s;          // for a role to try what it can do
 constexpr Nanos kApplyMost = 10s;        // for control to put a config in force
 constexpr Nanos kReloadLook = 10ms;      // for the reload before to have ended
 constexpr std::size_t kPeopleMost = 32;  // connections at a time
+constexpr rlim_t kDescriptorsKept = 8;  // for who comes with a kill, and for roles that start again
 constexpr Nanos kLookAgain = 1s;
 constexpr Nanos kStopMost = 5s;  // for sandboxes to end when the house stops
+
+// Whether more numbers for descriptors are left than are kept: no sandbox takes the last ones.
+bool has_room_for_people() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return false;
+  const net::Descriptor lowest(fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0));
+  return lowest.is_open() && static_cast<rlim_t>(lowest.get()) + kDescriptorsKept < limit.rlim_cur;
+}
 
 // Holds what is one at a time for as long as it lives.
 class Turn {
@@ -485,6 +496,12 @@ class Supervisor::Impl {
       co_return failure(Error::kInvalid, "a sandbox comes with three descriptors");
     }
     if (self->is_stopping_) co_return failure(Error::kUnavailable, "the house is stopping");
+    if (!has_room_for_people()) {
+      co_return failure(
+          Error::kExhausted,
+          "no descriptor is left in the supervisor for another sandbox; let the house "
+          "have more open files (LimitNOFILE=, ulimit -n)");
+    }
     Brake sandbox{std::move(fds[0]),     std::move(fds[1]), request.freezer,
                   request.kill_by_pidfd, request.trace,     request.tenant};
     bool is_stopped = true;
@@ -687,7 +704,7 @@ class Supervisor::Impl {
   std::map<std::string, net::Descriptor> kill_bells_;  // by role
   std::map<std::uint32_t, ipc::Permits> people_;       // by who they are
   ipc::Permits control_;
-  net::Descriptor admin_;  // control's admin API by TCP; none if it is not open
+  net::Descriptor admin_;   // control's admin API by TCP; none if it is not open
   net::Descriptor attach_;  // every gateway's, for agents outside of sandboxes; none if not open
   std::map<std::string, ipc::Permits> role_permits_;
   std::map<std::string, Child> children_;

@@ -307,6 +307,9 @@ class Faults(unittest.TestCase):
         self.assertTrue(refused, "not all of them fit")
         for line in refused:
             self.assertRegex(line, "Too many open files|no descriptor is left|is gone|is away")
+        killed = self.house.ask("kill", self.agents[1].run)
+        self.assertEqual(killed.returncode, 0, "a kill gets through: " + killed.stderr)
+        self.assertEqual(self.house.ask("revive", self.agents[1].run).returncode, 0)
         self.house.kill("sandboxd")
         for run, line in zip(runs, said):
             run.communicate("", timeout=60)
