@@ -108,12 +108,18 @@ Result<std::vector<std::string>> parse_not_enforced(std::string_view body) {
   return lines;
 }
 
-Result<std::uint64_t> parse_sandboxes(std::string_view body) {
+Result<Stopped> parse_stopped(std::string_view body) {
   const wire::JsonObject answer = TRY(wire::scan_object(body));
-  const wire::JsonValue* count = answer.find("sandboxes");
-  const auto number = count == nullptr ? std::nullopt : count->integer();
-  if (!number || *number < 0) return failure(Error::kUpstream, "the gatehouse answered otherwise");
-  return static_cast<std::uint64_t>(*number);
+  const auto count = [&](const char* key) {
+    const wire::JsonValue* value = answer.find(key);
+    return value == nullptr ? std::nullopt : value->integer();
+  };
+  const auto sandboxes = count("sandboxes");
+  const auto ended = count("ended").value_or(0);  // an earlier house does not say
+  if (!sandboxes || *sandboxes < 0 || ended < 0) {
+    return failure(Error::kUpstream, "the gatehouse answered otherwise");
+  }
+  return Stopped{static_cast<std::uint64_t>(*sandboxes), static_cast<std::uint64_t>(ended)};
 }
 
 Result<Logins> parse_logins(std::string_view body) {

@@ -52,8 +52,13 @@ inline constexpr std::int64_t kTokenLifeMost_s = 86'400;
 // What the host of that house does not enforce, of the same page.
 [[nodiscard]] Result<std::vector<std::string>> parse_not_enforced(std::string_view body);
 
-// How many sandboxes a kill or a revival was of.
-[[nodiscard]] Result<std::uint64_t> parse_sandboxes(std::string_view body);
+// How many sandboxes a kill or a revival was of; `ended`: of these, those that nothing there can
+// freeze.
+struct Stopped {
+  std::uint64_t sandboxes = 0;
+  std::uint64_t ended = 0;
+};
+[[nodiscard]] Result<Stopped> parse_stopped(std::string_view body);
 
 // Where the people of a tenant sign in.
 struct LoginIssuer {

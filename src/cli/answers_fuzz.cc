@@ -25,7 +25,7 @@ void check_house(int status, std::string_view body) {
     CHECK(!run->token.empty() && run->life_s > 0 && run->life_s <= cli::kTokenLifeMost_s);
   }
   (void)cli::parse_not_enforced(body);
-  (void)cli::parse_sandboxes(body);
+  (void)cli::parse_stopped(body);
   (void)cli::parse_logins(body);
   (void)cli::parse_who_am_i(body);
   if (const auto session = cli::parse_session(body)) {

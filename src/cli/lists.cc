@@ -60,12 +60,7 @@ Result<int> kill(const Options& options, const Wiring& wiring) {
   Client client = TRY(supervisor_of(options, wiring));
   const ipc::KillDone done =
       TRY(client.call(ipc::Kill{run, options.all, options.destroy, options.reason}));
-  std::string sandboxes =
-      fmt::format("{} sandboxes {}", done.sandboxes, options.destroy ? "destroyed" : "frozen");
-  if (done.ended > 0) {
-    sandboxes = fmt::format("{} sandboxes ended for good, because nothing here can freeze them",
-                            done.ended);
-  }
+  const std::string sandboxes = words_on(done.sandboxes, done.ended, options.destroy);
   print(told(options.form,
              fmt::format("killed {}; {}", options.all ? "everything" : run.text(), sandboxes),
              {{"killed", options.all ? "all" : run.text()},

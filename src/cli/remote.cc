@@ -24,6 +24,13 @@ Result<std::string> path_of(const Api& api, const Options& options) {
 
 }  // namespace
 
+std::string words_on(std::uint64_t sandboxes, std::uint64_t ended, bool destroy) {
+  if (ended > 0) {
+    return fmt::format("{} sandboxes ended for good, because nothing here can freeze them", ended);
+  }
+  return fmt::format("{} sandboxes {}", sandboxes, destroy ? "destroyed" : "frozen");
+}
+
 Result<int> remote_runs(const Api& api, const Options& options) {
   constexpr std::uint32_t kMost = 500;
   const std::uint32_t most = std::min(options.most, kMost);
@@ -51,17 +58,18 @@ Result<int> remote_kill(const Api& api, const Options& options) {
   body.end_object();
   const HttpReply reply =
       TRY(api.call("POST", TRY(path_of(api, options)) + "/kill", std::move(body).text()));
-  const std::uint64_t sandboxes = TRY(parse_sandboxes(reply.body));
-  print(told(options.form,
-             fmt::format("killed {}; {} sandboxes {}", options.run, sandboxes,
-                         options.destroy ? "destroyed" : "frozen"),
-             {{"killed", options.run}, {"sandboxes", sandboxes}}));
+  const Stopped stopped = TRY(parse_stopped(reply.body));
+  print(
+      told(options.form,
+           fmt::format("killed {}; {}", options.run,
+                       words_on(stopped.sandboxes, stopped.ended, options.destroy)),
+           {{"killed", options.run}, {"sandboxes", stopped.sandboxes}, {"ended", stopped.ended}}));
   return 0;
 }
 
 Result<int> remote_revive(const Api& api, const Options& options) {
   const HttpReply reply = TRY(api.call("POST", TRY(path_of(api, options)) + "/revive"));
-  TRY(parse_sandboxes(reply.body));
+  TRY(parse_stopped(reply.body));
   print(told(options.form, fmt::format("revived {}", options.run), {{"revived", options.run}}));
   return 0;
 }

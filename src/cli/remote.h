@@ -7,6 +7,9 @@
 
 namespace gatehouse::cli {
 
+// What became of the sandboxes of a kill, in words.
+[[nodiscard]] std::string words_on(std::uint64_t sandboxes, std::uint64_t ended, bool destroy);
+
 [[nodiscard]] Result<int> remote_runs(const Api& api, const Options& options);
 [[nodiscard]] Result<int> remote_transcript(const Api& api, const Options& options);
 [[nodiscard]] Result<int> remote_kill(const Api& api, const Options& options);

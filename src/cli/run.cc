@@ -10,6 +10,7 @@
 #include "cli/terminal.h"
 #include "cli/verbs.h"
 #include "ipc/cli_control.h"
+#include "wire/json.h"
 
 namespace gatehouse::cli {
 
@@ -36,7 +37,12 @@ Result<int> start_run(const Options& options, const Wiring& wiring) {
     header += "gatehouse: not enforced on this host: " + printable(missing) + "\n";
   }
   if (options.form == Form::kJson) {
-    header = told(options.form, "", {{"run", started.run.text()}, {"trace", started.trace.text()}});
+    wire::JsonWriter writer;
+    writer.begin_object().key("run").string(started.run.text());
+    writer.key("trace").string(started.trace.text()).key("not_enforced").begin_array();
+    for (const std::string& missing : started.not_enforced) writer.string(missing);
+    writer.end_array().end_object();
+    header = std::move(writer).text() + "\n";
   }
   std::fputs(header.c_str(), stderr);
   return TRY(relay(std::move(fds), started.pty));

@@ -509,6 +509,7 @@ Admin::Answered Admin::stop_run(Call& call) {
   wire::JsonWriter out;
   out.begin_object();
   out.key("run").string(run.id.text()).key("sandboxes").integer(done->sandboxes);
+  out.key("ended").integer(done->ended);
   out.end_object();
   ApiAnswer answer = json_answer(std::move(out).text());
   if (!call.request.idempotency_key.empty()) CO_TRY(store_.remember(remembered(call, answer)));

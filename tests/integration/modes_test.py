@@ -118,6 +118,12 @@ class SingleUser(Mode):
         done = self.exchanges()
         self.assertIn("not enforced on this host: the limit on memory", done.stderr)
         self.assertIn("not enforced on this host: freezing", done.stderr)
+        words = self.house.words_to_run("/bin/true")
+        done = house.gatehouse(words[0], "--json", *words[1:])
+        self.assertEqual(done.returncode, 0, done.stderr)
+        told = json.loads(done.stderr)["not_enforced"]
+        self.assertTrue(any(line.startswith("freezing") for line in told), told)
+        self.assertLessEqual(set(told), set(self.status()["not_enforced"]))
         self.is_told_everywhere("single-user", ONE_UID, "the limit on memory",
                                 "the limit on processes", "freezing")
         self.assertEqual(self.house.complaints(), [], "each role can do what it should")
