@@ -8,193 +8,13 @@
 #include <set>
 #include <sstream>
 
-#include "base/encoding.h"
-#include "control/test_signer.h"
-#include "control/vfs.h"
-#include "ipc/control_courier.h"
-#include "ipc/supervisor.h"
-#include "net/sim_file.h"
-#include "net/sim_loop.h"
+#include "control/test_admin.h"
 #include "wire/json.h"
 
 namespace gatehouse::control {
 namespace {
 
 using net::Task;
-
-// The other roles, as far as the admin API asks them: a log, a supervisor, a gateway.
-class FakeHouse : public Ports {
- public:
-  Task<Result<ipc::Parcel>> ask(std::string role, ipc::Parcel request, Deadline) override {
-    if (role == "audit" && !log_is_away) co_return answer_as_audit(request);
-    if (role == "supervisor") {
-      if (request.type == ipc::Kill::kType)
-        kills.push_back(*ipc::decode<ipc::Kill>(request.payload));
-      ipc::KillDone done{1, 1, 0};
-      co_return ipc::parcel_of(done);
-    }
-    if (role == "gateway") {
-      ++published;
-      ipc::Done done;
-      co_return ipc::parcel_of(done);
-    }
-    if (role == "vault" && request.type == ipc::ListConnections::kType) {
-      co_return ipc::parcel_of(connections);
-    }
-    if (role == "courier" && request.type == ipc::Fetch::kType) {
-      const std::string url = ipc::decode<ipc::Fetch>(request.payload)->at.url;
-      fetches.push_back(url);
-      const auto found = documents.find(url);
-      ipc::Fetched fetched{404, ""};
-      if (found != documents.end()) fetched = {200, found->second};
-      co_return ipc::parcel_of(fetched);
-    }
-    if (role == "sandboxd" && sandboxes && request.type == ipc::ListSandboxes::kType) {
-      co_return ipc::parcel_of(*sandboxes);
-    }
-    co_return failure(Error::kUnavailable, role + " is away");
-  }
-  std::vector<std::string> present(const std::string& role) override {
-    return role == "gateway" ? std::vector<std::string>{"gateway"} : std::vector<std::string>{};
-  }
-
-  std::optional<ipc::SandboxList> sandboxes;  // of a sandboxd that is there
-  std::vector<audit::Entry> log;
-  std::vector<ipc::Kill> kills;
-  std::map<std::string, std::string> documents;  // on the web, by URL
-  std::vector<std::string> fetches;
-  ipc::ConnectionList connections;  // of whoever is asked for
-  int published = 0;
-  bool log_is_away = false;
-
- private:
-  Result<ipc::Parcel> answer_as_audit(const ipc::Parcel& request) {
-    if (request.type == ipc::Append::kType) {
-      log.push_back(*audit::decode(ipc::decode<ipc::Append>(request.payload)->entry));
-      ipc::Appended done{log.size() - 1};
-      return ipc::parcel_of(done);
-    }
-    const bool acts = request.type == ipc::ReadActs::kType;
-    if (acts || request.type == ipc::ReadRun::kType) {
-      ipc::ReadRun read;
-      if (acts) read.from_sequence = ipc::decode<ipc::ReadActs>(request.payload)->from_sequence;
-      if (!acts) read = *ipc::decode<ipc::ReadRun>(request.payload);
-      ipc::EntryPage page;
-      for (std::uint64_t i = read.from_sequence; i < log.size(); ++i) {
-        if (acts ? !audit::is_act(log[i].kind) : log[i].run != read.run) continue;
-        page.sequences.push_back(i);
-        page.entries.push_back(*audit::encode(log[i]));
-      }
-      return ipc::parcel_of(page);
-    }
-    return failure(Error::kNotFound, "no such body");
-  }
-};
-
-constexpr std::string_view kFile = R"(version: 1
-data: /data
-tenants: [{name: acme}, {name: globex}]
-users:
-  - {name: olivia, tenant: acme}
-  - {name: sam, tenant: acme}
-  - {name: abel, tenant: acme}
-  - {name: ada, tenant: acme}
-  - {name: dave, tenant: acme}
-  - {name: nora, tenant: acme}
-  - {name: gus, tenant: globex}
-groups: [{name: builders, tenant: acme, members: [dave]}]
-bindings:
-  - {role: owner, user: olivia, tenant: acme}
-  - {role: security, user: sam, tenant: acme}
-  - {role: approver, user: abel, tenant: acme}
-  - {role: auditor, user: ada, tenant: acme}
-  - {role: developer, group: builders, tenant: acme}
-  - {role: owner, user: gus, tenant: globex}
-services:
-  - name: web
-    tenant: acme
-    kind: http
-    url: https://web.example
-    upstream: https://web.example
-agents:
-  - name: claw
-    tenant: acme
-    rules: [{id: read, service: web, methods: [GET], paths: ["/**"]}]
-)";
-
-class AdminTest : public testing::Test {
- protected:
-  AdminTest() {
-    const auto config = decode_config(kFile, [](const std::string& path) -> Result<std::string> {
-      return failure(Error::kNotFound, path);
-    });
-    EXPECT_TRUE(config) << (config ? "" : config.error().front().what);
-    EXPECT_TRUE(control.begin(*config));
-    run.id = RunId::from_bytes({1});
-    run.trace.bytes = {7};
-    run.tenant = "acme";
-    run.user = "olivia";
-    run.agent = "claw";
-    run.started = loop->wall();
-    EXPECT_TRUE(store->start_run(run));
-    for (const char* name : {"olivia", "sam", "abel", "ada", "dave", "nora"}) sign_in("acme", name);
-    sign_in("globex", "gus");
-  }
-
-  void sign_in(const std::string& tenant, const std::string& name,
-               Nanos lasts = std::chrono::hours(1)) {
-    Session session;
-    session.digest = sha256_text("token-of-" + name);
-    session.tenant = tenant;
-    session.name = name;
-    session.began = loop->wall();
-    session.ends = WallTime(loop->wall().unix_nanos() + lasts.count());
-    EXPECT_TRUE(store->begin_session(session));
-  }
-
-  // As `who`: a user's name, "house", or "" for nobody.
-  ApiAnswer ask(const std::string& who, ApiRequest request) {
-    request.is_house = who == "house";
-    if (!who.empty() && who != "house") request.authorization = "Bearer token-of-" + who;
-    auto answer = loop->run_until_done(admin.answer(std::move(request)));
-    EXPECT_TRUE(answer);
-    return answer.value_or(ApiAnswer());
-  }
-  ApiAnswer ask(const std::string& who, const std::string& method, const std::string& target,
-                const std::string& body = "") {
-    ApiRequest request;
-    request.method = method;
-    const auto parsed = parse_target(target);
-    EXPECT_TRUE(parsed) << target;
-    request.path = parsed->path;
-    request.query = parsed->query;
-    request.body = body;
-    return ask(who, std::move(request));
-  }
-  static std::vector<std::string> names_in(const ApiAnswer& answer) {
-    std::vector<std::string> names;
-    const auto page = wire::scan_object(answer.body);
-    EXPECT_TRUE(page) << answer.body;
-    const std::vector<wire::JsonValue> items = *wire::scan_array(page->find("items")->raw);
-    for (const wire::JsonValue& item : items) {
-      names.push_back(wire::scan_object(item.raw)->string("name").value_or(""));
-    }
-    return names;
-  }
-  static std::string member(const ApiAnswer& answer, std::string_view key) {
-    const auto object = wire::scan_object(answer.body);
-    return object ? object->string(key).value_or("") : "";
-  }
-
-  std::unique_ptr<net::SimLoop> loop = net::make_sim_loop(1);
-  std::unique_ptr<net::SimFileSystem> disk = net::make_sim_file_system(1);
-  Vfs vfs{*disk};
-  std::unique_ptr<StateStore> store = std::move(*open_sqlite_store("state.db", vfs.name()));
-  FakeHouse house;
-  Control control{*loop, *store, house, "boot"};
-  Admin admin{*loop, *store, control};
-  control::Run run;
-};
 
 std::string filled(std::string path, const std::string& tenant, const control::Run& run) {
   for (const auto& [name, value] : {std::pair<std::string, std::string>{"{tenant}", tenant},
@@ -365,7 +185,7 @@ TEST_F(AdminTest, AUserWithAccountsOrRunsStaysSoThatNobodyInheritsThem) {
 }
 
 TEST_F(AdminTest, WhatTheFileChangesIsOnRecordWithBeforeAndAfter) {
-  std::string changed(kFile);
+  std::string changed(kAdminFile);
   const std::size_t at = changed.find("methods: [GET]");
   changed.replace(at, 14, "methods: [PUT]");
   const auto config = decode_config(changed, [](const std::string& path) -> Result<std::string> {
@@ -541,6 +361,19 @@ TEST_F(AdminTest, AKillSaysWhoseItIs) {
   EXPECT_EQ(ask("sam", "POST", path + "/revive").status, 503) << "all else does";
 }
 
+TEST_F(AdminTest, AKillTellsFrozenFromEnded) {
+  const std::string path = "/v1/tenants/acme/runs/" + run.id.text();
+  const auto answer = [&](int sandboxes, int ended) {
+    return R"({"run":")" + run.id.text() + R"(","sandboxes":)" + std::to_string(sandboxes)
+           + R"(,"ended":)" + std::to_string(ended) + "}";
+  };
+  EXPECT_EQ(ask("sam", "POST", path + "/kill").body, answer(1, 0)) << "it waits to be revived";
+  house.kill_done.ended = 1;
+  EXPECT_EQ(ask("sam", "POST", path + "/kill").body, answer(1, 1)) << "nothing revives it";
+  house.kill_done = {2, 0, 0};
+  EXPECT_EQ(ask("sam", "POST", path + "/kill").body, answer(0, 0)) << "it has no sandbox";
+}
+
 TEST_F(AdminTest, ReadingATranscriptIsOnRecordAndNoPartOfIt) {
   audit::Entry began;
   began.kind = audit::Kind::kRunStarted;
@@ -559,187 +392,6 @@ TEST_F(AdminTest, ReadingATranscriptIsOnRecordAndNoPartOfIt) {
   const ApiAnswer acts = ask("ada", "GET", "/v1/tenants/acme/acts?limit=1");
   EXPECT_NE(acts.body.find("transcript_read"), std::string::npos) << acts.body;
   EXPECT_NE(member(acts, "next_page_token"), "") << "it was read twice";
-}
-
-// An issuer on the web, and users and accounts of acme's that it vouches for.
-class SignInTest : public AdminTest {
- protected:
-  SignInTest() {
-    const std::string tenant = "/v1/tenants/acme/";
-    for (const auto& [path, body] : std::initializer_list<std::pair<std::string, std::string>>{
-             {"issuers", R"({"name":"corp","spec":{"url":"https://i.example","client_id":"gh",)"
-                         R"("groups_claim":"groups"}})"},
-             {"users", R"({"name":"zoe","spec":{"login":{"issuer":"corp","subject":"z"}}})"},
-             {"accounts", R"({"name":"ci","spec":{"issuer":"corp","audience":"gh-ci",)"
-                          R"("subject":"repo:x"}})"},
-             {"groups", R"({"name":"night","spec":{"issuer":"corp","claim":"NIGHT"}})"},
-             {"bindings", R"({"spec":{"role":"security","group":"night"}})"},
-             {"bindings", R"({"spec":{"role":"developer","account":"ci"}})"}}) {
-      EXPECT_EQ(ask("house", "POST", tenant + path, body).status, 201) << body;
-    }
-    publish_keys(key);
-  }
-  void publish_keys(const Signer& signer) {
-    house.documents["https://i.example/.well-known/openid-configuration"] =
-        R"({"issuer":"https://i.example","jwks_uri":"https://i.example/jwks"})";
-    house.documents["https://i.example/jwks"] =
-        R"({"keys":[{"kty":"EC","crv":"P-256","kid":")" + signer.jwk.key_id + R"(","x":")"
-        + to_base64url(signer.jwk.x) + R"(","y":")" + to_base64url(signer.jwk.y) + R"("}]})";
-  }
-  std::string token(const std::string& audience, const std::string& subject,
-                    const std::string& more = "") {
-    return key.sign(claims(audience, subject, more));
-  }
-  std::string claims(const std::string& audience, const std::string& subject,
-                     const std::string& more = "") {
-    const std::int64_t now = loop->wall().unix_seconds();
-    return R"({"iss":"https://i.example","aud":")" + audience + R"(","sub":")" + subject
-           + R"(","iat":)" + std::to_string(now) + R"(,"exp":)" + std::to_string(now + 300) + more
-           + "}";
-  }
-  ApiAnswer sign_in_with(const std::string& given, const std::string& nonce = "",
-                         const std::string& tenant = "acme") {
-    return ask(
-        "", "POST", "/v1/sessions",
-        R"({"tenant":")" + tenant + R"(","token":")" + given + R"(","nonce":")" + nonce + R"("})");
-  }
-  ApiAnswer ask_with(const std::string& session, const std::string& method,
-                     const std::string& path) {
-    ApiRequest request;
-    request.method = method;
-    request.path = path;
-    request.authorization = "Bearer " + session;
-    return ask("", std::move(request));
-  }
-  void wait(Nanos span) {
-    const Instant end = loop->now() + span;
-    while (loop->now() < end) {  // the simulation runs for an hour at a time
-      const Nanos step = std::min<Nanos>(end - loop->now(), std::chrono::minutes(30));
-      loop->run_until_done([](this auto, net::Loop* at, Nanos pause) -> Task<int> {
-        co_await at->sleep_for(pause);
-        co_return 0;
-      }(loop.get(), step));
-    }
-  }
-
-  Signer key = Signer::p256();
-};
-
-TEST_F(SignInTest, AUserIsWhoTheIssuerSaysWithTheGroupsThatItSays) {
-  const ApiAnswer answer =
-      sign_in_with(token("gh", "z", R"(,"nonce":"n","groups":["NIGHT"])"), "n");
-  ASSERT_EQ(answer.status, 201) << answer.body;
-  const std::string session = member(answer, "session");
-  EXPECT_TRUE(session.starts_with("ghs_"));
-  const ApiAnswer me = ask_with(session, "GET", "/v1/whoami");
-  EXPECT_EQ(member(me, "who"), "user acme/zoe");
-  EXPECT_TRUE(me.body.contains(R"("roles":["security"])")) << me.body;
-  EXPECT_EQ(house.log.back().tag("act"), "sign_in");
-  for (const audit::Entry& entry : house.log) {
-    for (const auto& [tag, value] : entry.tags) EXPECT_FALSE(value.contains(session.substr(4)));
-  }
-  EXPECT_EQ(ask_with(session, "DELETE", "/v1/sessions/current").status, 204);
-  EXPECT_EQ(ask_with(session, "GET", "/v1/whoami").status, 401);
-}
-
-TEST_F(SignInTest, AnAccountIsAProgramWithItsAudienceAndSubject) {
-  const ApiAnswer answer = sign_in_with(token("gh-ci", "repo:x"));
-  ASSERT_EQ(answer.status, 201) << answer.body;
-  const std::string session = member(answer, "session");
-  EXPECT_TRUE(ask_with(session, "GET", "/v1/whoami").body.contains(R"("roles":["developer"])"));
-  wait(std::chrono::minutes(6));
-  EXPECT_EQ(ask_with(session, "GET", "/v1/whoami").status, 401) << "no longer than its token";
-}
-
-TEST_F(SignInTest, ASessionOfAUsersEnds) {
-  const std::string session = member(sign_in_with(token("gh", "z")), "session");
-  wait(std::chrono::minutes(8 * 60 - 1));
-  EXPECT_EQ(ask_with(session, "GET", "/v1/whoami").status, 200);
-  wait(std::chrono::minutes(2));
-  EXPECT_EQ(ask_with(session, "GET", "/v1/whoami").status, 401);
-}
-
-TEST_F(SignInTest, ATokenThatIsNotForUsIsNobody) {
-  const Signer stranger = Signer::p256();
-  const std::string header = R"({"alg":"ES256","kid":"p256","typ":"at+jwt"})";
-  using Case = std::tuple<std::string, std::string, int>;
-  for (const auto& [given, nonce, status] : std::initializer_list<Case>{
-           {"nonsense", "", 401},
-           {stranger.sign(claims("gh", "z")), "", 401},
-           {key.sign(claims("gh", "z", R"(,"nbf":99999999999)")), "", 401},
-           {key.sign(R"({"iss":"https://other.example","sub":"z","aud":"gh","exp":99999999999})"),
-            "", 401},
-           {token("another-client", "z"), "", 403},
-           {token("gh", "nobody"), "", 403},
-           {token("gh", "repo:x"), "", 403},
-           {token("gh-ci", "z"), "", 403},
-           {token("gh", "z", R"(,"nonce":"n")"), "", 403},
-           {token("gh", "z", R"(,"nonce":"n")"), "m", 403},
-           {token("gh", "z", R"(,"azp":"another-client")"), "", 403},
-           {key.sign(header, claims("gh", "z")), "", 403}}) {
-    EXPECT_EQ(sign_in_with(given, nonce).status, status) << given;
-  }
-  EXPECT_EQ(sign_in_with(token("gh", "z"), "", "globex").status, 401);
-  EXPECT_EQ(sign_in_with(token("gh", "z"), "", "nowhere").status, 401);
-}
-
-TEST_F(SignInTest, KeysThatWereChangedAreFetchedOnceAndNotForEachToken) {
-  ASSERT_EQ(sign_in_with(token("gh", "z")).status, 201);
-  ASSERT_EQ(sign_in_with(token("gh", "z")).status, 201);
-  EXPECT_EQ(house.fetches.size(), 2U) << "the discovery and the keys";
-  key = Signer::p256();
-  key.jwk.key_id = "another";
-  publish_keys(key);
-  EXPECT_EQ(sign_in_with(token("gh", "z")).status, 503) << "they were asked for a moment ago";
-  wait(std::chrono::seconds(11));
-  EXPECT_EQ(sign_in_with(token("gh", "z")).status, 201);
-  EXPECT_EQ(house.fetches.size(), 4U);
-  const Signer stranger = Signer::ed25519();
-  for (int i = 0; i < 5; ++i) EXPECT_NE(sign_in_with(stranger.sign(claims("gh", "z"))).status, 201);
-  EXPECT_EQ(house.fetches.size(), 4U);
-}
-
-TEST_F(SignInTest, KeysThatCannotBeHadAnewAreGoodForAnHour) {
-  ASSERT_EQ(sign_in_with(token("gh", "z")).status, 201);
-  house.documents.clear();
-  wait(std::chrono::minutes(50));
-  EXPECT_EQ(sign_in_with(token("gh", "z")).status, 201);
-  wait(std::chrono::minutes(11));
-  EXPECT_EQ(sign_in_with(token("gh", "z")).status, 503);
-  house.documents["https://i.example/.well-known/openid-configuration"] =
-      R"({"issuer":"https://evil.example","jwks_uri":"https://evil.example/jwks"})";
-  wait(std::chrono::minutes(1));
-  EXPECT_EQ(sign_in_with(token("gh", "z")).status, 502) << "it calls itself another";
-}
-
-TEST_F(SignInTest, WhoIsChangedSignsInAgain) {
-  const std::string session = member(sign_in_with(token("gh", "z")), "session");
-  ApiRequest change;
-  change.method = "PUT";
-  change.path = "/v1/tenants/acme/users/zoe";
-  change.if_match = ask("house", "GET", change.path).etag;
-  change.body = R"({"spec":{"login":{"issuer":"corp","subject":"other"}}})";
-  ASSERT_EQ(ask("house", change).status, 200);
-  EXPECT_EQ(ask_with(session, "GET", "/v1/whoami").status, 401);
-}
-
-TEST_F(SignInTest, AnOwnerEndsAllSessionsOfSomebodyWhoseLaptopIsGone) {
-  const std::string first = member(sign_in_with(token("gh", "z")), "session");
-  const std::string second = member(sign_in_with(token("gh", "z")), "session");
-  const ApiAnswer ended = ask("olivia", "POST", "/v1/tenants/acme/users/zoe/sign-out");
-  EXPECT_EQ(ended.body, R"({"ended":2})");
-  EXPECT_EQ(house.log.back().tag("act"), "end_sessions");
-  for (const std::string& session : {first, second}) {
-    EXPECT_EQ(ask_with(session, "GET", "/v1/whoami").status, 401);
-  }
-  EXPECT_EQ(ask("olivia", "GET", "/v1/whoami").status, 200);
-}
-
-TEST_F(SignInTest, WherePeopleSignInIsToldToAnybody) {
-  const ApiAnswer logins = ask("", "GET", "/v1/login?tenant=acme");
-  EXPECT_TRUE(logins.body.contains(R"("client_id":"gh")")) << logins.body;
-  EXPECT_TRUE(ask("", "GET", "/v1/login?tenant=globex").body.contains(R"("items":[])"));
-  EXPECT_TRUE(ask("", "GET", "/v1/login?tenant=nowhere").body.contains(R"("items":[])"));
 }
 
 std::string file_text(const std::string& path) {

@@ -174,6 +174,14 @@ constexpr std::string_view kRunToken =
     R"({"address":{"type":"string"},"certificate":{"type":"string"}}},)"
     R"("ca":{"type":"string"},"environment":{"type":"array","items":{"type":"string"}}}})";
 
+// Of a kill and a revival. A sandbox that nothing on that host can freeze is ended by a kill.
+constexpr std::string_view kStopped =
+    R"({"type":"object","required":["run","sandboxes","ended"],"properties":)"
+    R"({"run":{"type":"string"},"sandboxes":{"type":"integer","minimum":0,)"
+    R"("description":"Sandboxes that were frozen, ended or thawed"},)"
+    R"("ended":{"type":"integer","minimum":0,)"
+    R"("description":"Of these, those that nothing there can freeze: they were ended"}}})";
+
 void write_responses(JsonWriter& out, const Route& route) {
   out.key("responses").begin_object();
   const bool is_made = route.action == Action::kCreate || route.action == Action::kSignIn
@@ -187,6 +195,7 @@ void write_responses(JsonWriter& out, const Route& route) {
     if (route.action == Action::kAttach || route.action == Action::kRenewToken) {
       schema = kRunToken;
     }
+    if (route.action == Action::kKill || route.action == Action::kRevive) schema = kStopped;
     if (route.kind && route.action != Action::kEndSessions) {
       const std::string object = reference(capital(text(*route.kind)));
       schema = route.action == Action::kList
