@@ -317,13 +317,14 @@ class Decoding {
     service.tenant = tenant(section, "a service");
     once(section, "name", node, fmt::format("service {}\n{}", service.tenant, service.name),
          "service " + service.name);
-    service.kind = static_cast<ipc::ServiceKind>(
-        section.word("kind", {"http", "openai", "mcp"}, Need::kRequired));
+    const std::vector<std::string_view> kinds(ipc::kServiceKindNames.begin(),
+                                              ipc::kServiceKindNames.end());
+    service.kind = static_cast<ipc::ServiceKind>(section.word("kind", kinds, Need::kRequired));
     decode_place(section, node, service);
     service.upstream_ca_pem = certificate(section, "upstream_ca", read_);
     service.allow_private = section.boolean_or("allow_private", false);
     if (const Yaml* credential = section.value("credential")) {
-      service.credential = decode_credential(*credential, service.allow_private);
+      service.credential = decode_credential(*credential, service);
     }
     service.shared = section.word("scope", {"user", "tenant"}, Need::kOptional) == 1;
     service.intent = patterns(section, "intent");
@@ -365,12 +366,13 @@ class Decoding {
     }
   }
 
-  Credential decode_credential(const Yaml& node, bool allow_private) {
+  Credential decode_credential(const Yaml& node, const Service& of) {
+    const bool allow_private = of.allow_private;
     Section section(node, "a credential", problems_);
     Credential credential;
     const bool oauth = section.word("kind", {"static", "oauth"}, Need::kRequired) == 1;
     credential.kind = oauth ? "oauth" : "static";
-    credential.header = section.string_or("header", "authorization");
+    credential.header = section.string_or("header", std::string(usual_header(of.kind)));
     std::transform(credential.header.begin(), credential.header.end(), credential.header.begin(),
                    [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
     if (!is_token(credential.header)) {

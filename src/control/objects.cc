@@ -17,7 +17,6 @@ namespace json = boost::json;
 
 constexpr std::array<std::string_view, kKinds> kKindNames = {
     "tenant", "user", "service", "agent", "rule", "group", "account", "issuer", "binding"};
-constexpr std::array<std::string_view, 3> kServiceKinds = {"http", "openai", "mcp"};
 constexpr std::string_view kOpen = "{{placeholder:";
 constexpr std::string_view kClose = "}}";
 
@@ -45,9 +44,7 @@ class Writer {
   static json::value plain(std::uint64_t value) { return value; }
   static json::value plain(std::uint32_t value) { return value; }
   static json::value plain(Kind kind) { return json::string(text(kind)); }
-  static json::value plain(ipc::ServiceKind kind) {
-    return json::string(kServiceKinds.at(static_cast<std::size_t>(kind)));
-  }
+  static json::value plain(ipc::ServiceKind kind) { return json::string(ipc::name_of(kind)); }
   static json::value plain(const std::map<std::string, std::string>& values) {
     json::object object;
     for (const auto& [key, value] : values) object[key] = value;
@@ -103,9 +100,10 @@ class Reader {
   }
   static void plain(const json::value& from, ipc::ServiceKind& kind) {
     const std::string_view name = from.as_string();
-    const auto* const found = std::find(kServiceKinds.begin(), kServiceKinds.end(), name);
-    if (found == kServiceKinds.end()) throw std::invalid_argument("a service kind");
-    kind = static_cast<ipc::ServiceKind>(found - kServiceKinds.begin());
+    constexpr const auto& kNames = ipc::kServiceKindNames;
+    const auto* const found = std::find(kNames.begin(), kNames.end(), name);
+    if (found == kNames.end()) throw std::invalid_argument("a service kind");
+    kind = static_cast<ipc::ServiceKind>(found - kNames.begin());
   }
   static void plain(const json::value& from, std::map<std::string, std::string>& values) {
     for (const auto& [key, value] : from.as_object()) {
@@ -156,6 +154,19 @@ Object blank(Kind kind, std::string tenant, std::string name) {
 }
 
 }  // namespace
+
+std::string_view usual_header(ipc::ServiceKind kind) {
+  switch (kind) {
+    case ipc::ServiceKind::kAnthropic:
+      return "x-api-key";
+    case ipc::ServiceKind::kGemini:
+      return "x-goog-api-key";
+    case ipc::ServiceKind::kAzureOpenAi:
+      return "api-key";
+    default:
+      return "authorization";
+  }
+}
 
 std::string_view text(Source source) { return source == Source::kFile ? "file" : "api"; }
 std::string_view text(Kind kind) { return kKindNames.at(static_cast<std::size_t>(kind)); }

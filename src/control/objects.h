@@ -165,6 +165,9 @@ struct Credential {
   friend bool operator==(const Credential&, const Credential&) = default;
 };
 
+// The header that a provider of that kind wants its credential in, unless the config says another.
+[[nodiscard]] std::string_view usual_header(ipc::ServiceKind kind);
+
 struct Service {
   static constexpr Kind kKind = Kind::kService;
   std::string tenant;

@@ -41,7 +41,8 @@ constexpr Schema kSpecs[] = {
      R"({"role":{"enum":["owner","security","approver","auditor","developer"]},)"
      R"("user":{"type":"string"},"group":{"type":"string"},"account":{"type":"string"}})"},
     {Kind::kService,
-     R"({"kind":{"enum":["http","openai","mcp"]},"url":{"type":"string","format":"uri"},)"
+     R"({"kind":{"enum":["http","openai","mcp","anthropic","gemini","bedrock","azure-openai"]},)"
+     R"("url":{"type":"string","format":"uri"},)"
      R"("upstream":{"type":"string","format":"uri"},"upstream_ca":{"type":"string"},)"
      R"("allow_private":{"type":"boolean"},"credential":{"type":"object"},)"
      R"("scope":{"enum":["user","tenant"]},)"

@@ -102,10 +102,10 @@ std::string json_of(const Binding& binding) {
   return Spec().text("role", binding.role).text(text(binding.subject_kind), binding.subject).json();
 }
 
-std::string json_of(const Credential& credential) {
+std::string json_of(const Credential& credential, ipc::ServiceKind kind) {
   const bool bearer = credential.header == "authorization";
   Spec spec;
-  spec.text("kind", credential.kind).text("header", credential.header, "authorization");
+  spec.text("kind", credential.kind).text("header", credential.header, usual_header(kind));
   spec.text("prefix", credential.prefix, bearer ? "Bearer " : "");
   spec.text("authorization_endpoint", credential.authorization_endpoint);
   spec.text("token_endpoint", credential.token_endpoint);
@@ -115,12 +115,11 @@ std::string json_of(const Credential& credential) {
 }
 
 std::string json_of(const Service& service) {
-  constexpr std::array<std::string_view, 3> kKinds = {"http", "openai", "mcp"};
   Spec spec;
-  spec.text("kind", kKinds.at(static_cast<std::size_t>(service.kind)));
+  spec.text("kind", ipc::name_of(service.kind));
   spec.text("url", service.url).text("upstream", service.upstream);
   spec.text("upstream_ca", service.upstream_ca_pem).fact("allow_private", service.allow_private);
-  if (service.credential) spec.raw("credential", json_of(*service.credential));
+  if (service.credential) spec.raw("credential", json_of(*service.credential, service.kind));
   spec.text("scope", service.shared ? "tenant" : "user", "user");
   return spec.list("intent", service.intent).json();
 }

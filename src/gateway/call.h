@@ -9,21 +9,19 @@
 #include <variant>
 #include <vector>
 
-#include "wire/llm_openai.h"
+#include "ipc/snapshot.h"
+#include "wire/llm.h"
 
 namespace gatehouse::gateway {
 
 // A plain HTTP request; all there is to say of it is in its method, host and path.
 struct HttpCall {};
 
+// A request to a model, at an endpoint that is read.
 struct LlmCall {
-  std::string model;
-  bool stream = false;
-  bool asks_for_usage = false;  // the caller wants the usage chunk
+  wire::LlmEndpoint endpoint;
+  wire::LlmRequest request;
   std::size_t input_bytes = 0;  // of the request's body, for the estimate
-  std::vector<std::string>
-      provider_tools;  // tools that would run at the provider, past the gateway
-  std::vector<wire::OpenAiMessage> new_messages;  // those after the model's last answer
 };
 
 // An MCP message. `tool` is set for tools/call only.
@@ -34,6 +32,9 @@ struct ToolCall {
   std::string arguments;    // raw JSON
   std::string traceparent;  // of params._meta
 };
+
+// Whose protocol a Service of that kind speaks; none for one that is no model's.
+[[nodiscard]] std::optional<wire::LlmProvider> provider_of(ipc::ServiceKind kind);
 
 using Call = std::variant<HttpCall, LlmCall, ToolCall>;
 

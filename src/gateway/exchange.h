@@ -54,6 +54,7 @@ struct Exchange {
   // INTERPRET
   std::shared_ptr<const Rulebook> rulebook;
   const ipc::ServiceSpec* service = nullptr;  // null: a host that is no Service
+  std::optional<wire::LlmEndpoint> endpoint;  // of a model provider's Service
   Call call;
   // Whole, where the Call is in it or where it is small; else it is relayed as it comes.
   std::optional<std::string> body;

@@ -5,7 +5,6 @@
 
 #include "gateway/exchange.h"
 #include "wire/jsonrpc.h"
-#include "wire/llm_openai.h"
 #include "wire/mcp.h"
 #include "wire/trace.h"
 
@@ -88,16 +87,8 @@ Task<Result<BegunBody>> begin_body(Gate& gate, Client& client, const wire::Reque
   co_return begun;
 }
 
-Result<Call> llm_call(const std::string& body) {
-  auto request = TRY(wire::OpenAiRequest::parse(body));
-  LlmCall call;
-  call.model = std::move(request.model);
-  call.stream = request.stream;
-  call.asks_for_usage = request.include_usage;
-  call.input_bytes = body.size();
-  call.provider_tools = std::move(request.provider_tools);
-  call.new_messages = std::move(request.new_messages);
-  return call;
+Result<Call> llm_call(const wire::LlmEndpoint& endpoint, const std::string& body) {
+  return LlmCall{endpoint, TRY(wire::LlmRequest::parse(endpoint, body)), body.size()};
 }
 
 Result<Call> tool_call(const std::string& body, std::string& id_json) {
@@ -128,8 +119,9 @@ Task<Result<Interpreted>> interpret(Identified who) {
   const wire::RequestHead& head = what->request.head;
   const bool has_body = head.framing.kind != wire::BodyFraming::Kind::kNone;
   const bool mcp = what->service != nullptr && what->service->kind == ipc::ServiceKind::kMcp;
-  const bool llm = what->service != nullptr && what->service->kind == ipc::ServiceKind::kOpenAi
-                   && what->path.ends_with("/chat/completions");
+  const auto provider = what->service == nullptr ? std::nullopt : provider_of(what->service->kind);
+  if (provider) what->endpoint = wire::llm_endpoint(*provider, head.method, what->path);
+  const bool llm = what->endpoint && what->endpoint->has_meaning_in_body();
   if (head.method != "POST" || (!llm && !mcp)) {
     if (!has_body) co_return what;
     auto begun = CO_TRY(co_await begin_body(*what->gate, *what->client, head));
@@ -147,8 +139,8 @@ Task<Result<Interpreted>> interpret(Identified who) {
   }
   what->body = CO_TRY(co_await read_body(*what->gate, *what->client, what->request.head));
   what->client->json_rpc_id.clear();
-  what->call =
-      CO_TRY(llm ? llm_call(*what->body) : tool_call(*what->body, what->client->json_rpc_id));
+  what->call = CO_TRY(llm ? llm_call(*what->endpoint, *what->body)
+                          : tool_call(*what->body, what->client->json_rpc_id));
   if (const auto* tool = std::get_if<ToolCall>(&what->call);
       tool != nullptr && what->linked_trace.empty()) {
     const auto parsed = wire::TraceParent::parse(tool->traceparent);

@@ -12,11 +12,12 @@ namespace {
 
 constexpr std::size_t kKeptMost = 16 * 1024 * 1024;  // of a body, in the log
 
-std::string tool_calls_json(const std::vector<wire::OpenAiToolCall>& calls) {
+std::string tool_calls_json(const std::vector<wire::LlmToolCall>& calls) {
   std::string json = "[";
-  for (const wire::OpenAiToolCall& call : calls) {
-    json += fmt::format(R"({}{{"id":{},"name":{},"arguments":{}}})", json.size() > 1 ? "," : "",
-                        json_quoted(call.id), json_quoted(call.name), json_quoted(call.arguments));
+  for (const wire::LlmToolCall& call : calls) {
+    json += fmt::format(R"({}{{"id":{},"name":{},"arguments":{}{}}})", json.size() > 1 ? "," : "",
+                        json_quoted(call.id), json_quoted(call.name), json_quoted(call.arguments),
+                        call.at_provider ? R"(,"at_provider":true)" : "");
   }
   return json + "]";
 }
@@ -33,19 +34,38 @@ Reading::~Reading() {
 }
 
 void Reading::begin(const wire::ResponseHead& head) {
-  const auto type = head.headers.find("content-type");
-  is_stream_ = type && type->starts_with("text/event-stream");
+  const std::string type(head.headers.find("content-type").value_or(""));
+  is_stream_ = type.starts_with("text/event-stream");
   is_success_ = head.status >= 200 && head.status < 300;
+  if (const auto* llm = std::get_if<LlmCall>(&call_); llm != nullptr && is_success_) {
+    model_.emplace(llm->endpoint, wire::LlmAnswerReader::form_of(type));
+  }
 }
 
 void Reading::sent(std::string_view payload) {
   if (request_.size() + payload.size() <= kKeptMost) request_ += payload;
 }
 
-void Reading::take(std::string_view payload) {
+std::string_view Reading::take(std::string_view payload) {
+  if (model_ && is_stream_) payload = model_->feed(payload);
+  keep(payload);
+  if (is_stream_ && std::holds_alternative<ToolCall>(call_)) read_events(payload);
+  return payload;
+}
+
+std::string_view Reading::finish() {
+  if (!model_ || !is_stream_) return {};
+  const std::string_view rest = model_->finish();
+  keep(rest);
+  return rest;
+}
+
+void Reading::keep(std::string_view payload) {
   answer_bytes_ += payload.size();
   if (answer_.size() + payload.size() <= kKeptMost) answer_ += payload;
-  if (!is_stream_ || std::holds_alternative<HttpCall>(call_)) return;
+}
+
+void Reading::read_events(std::string_view payload) {
   while (!payload.empty() && !events_broken_) {
     const Result<wire::SseProgress> progress = events_.feed(payload);
     if (!progress) {
@@ -54,49 +74,49 @@ void Reading::take(std::string_view payload) {
     }
     payload.remove_prefix(progress->consumed);
     if (!progress->event) return;
-    if (progress->event->has_data) read_event(progress->event->data);
-  }
-}
-
-void Reading::read_event(std::string_view data) {
-  if (std::holds_alternative<LlmCall>(call_)) {
-    (void)chunks_.feed(data);  // what it could read stays; an error event is in the raw bytes
-  } else {
-    tool_answer_ = data;  // the last message of the stream is the response
+    // The last message of the stream is the response.
+    if (progress->event->has_data) tool_answer_ = progress->event->data;
   }
 }
 
 void Reading::tell_llm(const LlmCall& call) {
-  wire::OpenAiAnswer answer;
-  if (is_stream_) {
-    answer = chunks_.answer();
-    intent_.tag("llm.complete", chunks_.done() ? "true" : "false");
-  } else if (auto whole = wire::OpenAiAnswer::parse(answer_)) {
-    answer = std::move(*whole);
-  }
+  if (!model_) return;  // nothing was answered that would have cost a token
+  // What an answer that cannot be read says is in the raw bytes.
+  if (!is_stream_) (void)model_->read_whole(answer_);
+  const wire::LlmAnswer& answer = model_->answer();
+  if (is_stream_) intent_.tag("llm.complete", answer.is_complete ? "true" : "false");
   if (!answer.text.empty()) intent_.add_body("llm.text", answer.text);
   if (!answer.reasoning.empty()) intent_.add_body("llm.reasoning", answer.reasoning);
   if (!answer.tool_calls.empty()) {
     intent_.add_body("llm.tool_calls", tool_calls_json(answer.tool_calls));
   }
-  if (!answer.finish_reason.empty()) {
-    intent_.tag("llm.finish_reason", std::string_view(answer.finish_reason).substr(0, 64));
-  }
-  if (answer.usage) {
-    intent_.tag("tokens.input", std::to_string(answer.usage->prompt_tokens));
-    intent_.tag("tokens.output", std::to_string(answer.usage->completion_tokens));
-    intent_.tag("tokens.cached", std::to_string(answer.usage->cached_tokens));
-    intent_.tag("tokens.reasoning", std::to_string(answer.usage->reasoning_tokens));
-    return;
-  }
-  if (!is_success_) return;  // nothing was answered that would have cost a token
-  std::size_t out = answer.text.size() + answer.reasoning.size();
-  for (const wire::OpenAiToolCall& tool : answer.tool_calls) {
-    out += tool.name.size() + tool.arguments.size();
-  }
-  intent_.tag("tokens.input", std::to_string(wire::estimate_tokens(call.input_bytes)));
-  intent_.tag("tokens.output", std::to_string(wire::estimate_tokens(out)));
-  intent_.tag("tokens.estimated", "true");
+  const auto tag = [&](std::string_view key, const std::string& value) {
+    if (!value.empty()) intent_.tag(key, std::string_view(value).substr(0, 256));
+  };
+  tag("llm.finish_reason", answer.finish_reason);
+  tag("llm.response_id", answer.id);
+  tag("llm.response_model", answer.model);
+  tag("llm.error", answer.error);
+  if (call.endpoint.operation != wire::LlmOperation::kCountTokens) tell_usage(call, answer);
+}
+
+void Reading::tell_usage(const LlmCall& call, const wire::LlmAnswer& answer) {
+  const wire::Usage usage = answer.usage_or_estimate(call.input_bytes);
+  const auto count = [&](std::string_view key, std::int64_t tokens) {
+    intent_.tag(key, std::to_string(tokens));
+  };
+  const auto count_any = [&](std::string_view key, std::int64_t tokens) {
+    if (tokens != 0) count(key, tokens);
+  };
+  count("tokens.input", usage.input);
+  count("tokens.output", usage.output);
+  if (usage.is_estimated) return intent_.tag("tokens.estimated", "true");
+  count("tokens.cached", usage.cache_read);
+  count_any("tokens.cache_write_5m", usage.cache_write_5m);
+  count_any("tokens.cache_write_1h", usage.cache_write_1h);
+  count_any("tokens.input_audio", usage.input_audio);
+  count("tokens.reasoning", usage.reasoning);
+  count_any("tokens.output_audio", usage.output_audio);
 }
 
 void Reading::tell_tool(const ToolCall& call) {

@@ -11,7 +11,6 @@
 #include "gateway/call.h"
 #include "gateway/intent.h"
 #include "wire/http1.h"
-#include "wire/llm_openai.h"
 #include "wire/sse.h"
 
 namespace gatehouse::gateway {
@@ -27,12 +26,17 @@ class Reading {
   void begin(const wire::ResponseHead& head);
   // A piece of the request's body that was relayed unread.
   void sent(std::string_view payload);
-  // A piece of the answer's body as the agent gets it.
-  void take(std::string_view payload);
+  // A piece of the answer's body. What is given back goes to the agent now; it lives until the next
+  // call and as long as `payload`.
+  [[nodiscard]] std::string_view take(std::string_view payload);
+  // The answer has ended in order: what goes to the agent yet.
+  [[nodiscard]] std::string_view finish();
 
  private:
-  void read_event(std::string_view data);
+  void keep(std::string_view payload);
+  void read_events(std::string_view payload);
   void tell_llm(const LlmCall& call);
+  void tell_usage(const LlmCall& call, const wire::LlmAnswer& answer);
   void tell_tool(const ToolCall& call);
 
   Intent& intent_;
@@ -44,7 +48,7 @@ class Reading {
   bool is_success_ = false;  // the answer has begun, with a 2xx
   wire::SseParser events_;
   bool events_broken_ = false;
-  wire::OpenAiStream chunks_;
+  std::optional<wire::LlmAnswerReader> model_;  // of a model's answer, once it has begun
   std::string tool_answer_;
 };
 

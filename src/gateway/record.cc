@@ -49,8 +49,9 @@ audit::Entry entry_of(const Ruled& ruled, audit::Kind kind) {
   entry.add("ruling", ruled->ruling.allowed() ? "allow" : "deny");
   entry.add("rule", ruled->ruling.rule);
   if (const auto* llm = std::get_if<LlmCall>(&ruled->call)) {
-    entry.add("llm.model", std::string_view(llm->model).substr(0, 256));
-    entry.add("llm.stream", llm->stream ? "true" : "false");
+    entry.add("llm.operation", name_of(llm->endpoint.operation));
+    entry.add("llm.model", std::string_view(llm->request.model).substr(0, 256));
+    entry.add("llm.stream", llm->request.stream ? "true" : "false");
   }
   if (const auto* tool = std::get_if<ToolCall>(&ruled->call)) {
     entry.add("mcp.method", std::string_view(tool->method).substr(0, 256));
@@ -75,10 +76,10 @@ Task<Result<void>> made_durable(Intent& intent, Deadline deadline) {
   co_return done;
 }
 
-std::string messages_json(const std::vector<wire::OpenAiMessage>& messages) {
+std::string messages_json(const std::vector<wire::LlmMessage>& messages) {
   wire::JsonWriter writer;
   writer.begin_array();
-  for (const wire::OpenAiMessage& message : messages) {
+  for (const wire::LlmMessage& message : messages) {
     writer.begin_object().key("role").string(message.role);
     writer.key("text").string(message.text).end_object();
   }
@@ -171,8 +172,8 @@ Task<Result<Recorded>> record(Ruled ruled) {
     entry.bodies.push_back(CO_TRY(co_await gate.recorder.store("request", *ruled->body, deadline)));
   }
   if (const auto* llm = std::get_if<LlmCall>(&ruled->call);
-      llm != nullptr && !llm->new_messages.empty()) {
-    const std::string input = messages_json(llm->new_messages);
+      llm != nullptr && !llm->request.new_messages.empty()) {
+    const std::string input = messages_json(llm->request.new_messages);
     entry.bodies.push_back(CO_TRY(co_await gate.recorder.store("llm.input", input, deadline)));
   }
   if (const auto* tool = std::get_if<ToolCall>(&ruled->call);

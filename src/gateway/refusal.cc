@@ -13,18 +13,15 @@ std::string body_of(const Refusal& refusal) {
   const ErrorRow& row = row_of(refusal.error.code());
   const std::string message = json_quoted(refusal.error.message());
   const std::string rule = refusal.rule.empty() ? "null" : json_quoted(refusal.rule);
-  switch (refusal.dialect) {
-    case ipc::ServiceKind::kOpenAi:
-      return fmt::format(
-          R"({{"error":{{"message":{},"type":"gatehouse_{}","param":null,"code":{}}}}})", message,
-          row.label, rule);
-    case ipc::ServiceKind::kMcp:
-      return fmt::format(R"({{"jsonrpc":"2.0","id":{},"error":{{"code":{},"message":{},)"
-                         R"("data":{{"type":"{}","rule":{}}}}}}})",
-                         refusal.json_rpc_id.empty() ? "null" : refusal.json_rpc_id,
-                         row.json_rpc_code, message, row.label, rule);
-    case ipc::ServiceKind::kHttp:
-      break;
+  if (const auto provider = provider_of(refusal.dialect)) {
+    return wire::llm_error_json(
+        *provider, {row.http_status, row.label, refusal.rule, refusal.error.message()});
+  }
+  if (refusal.dialect == ipc::ServiceKind::kMcp) {
+    return fmt::format(R"({{"jsonrpc":"2.0","id":{},"error":{{"code":{},"message":{},)"
+                       R"("data":{{"type":"{}","rule":{}}}}}}})",
+                       refusal.json_rpc_id.empty() ? "null" : refusal.json_rpc_id,
+                       row.json_rpc_code, message, row.label, rule);
   }
   return fmt::format(R"({{"type":"about:blank","title":{},"status":{},"detail":{},)"
                      R"("gatehouse_error":"{}","rule":{}}})",

@@ -443,19 +443,18 @@ class Relay {
         redactor_->feed(payload, clean);
         payload = clean;
       }
-      reading_.take(payload);
-      append_piece(out, payload, chunked);
+      append_piece(out, reading_.take(payload), chunked);
       upstream_inbox_->take(piece->consumed);
       if (out.size() >= 64 * 1024) CO_TRY(co_await to_client(out));
     }
     if (redactor_) {
       clean.clear();
       redactor_->finish(clean);
-      reading_.take(clean);
-      append_piece(out, clean, chunked);
+      append_piece(out, reading_.take(clean), chunked);
       if (redactor_->hits() > 0)
         intent_.tag("credential_echoes", std::to_string(redactor_->hits()));
     }
+    append_piece(out, reading_.finish(), chunked);
     if (chunked) CO_TRY(wire::append_last_chunk(out));
     CO_TRY(co_await to_client(out));
     client_.mid_answer = false;

@@ -24,6 +24,7 @@ Ruled rule(Routed where) {
   ruled->ruling =
       ruled->rulebook->rule({&ruled->door->run, ruled->service, ruled->request.head.method,
                              &ruled->request.host, ruled->request.port, ruled->path, &ruled->call,
+                             ruled->endpoint ? &*ruled->endpoint : nullptr,
                              ruled->request.head.framing.kind != wire::BodyFraming::Kind::kNone});
   return ruled;
 }

@@ -54,16 +54,24 @@ std::optional<Unread> unread_past(const ipc::RuleSpec& rule, const Question& q) 
   if (q.service->kind == ipc::ServiceKind::kMcp && !is_safe) {
     return Unread{"mcp-transport", "MCP's transport has POST, and GET and DELETE without a body"};
   }
-  if (q.service->kind != ipc::ServiceKind::kOpenAi) return std::nullopt;
-  if (q.path.ends_with("/chat/completions")) {
-    return Unread{"completion-transport", "a completion is asked for with POST"};
+  using Standing = wire::LlmEndpoint::Standing;
+  if (q.endpoint == nullptr || q.endpoint->standing == Standing::kGoverned) return std::nullopt;
+  if (q.endpoint->standing == Standing::kMisused) {
+    return Unread{"completion-transport",
+                  "a model is asked with POST, at the path as its provider documents it"};
   }
+  const bool is_known = q.endpoint->standing == Standing::kRelayed;
+  const std::string family = fmt::format("/{}", q.endpoint->name);
   const bool named = std::any_of(rule.paths.begin(), rule.paths.end(), [&](const auto& pattern) {
-    return !pattern.ends_with("**") && wire::path_matches(pattern, q.path);
+    const bool names = !pattern.ends_with("**") || (is_known && pattern.contains(family));
+    return names && wire::path_matches(pattern, q.path);
   });
   if (named) return std::nullopt;
   return Unread{"unnamed-endpoint",
-                "it is not a completion, so that only a rule whose paths name it lets it through"};
+                is_known ? "it is relayed unread, so that only a rule whose paths name it lets it "
+                           "through"
+                         : "it is none of the provider's endpoints that are known here, so that "
+                           "only a rule whose paths name it lets it through"};
 }
 
 // Only tools/call is subject to a rule's tools; the rest of MCP follows the rule that admits the
@@ -111,10 +119,10 @@ Ruling Rulebook::rule(const Question& q) const {
     return Ruling{Ruling::Effect::kDeny, std::move(rule), fmt::format("{}: {}", what_of(q), why)};
   };
   if (const auto* llm = std::get_if<LlmCall>(q.call);
-      llm != nullptr && !llm->provider_tools.empty()) {
+      llm != nullptr && !llm->request.provider_tools.empty()) {
     return deny("provider-side-tools",
                 fmt::format("the tool type \"{}\" would run at the provider, past the gateway",
-                            llm->provider_tools.front()));
+                            llm->request.provider_tools.front()));
   }
   const auto rules = by_agent_.find(pair_key(q.run->tenant, q.run->agent));
   std::optional<Unread> unread;

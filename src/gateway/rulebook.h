@@ -35,6 +35,7 @@ struct Question {
   std::uint16_t port = 0;
   std::string_view path;  // canonical, without the query
   const Call* call = nullptr;
+  const wire::LlmEndpoint* endpoint = nullptr;  // null: not a model provider's
   bool has_body = false;
 };
 

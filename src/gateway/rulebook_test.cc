@@ -46,7 +46,7 @@ class Rules : public testing::Test {
     web.hosts = {"*.example.com", "git.test:8443"};
     web.methods = {"GET"};
     auto embed = rule("embed", "provider");
-    embed.paths = {"/v1/embeddings", "/v1/models/*", "/v1/files/**"};
+    embed.paths = {"/v1/embeddings", "/v1/models/*", "/v1/files/**", "/v1/threads/**"};
     snapshot.services.push_back(
         service("provider", ipc::ServiceKind::kOpenAi, "provider.gatehouse"));
     snapshot.rules = {models, echo, web, embed};
@@ -58,7 +58,11 @@ class Rules : public testing::Test {
              const Call& call = HttpCall{}, std::uint16_t port = 80) {
     const auto parsed = wire::Host::parse(host);
     const ipc::ServiceSpec* found = book->service_at(run.tenant, parsed->text(), port);
-    return book->rule({&run, found, method, &*parsed, port, path, &call});
+    const auto provider = found == nullptr ? std::nullopt : provider_of(found->kind);
+    const wire::LlmEndpoint endpoint =
+        provider ? wire::llm_endpoint(*provider, method, path) : wire::LlmEndpoint();
+    return book->rule(
+        {&run, found, method, &*parsed, port, path, &call, provider ? &endpoint : nullptr});
   }
   std::unique_ptr<Rulebook> book;
   ipc::RunSpec run;
@@ -75,7 +79,8 @@ TEST_F(Rules, LetAHostBeReachedAtItsWebPortsAndAtTheOneThatIsWritten) {
 TEST_F(Rules, LetNoUnreadRequestToAModelProviderThroughThatTheyDoNotName) {
   EXPECT_TRUE(ask("POST", "provider.gatehouse", "/v1/embeddings").allowed());
   EXPECT_TRUE(ask("GET", "provider.gatehouse", "/v1/models/gpt").allowed());
-  EXPECT_EQ(ask("POST", "provider.gatehouse", "/v1/files/x").rule, "unnamed-endpoint");
+  EXPECT_TRUE(ask("POST", "provider.gatehouse", "/v1/files/x").allowed()) << "relayed, and named";
+  EXPECT_EQ(ask("POST", "provider.gatehouse", "/v1/threads/x").rule, "unnamed-endpoint");
   EXPECT_EQ(ask("POST", "provider.gatehouse", "/v1/responses").rule, "default-deny");
   EXPECT_TRUE(ask("GET", "tools.gatehouse", "/mcp").allowed()) << "the transport's own stream";
   EXPECT_EQ(ask("PUT", "tools.gatehouse", "/mcp").rule, "mcp-transport");
@@ -116,7 +121,7 @@ TEST_F(Rules, AnswerAToolByItsName) {
 
 TEST_F(Rules, DenyToolsThatRunPastTheGateway) {
   LlmCall call;
-  call.provider_tools = {"mcp"};
+  call.request.provider_tools = {"mcp"};
   const Ruling ruling = ask("POST", "openai.gatehouse", "/v1/chat/completions", call);
   EXPECT_FALSE(ruling.allowed());
   EXPECT_EQ(ruling.rule, "provider-side-tools");

@@ -3,8 +3,10 @@
 // Immutable once made; it names services and rules, and holds no secret.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "ipc/message.h"
@@ -12,7 +14,22 @@
 
 namespace gatehouse::ipc {
 
-enum class ServiceKind : std::uint8_t { kHttp, kOpenAi, kMcp };
+// How requests to a Service are understood.
+enum class ServiceKind : std::uint8_t {
+  kHttp,
+  kOpenAi,
+  kMcp,
+  kAnthropic,
+  kGemini,
+  kBedrock,
+  kAzureOpenAi
+};
+// As the config and the state store call them, in the enum's order.
+inline constexpr std::array<std::string_view, 7> kServiceKindNames = {
+    "http", "openai", "mcp", "anthropic", "gemini", "bedrock", "azure-openai"};
+[[nodiscard]] constexpr std::string_view name_of(ServiceKind kind) {
+  return kServiceKindNames.at(static_cast<std::size_t>(kind));
+}
 
 struct ServiceSpec {
   std::string tenant;

@@ -1,155 +1,109 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "wire/llm_openai.h"
-
+// OpenAI's Chat Completions, legacy completions and embeddings, as OpenAI and those who speak like
+// it have them. (https://platform.openai.com/docs/api-reference/chat)
 #include <algorithm>
 #include <iterator>
 
-#include "wire/json.h"
+#include "wire/llm_parts.h"
 
 namespace gatehouse::wire {
 namespace {
 
-constexpr std::size_t kMaxAnswer = 16 * 1024 * 1024;
-constexpr std::size_t kMaxToolCalls = 256;
-
-Failure wrong_type(std::string_view member, std::string_view type) {
-  return failure(Error::kInvalid, "'" + std::string(member) + "' must be " + std::string(type)
-                                      + " in a chat request");
-}
-
-const JsonValue* present(const JsonObject& object, std::string_view key) {
-  const JsonValue* const value = object.find(key);
-  return value != nullptr && !value->is(JsonType::kNull) ? value : nullptr;
-}
-
-Result<bool> flag(const JsonObject& object, std::string_view key) {
-  const JsonValue* const value = present(object, key);
-  if (value == nullptr) return false;
-  if (!value->is(JsonType::kBoolean)) return wrong_type(key, "true or false");
-  return *value->boolean();
-}
-
-// The text of a message's content: a string, or parts of which some are text.
-Result<std::string> content_text(const JsonObject& message) {
-  const JsonValue* const content = present(message, "content");
-  if (content == nullptr) return std::string();
-  if (auto text = content->string()) return *std::move(text);
-  if (!content->is(JsonType::kArray)) return wrong_type("content", "a string or an array");
-  std::string out;
-  for (const JsonValue& element : TRY(scan_array(content->raw))) {
-    if (!element.is(JsonType::kObject)) continue;
-    if (auto text = TRY(scan_object(element.raw)).string("text")) {
-      if (!out.empty()) out += '\n';
-      out += *text;
-    }
-  }
-  return out;
-}
-
-Result<void> read_messages(const JsonObject& body, OpenAiRequest& request) {
+Result<void> read_messages(const JsonObject& body, LlmRequest& request) {
   const JsonValue* const messages = present(body, "messages");
   if (messages == nullptr || !messages->is(JsonType::kArray)) {
     return wrong_type("messages", "an array");
   }
-  const auto elements = TRY(scan_array(messages->raw));
-  request.messages = elements.size();
-  auto first_new = elements.end();
-  while (first_new != elements.begin()) {
+  const auto all = TRY(scan_array(messages->raw));
+  auto first_new = all.end();
+  while (first_new != all.begin()) {
     const JsonObject message = TRY(scan_object(std::prev(first_new)->raw));
     if (message.string("role") == "assistant") break;
     --first_new;
   }
-  for (auto at = first_new; at != elements.end(); ++at) {
+  for (auto at = first_new; at != all.end(); ++at) {
     const JsonObject message = TRY(scan_object(at->raw));
     request.new_messages.push_back(
-        {message.string("role").value_or(""), TRY(content_text(message))});
+        {text_or(message, "role"), TRY(text_of_content(present(message, "content")))});
   }
   return {};
 }
 
-Result<void> read_tools(const JsonObject& body, OpenAiRequest& request) {
+// What a completion can ask the provider, or a router in front of it, to fetch by itself.
+Result<void> read_searches(const JsonObject& body, LlmRequest& request) {
   if (present(body, "web_search_options") != nullptr) {
-    request.provider_tools.emplace_back("web_search");
+    TRY(add_provider_tool(request, "web_search"));
   }
-  const JsonValue* const tools = present(body, "tools");
-  if (tools == nullptr) return {};
-  if (!tools->is(JsonType::kArray)) return wrong_type("tools", "an array");
-  for (const JsonValue& element : TRY(scan_array(tools->raw))) {
+  if (present(body, "search_parameters") != nullptr) {
+    TRY(add_provider_tool(request, "web_search"));
+  }
+  for (const JsonValue& element : TRY(elements(body, "plugins"))) {
+    const JsonObject plugin = TRY(scan_object(element.raw));
+    TRY(add_provider_tool(request, "plugin:" + text_or(plugin, "id")));
+  }
+  if (request.model.ends_with(":online")) TRY(add_provider_tool(request, "web_search"));
+  return {};
+}
+
+Result<void> read_tools(const JsonObject& body, LlmRequest& request) {
+  TRY(read_searches(body, request));
+  for (const JsonValue& element : TRY(elements(body, "tools"))) {
     const JsonObject tool = TRY(scan_object(element.raw));
     auto type = tool.string("type");
     if (!type) return wrong_type("tools[].type", "a string");
-    const JsonValue* const definition = present(tool, *type);
-    std::optional<std::string> name;
-    if (definition != nullptr && definition->is(JsonType::kObject)) {
-      name = TRY(scan_object(definition->raw)).string("name");
+    if (*type != "function" && *type != "custom") {
+      TRY(add_provider_tool(request, *type == "mcp" ? mcp_tool(text_or(tool, "server_url"))
+                                                    : without_version(*type)));
+      continue;
     }
-    const bool is_the_callers = *type == "function" || *type == "custom";
-    if (!is_the_callers) {
-      request.provider_tools.push_back(*std::move(type));
-    } else if (name) {
-      request.tools.push_back(*std::move(name));
-    } else {
-      return wrong_type("tools[]", "a definition with a name");
-    }
+    auto name = TRY(inner(tool, *type)).string("name");
+    if (!name) return wrong_type("tools[]", "a definition with a name");
+    TRY(add_tool(request, *std::move(name)));
   }
   return {};
 }
 
-std::int64_t integer(const JsonObject& object, std::string_view key) {
-  const JsonValue* const value = object.find(key);
-  const std::int64_t number = value == nullptr ? 0 : value->integer().value_or(0);
-  return number < 0 ? 0 : number;
-}
-
-// An object member of an object, empty if there is none.
-Result<JsonObject> inner(const JsonObject& object, std::string_view key) {
-  const JsonValue* const value = present(object, key);
-  if (value == nullptr || !value->is(JsonType::kObject)) return JsonObject{};
-  return scan_object(value->raw);
-}
-
-Result<void> read_usage(const JsonObject& body, OpenAiAnswer& answer) {
+Result<void> read_usage(const JsonObject& body, LlmAnswer& answer) {
   const JsonObject usage = TRY(inner(body, "usage"));
   if (usage.members.empty()) return {};
   const JsonObject prompt = TRY(inner(usage, "prompt_tokens_details"));
   const JsonObject completion = TRY(inner(usage, "completion_tokens_details"));
-  answer.usage = OpenAiUsage{
-      .prompt_tokens = integer(usage, "prompt_tokens"),
-      .completion_tokens = integer(usage, "completion_tokens"),
-      .cached_tokens = integer(prompt, "cached_tokens"),
-      .reasoning_tokens = integer(completion, "reasoning_tokens"),
+  answer.usage = Usage{
+      .input = integer(usage, "prompt_tokens"),
+      .cache_read = integer(prompt, "cached_tokens"),
+      .cache_write_5m = integer(prompt, "cache_write_tokens"),
+      .input_audio = integer(prompt, "audio_tokens"),
+      .output = integer(usage, "completion_tokens"),
+      .reasoning = integer(completion, "reasoning_tokens"),
+      .output_audio = integer(completion, "audio_tokens"),
   };
   return {};
 }
 
-Result<void> read_tool_calls(const JsonObject& message, OpenAiAnswer& answer, std::size_t& size) {
+Result<void> read_tool_calls(const JsonObject& message, AnswerBuilder& into) {
   const JsonValue* const calls = present(message, "tool_calls");
   if (calls == nullptr || !calls->is(JsonType::kArray)) return {};
-  std::size_t position = 0;
+  std::int64_t position = 0;
   for (const JsonValue& element : TRY(scan_array(calls->raw))) {
     const JsonObject call = TRY(scan_object(element.raw));
     // A streamed part names its call by index; a whole answer's calls are in order.
     const JsonValue* const index = present(call, "index");
-    const std::int64_t at =
-        index == nullptr ? static_cast<std::int64_t>(position) : index->integer().value_or(-1);
+    const std::int64_t at = index == nullptr ? position : index->integer().value_or(position);
     ++position;
-    if (at < 0 || at >= static_cast<std::int64_t>(kMaxToolCalls)) {
-      return failure(Error::kTooMany, "the answer has a tool call beyond number 256");
+    LlmToolCall& kept = *TRY(into.tool_call(at));
+    const bool is_custom = call.string("type") == "custom";
+    const JsonObject function = TRY(inner(call, is_custom ? "custom" : "function"));
+    if (const auto id = call.string("id"); id && kept.id.empty()) into.append(kept.id, *id);
+    if (const auto name = function.string("name"); name && kept.name.empty()) {
+      into.append(kept.name, *name);
     }
-    const auto slot = static_cast<std::size_t>(at);
-    if (answer.tool_calls.size() <= slot) answer.tool_calls.resize(slot + 1);
-    OpenAiToolCall& kept = answer.tool_calls[slot];
-    const JsonObject function = TRY(inner(call, "function"));
-    if (const auto id = call.string("id"); id && kept.id.empty()) kept.id = *id;
-    if (const auto name = function.string("name"); name && kept.name.empty()) kept.name = *name;
-    if (const auto part = function.string("arguments")) kept.arguments += *part;
-    size += element.raw.size();
+    into.append(kept.arguments, text_or(function, is_custom ? "input" : "arguments"));
   }
   return {};
 }
 
 Result<void> read_choices(const JsonObject& body, std::string_view message_key,
-                          OpenAiAnswer& answer, std::size_t& size) {
+                          AnswerBuilder& into) {
   const JsonValue* const choices = present(body, "choices");
   if (choices == nullptr || !choices->is(JsonType::kArray)) {
     return failure(Error::kUpstream, "the answer has no 'choices'");
@@ -157,52 +111,46 @@ Result<void> read_choices(const JsonObject& body, std::string_view message_key,
   for (const JsonValue& element : TRY(scan_array(choices->raw))) {
     const JsonObject choice = TRY(scan_object(element.raw));
     const auto index = static_cast<std::size_t>(integer(choice, "index"));
-    answer.choices = std::max(answer.choices, index + 1);
+    into.answer.choices = std::max(into.answer.choices, index + 1);
     if (index != 0) continue;
-    if (const auto reason = choice.string("finish_reason")) answer.finish_reason = *reason;
+    if (auto reason = choice.string("finish_reason")) {
+      into.answer.finish_reason = *std::move(reason);
+    }
+    into.add_text(text_or(choice, "text"));  // legacy completions
     const JsonObject message = TRY(inner(choice, message_key));
-    const auto append = [&](std::string& out, std::string_view key) {
-      const auto text = message.string(key);
-      if (text) out += *text;
-      size += text ? text->size() : 0;
-      return text.has_value();
-    };
-    append(answer.text, "content");
-    if (!append(answer.reasoning, "reasoning_content")) append(answer.reasoning, "reasoning");
-    TRY(read_tool_calls(message, answer, size));
+    into.add_text(text_or(message, "content"));
+    into.add_text(text_or(message, "refusal"));
+    const auto reasoning = message.string("reasoning_content");
+    into.add_reasoning(reasoning ? *reasoning : text_or(message, "reasoning"));
+    TRY(read_tool_calls(message, into));
   }
   return {};
 }
 
-Result<void> read_answer(std::string_view text, std::string_view message_key, OpenAiAnswer& answer,
-                         std::size_t& size) {
+Result<void> read_answer(std::string_view text, std::string_view message_key, AnswerBuilder& into) {
   const JsonObject body = TRY(scan_object(text));
   if (present(body, "error") != nullptr) {
+    const JsonObject error = TRY(inner(body, "error"));
+    into.answer.error = text_or(error, "message");
     return failure(Error::kUpstream, "the provider sent an error in place of an answer");
   }
-  if (answer.model.empty()) answer.model = body.string("model").value_or("");
-  TRY(read_usage(body, answer));
-  return read_choices(body, message_key, answer, size);
-}
-
-Failure as_upstream(const Error& error) {
-  const bool ours = error == Error::kTooMany || error == Error::kTooLarge;
-  return failure(ours ? error.code() : Error::kUpstream, error.message());
+  if (into.answer.model.empty()) into.answer.model = text_or(body, "model");
+  if (into.answer.id.empty()) into.answer.id = text_or(body, "id");
+  TRY(read_usage(body, into.answer));
+  TRY(read_choices(body, message_key, into));
+  return into.fits();
 }
 
 }  // namespace
 
-Result<OpenAiRequest> OpenAiRequest::parse(std::string_view text) {
+Result<LlmRequest> openai_chat_request(std::string_view text) {
   const JsonObject body = TRY(scan_object(text));
-  OpenAiRequest request;
-  auto model = body.string("model");
-  if (!model || model->empty()) return wrong_type("model", "a string");
-  request.model = *std::move(model);
+  LlmRequest request;
+  request.model = TRY(model_of(body));
   request.stream = TRY(flag(body, "stream"));
   if (const JsonValue* const options = present(body, "stream_options")) {
     if (!options->is(JsonType::kObject)) return wrong_type("stream_options", "an object");
-    const JsonObject inside = TRY(scan_object(options->raw));
-    request.include_usage = TRY(flag(inside, "include_usage"));
+    request.asks_for_usage = TRY(flag(TRY(scan_object(options->raw)), "include_usage"));
   }
   request.max_tokens =
       std::max(integer(body, "max_completion_tokens"), integer(body, "max_tokens"));
@@ -211,39 +159,68 @@ Result<OpenAiRequest> OpenAiRequest::parse(std::string_view text) {
   return request;
 }
 
-Result<OpenAiAnswer> OpenAiAnswer::parse(std::string_view body) {
-  OpenAiAnswer answer;
-  std::size_t size = 0;
-  const auto read = read_answer(body, "message", answer, size);
-  if (!read) return as_upstream(read.error());
-  return answer;
+Result<LlmRequest> openai_other_request(LlmOperation operation, std::string_view text) {
+  const JsonObject body = TRY(scan_object(text));
+  const bool embeds = operation == LlmOperation::kEmbeddings;
+  LlmRequest request;
+  request.model = TRY(model_of(body));
+  request.max_tokens = integer(body, "max_tokens");
+  if (!embeds) {
+    request.stream = TRY(flag(body, "stream"));
+    TRY(read_searches(body, request));
+  }
+  // A text, several, or tokens, which say nothing to people.
+  const JsonValue* const input = present(body, embeds ? "input" : "prompt");
+  if (input == nullptr) return wrong_type(embeds ? "input" : "prompt", "there");
+  std::string joined = input->string().value_or("");
+  if (input->is(JsonType::kArray)) {
+    for (const JsonValue& element : TRY(scan_array(input->raw))) {
+      const auto one = element.string();
+      if (one) joined += (joined.empty() ? "" : "\n") + *one;
+    }
+  }
+  if (!joined.empty()) request.new_messages.push_back({"user", std::move(joined)});
+  return request;
 }
 
-Result<void> OpenAiStream::feed(std::string_view data) {
-  if (data == "[DONE]") {
-    done_ = true;
-    return {};
-  }
-  const auto read = read_answer(data, "delta", answer_, size_);
-  if (!read) return as_upstream(read.error());
-  if (size_ > kMaxAnswer) return failure(Error::kTooLarge, "the answer is larger than 16 MiB");
+Result<void> read_openai_chat(std::string_view body, AnswerBuilder& into) {
+  TRY(read_answer(body, "message", into));
+  into.answer.is_complete = true;
   return {};
 }
 
-std::int64_t estimate_tokens(std::size_t bytes) {
-  return static_cast<std::int64_t>(bytes / 2 + bytes % 2);
+Result<void> read_openai_chat_event(std::string_view data, AnswerBuilder& into) {
+  if (data == "[DONE]") {
+    into.answer.is_complete = true;
+    return {};
+  }
+  return read_answer(data, "delta", into);
 }
 
-std::string openai_error_json(int status, std::string_view type, std::string_view code,
-                              std::string_view message) {
-  JsonWriter json;
-  json.begin_object().key("error").begin_object();
-  json.key("message").string(message.empty() ? "HTTP " + std::to_string(status)
-                                             : std::string(message));
-  json.key("type").string(type).key("param").null().key("code");
-  code.empty() ? json.null() : json.string(code);
-  json.end_object().end_object();
-  return std::move(json).text();
+Result<void> read_openai_other(std::string_view text, AnswerBuilder& into) {
+  const JsonObject body = TRY(scan_object(text));
+  if (present(body, "choices") != nullptr) return read_openai_chat(text, into);
+  into.answer.model = text_or(body, "model");
+  TRY(read_usage(body, into.answer));
+  into.answer.is_complete = present(body, "data") != nullptr;
+  if (!into.answer.is_complete) return failure(Error::kUpstream, "the answer has no 'data'");
+  return {};
+}
+
+Result<void> read_openai_other_event(std::string_view data, AnswerBuilder& into) {
+  return read_openai_chat_event(data, into);
+}
+
+bool is_usage_chunk(std::string_view data) {
+  if (!may_say(data, "usage")) return false;
+  const auto body = scan_object(data);
+  if (!body) return false;
+  const JsonValue* const usage = present(*body, "usage");
+  const JsonValue* const choices = present(*body, "choices");
+  if (usage == nullptr || !usage->is(JsonType::kObject) || choices == nullptr) return false;
+  if (!choices->is(JsonType::kArray)) return false;
+  const auto each = scan_array(choices->raw);
+  return each && each->empty();
 }
 
 Result<std::string> with_include_usage(std::string_view body) {

@@ -49,9 +49,9 @@ Result<SseProgress> SseParser::feed(std::string_view input) {
   }
   const auto end = failed_ ? std::nullopt : end_of_block(input);
   const std::size_t size = end.value_or(input.size());
-  if (failed_ || buffer_.size() + size > kMaxSseEvent) {
+  if (failed_ || size > event_most_ - std::min(buffer_.size(), event_most_)) {
     failed_ = true;
-    return failure(Error::kTooLarge, "an event of the stream is larger than 1 MiB");
+    return failure(Error::kTooLarge, "an event of the stream is too large to be read");
   }
   if (!end || !buffer_.empty()) buffer_.append(input.substr(0, size));
   if (!end) return SseProgress{size, std::nullopt};

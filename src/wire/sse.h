@@ -32,9 +32,11 @@ struct SseProgress {
 
 class SseParser {
  public:
+  explicit SseParser(std::size_t event_most = kMaxSseEvent) : event_most_(event_most) {}
+
   // Stops after one block: call again with the rest. Where lines end in CR LF, the LF after the
   // blank line's CR begins the next block, since waiting for it would delay the event.
-  // Errors: kTooLarge when a block passes 1 MiB, and then for ever.
+  // Errors: kTooLarge when a block passes the most, and then for ever.
   [[nodiscard]] Result<SseProgress> feed(std::string_view input);
   // Bytes of a block that has not ended; a stream that ends here drops them (they are no event).
   [[nodiscard]] std::string_view unfinished() const {
@@ -47,6 +49,7 @@ class SseParser {
   SseEvent event_of(std::string_view block);
   void field(std::string_view line, SseEvent& event);
 
+  std::size_t event_most_;
   std::string buffer_;  // the block's bytes of earlier feeds
   std::string joined_;  // data of several lines
   std::string last_event_id_;

@@ -167,7 +167,7 @@ class Corridor(HouseTest):
         status, _, body = self.house.request("GET", place + "/v1/models")
         self.assertEqual((status, body), (200, b'{"ok":true}'))
         Upstream.seen.clear()
-        for method, path in [("POST", "/v1/responses"), ("GET", "/v1/files"),
+        for method, path in [("POST", "/v1/threads"), ("GET", "/v1/files"),
                              ("POST", "/v1/models"), ("DELETE", "/v1/files/1")]:
             status, _, body = self.house.request(method, place + path)
             self.assertEqual(status, 403, path)

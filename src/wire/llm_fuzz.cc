@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+// Each dialect's requests, answers and streams. A stream means the same however it is split, and
+// what is given on of it is the stream; an edited request is JSON still.
+#include <algorithm>
+#include <array>
+
+#include "base/check.h"
+#include "base/encoding.h"
+#include "wire/json.h"
+#include "wire/llm.h"
+
+namespace {
+
+using namespace gatehouse;
+using namespace gatehouse::wire;
+
+constexpr std::array kDialects = {LlmDialect::kOpenAiChat,  LlmDialect::kOpenAiResponses,
+                                  LlmDialect::kOpenAiOther, LlmDialect::kAnthropic,
+                                  LlmDialect::kGemini,      LlmDialect::kBedrock};
+
+struct Read {
+  LlmAnswerReader reader;
+  std::string relayed;
+};
+
+Read read(const LlmEndpoint& endpoint, std::string_view stream, std::size_t piece) {
+  Read out{LlmAnswerReader(endpoint, LlmAnswerReader::Form::kEvents), ""};
+  for (std::size_t at = 0; at < stream.size(); at += piece) {
+    out.relayed += out.reader.feed(stream.substr(at, piece));
+  }
+  out.relayed += out.reader.finish();
+  return out;
+}
+
+void check_stream(const LlmEndpoint& endpoint, std::string_view stream) {
+  const Read whole = read(endpoint, stream, stream.size() + 1);
+  const Read split = read(endpoint, stream, 1 + stream.size() % 7);
+  CHECK(whole.relayed == stream && split.relayed == stream);
+  const LlmAnswer& a = whole.reader.answer();
+  const LlmAnswer& b = split.reader.answer();
+  CHECK(a.text == b.text && a.reasoning == b.reasoning && a.usage == b.usage);
+  CHECK(a.tool_calls.size() == b.tool_calls.size() && a.is_complete == b.is_complete);
+  (void)whole.reader.error_event({502, "upstream", "", "broken"});
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  if (size == 0) return 0;
+  LlmEndpoint endpoint;
+  endpoint.dialect = kDialects.at(data[0] % kDialects.size());
+  endpoint.operation = static_cast<LlmOperation>(data[0] / 8 % 5);
+  const std::string_view text = text_of({data + 1, size - 1});
+  (void)LlmRequest::parse(endpoint, text);
+  LlmAnswerReader reader(endpoint, LlmAnswerReader::Form::kWhole);
+  (void)reader.read_whole(text);
+  check_stream(endpoint, text);
+  check_stream(endpoint, "data: " + std::string(text) + "\n\n");
+  if (const auto spliced = with_include_usage(text)) CHECK(scan_object(*spliced));
+  for (const auto provider :
+       {LlmProvider::kOpenAi, LlmProvider::kAzureOpenAi, LlmProvider::kAnthropic,
+        LlmProvider::kGemini, LlmProvider::kBedrock}) {
+    (void)llm_endpoint(provider, "POST", "/" + std::string(text));
+  }
+  return 0;
+}

@@ -1,0 +1,436 @@
+// SPDX-License-Identifier: Apache-2.0
+// Requests, answers and usage in each dialect, by the providers' documented bodies and events.
+#include "wire/llm.h"
+
+#include <gtest/gtest.h>
+
+#include <boost/json.hpp>
+
+namespace gatehouse::wire {
+namespace {
+
+using Provider = LlmProvider;
+using Strings = std::vector<std::string>;
+
+LlmEndpoint at(Provider provider, std::string_view path) {
+  return llm_endpoint(provider, "POST", path);
+}
+
+const LlmEndpoint kChat = at(Provider::kOpenAi, "/v1/chat/completions");
+const LlmEndpoint kResponses = at(Provider::kOpenAi, "/v1/responses");
+const LlmEndpoint kEmbeddings = at(Provider::kOpenAi, "/v1/embeddings");
+const LlmEndpoint kMessages = at(Provider::kAnthropic, "/v1/messages");
+
+std::string told(const std::vector<LlmMessage>& messages) {
+  std::string out;
+  for (const LlmMessage& message : messages) out += message.role + ":" + message.text + ";";
+  return out;
+}
+
+LlmAnswer whole(const LlmEndpoint& endpoint, std::string_view body) {
+  LlmAnswerReader reader(endpoint, LlmAnswerReader::Form::kWhole);
+  const auto read = reader.read_whole(body);
+  EXPECT_TRUE(read) << read.error().message();
+  return reader.answer();
+}
+
+// The answer of a stream, which says the same however it is split, and comes through as it is.
+LlmAnswer streamed(const LlmEndpoint& endpoint, const std::string& stream) {
+  LlmAnswer last;
+  for (const std::size_t piece : {stream.size(), std::size_t{1}, std::size_t{7}}) {
+    LlmAnswerReader reader(endpoint, LlmAnswerReader::Form::kEvents);
+    std::string relayed;
+    for (std::size_t i = 0; i < stream.size(); i += piece) {
+      const std::string copy = stream.substr(i, piece);
+      relayed += reader.feed(copy);
+    }
+    relayed += reader.finish();
+    EXPECT_EQ(relayed, stream);
+    if (piece != stream.size()) EXPECT_EQ(reader.answer().text, last.text);
+    if (piece != stream.size()) EXPECT_EQ(reader.answer().usage, last.usage);
+    last = reader.answer();
+  }
+  return last;
+}
+
+std::string events(std::initializer_list<std::string_view> all) {
+  std::string out;
+  for (const std::string_view data : all) out.append("data: ").append(data).append("\n\n");
+  return out;
+}
+
+// --- which endpoint
+
+TEST(LlmEndpoint, IsFoundBehindAnyBasePathAndByNoOtherSpelling) {
+  using Standing = LlmEndpoint::Standing;
+  const auto standing = [](std::string_view method, std::string_view path) {
+    return llm_endpoint(Provider::kOpenAi, method, path).standing;
+  };
+  for (const char* path : {"/v1/chat/completions", "/chat/completions", "/api/v1/responses",
+                           "/openai/v1/embeddings", "/v1/%72esponses", "/x/y/completions"}) {
+    EXPECT_EQ(standing("POST", path), Standing::kGoverned) << path;
+  }
+  EXPECT_EQ(standing("GET", "/v1/models"), Standing::kGoverned);
+  EXPECT_EQ(standing("GET", "/v1/models/gpt-x"), Standing::kGoverned);
+  for (const char* path : {"/v1/images/edits", "/v1/audio/speech", "/v1/files", "/v1/batches/b"}) {
+    EXPECT_EQ(standing("POST", path), Standing::kRelayed) << path;
+  }
+  for (const char* path : {"/v1/Chat/Completions", "/v1/chat/completions/", "/v1/responses;x=1"}) {
+    EXPECT_EQ(standing("POST", path), Standing::kMisused) << path;
+  }
+  EXPECT_EQ(standing("GET", "/v1/responses"), Standing::kMisused);
+  for (const char* path : {"/v1/threads", "/v1/fine_tuning/jobs", "/v1/responses/r1",
+                           "/secret/files", "/", "/v1/realtime"}) {
+    EXPECT_EQ(standing("POST", path), Standing::kUnknown) << path;
+  }
+  EXPECT_EQ(at(Provider::kAnthropic, "/v1/messages/count_tokens").operation,
+            LlmOperation::kCountTokens);
+  EXPECT_EQ(at(Provider::kAnthropic, "/v1/messages/batches").standing, Standing::kRelayed);
+  EXPECT_EQ(at(Provider::kAnthropic, "/v1/complete").standing, Standing::kUnknown);
+}
+
+TEST(LlmEndpoint, OfAzureNamesItsModelInThePath) {
+  const auto chat = at(Provider::kAzureOpenAi, "/openai/deployments/my-gpt/chat/completions");
+  EXPECT_EQ(chat.standing, LlmEndpoint::Standing::kGoverned);
+  EXPECT_EQ(chat.model, "my-gpt");
+  EXPECT_EQ(LlmRequest::parse(chat, R"({"messages":[]})")->model, "my-gpt");
+  EXPECT_EQ(at(Provider::kAzureOpenAi, "/openai/v1/responses").dialect,
+            LlmDialect::kOpenAiResponses);
+}
+
+// --- OpenAI chat
+
+TEST(OpenAiChat, SaysWhatRulesNeed) {
+  const auto request = LlmRequest::parse(kChat, R"({"model":"gpt-x","stream":true,"max_tokens":9,
+    "messages":[{"role":"user","content":"old"},{"role":"assistant","content":null},
+    {"role":"tool","content":"4"},{"role":"user","content":[{"type":"text","text":"hi"}]}],
+    "tools":[{"type":"function","function":{"name":"f"}},{"type":"web_search_2025_08_26"}],
+    "plugins":[{"id":"web"}]})");
+  ASSERT_TRUE(request) << request.error().message();
+  EXPECT_EQ(request->model, "gpt-x");
+  EXPECT_TRUE(request->stream);
+  EXPECT_FALSE(request->asks_for_usage);
+  EXPECT_EQ(told(request->new_messages), "tool:4;user:hi;");
+  EXPECT_EQ(request->tools, Strings{"f"});
+  EXPECT_EQ(request->provider_tools, (Strings{"plugin:web", "web_search"}));
+  EXPECT_EQ(request->max_tokens, 9);
+  EXPECT_FALSE(LlmRequest::parse(kChat, R"({"model":"a","\u006dodel":"b","messages":[]})"));
+  EXPECT_FALSE(LlmRequest::parse(kChat, R"({"model":"a","messages":[],"stream":"yes"})"));
+  EXPECT_FALSE(LlmRequest::parse(kChat, R"({"messages":[]})"));
+}
+
+TEST(OpenAiChat, IsReadWithItsUsage) {
+  const auto answer = whole(kChat, R"({"id":"c9","model":"m","choices":[{"index":0,"message":{
+    "content":"hi","reasoning":"hm","tool_calls":[{"id":"c1","function":{"name":"f",
+    "arguments":"{}"}}]},"finish_reason":"stop"}],"usage":{"prompt_tokens":5,
+    "completion_tokens":7,"prompt_tokens_details":{"cached_tokens":2,"audio_tokens":1},
+    "completion_tokens_details":{"reasoning_tokens":3,"audio_tokens":2}}})");
+  EXPECT_EQ(answer.id, "c9");
+  EXPECT_EQ(answer.text, "hi");
+  EXPECT_EQ(answer.reasoning, "hm");
+  EXPECT_EQ(answer.tool_calls.at(0).name, "f");
+  EXPECT_EQ(answer.usage, (Usage{.input = 5,
+                                 .cache_read = 2,
+                                 .input_audio = 1,
+                                 .output = 7,
+                                 .reasoning = 3,
+                                 .output_audio = 2}));
+  LlmAnswerReader reader(kChat, LlmAnswerReader::Form::kWhole);
+  EXPECT_EQ(reader.read_whole("{}").error(), Error::kUpstream);
+}
+
+const std::string kChatStream = events(
+    {R"({"id":"c","choices":[{"index":0,"delta":{"content":"he","reasoning_content":"r"}}]})",
+     R"({"choices":[{"index":0,"delta":{"content":"y","tool_calls":[{"index":1,"id":"b",)"
+     R"("function":{"name":"g","arguments":"{\"x"}}]}}]})",
+     R"({"choices":[{"index":0,"delta":{"tool_calls":[{"index":1,"function":)"
+     R"({"arguments":"\":1}"}}]},"finish_reason":"tool_calls"}]})"});
+const std::string kChatUsage =
+    events({R"({"choices":[],"usage":{"prompt_tokens":1,"completion_tokens":2}})"});
+
+TEST(OpenAiChat, IsPutTogetherFromItsStream) {
+  const auto answer = streamed(kChat, kChatStream + kChatUsage + events({"[DONE]"}));
+  EXPECT_TRUE(answer.is_complete);
+  EXPECT_EQ(answer.text, "hey");
+  EXPECT_EQ(answer.reasoning, "r");
+  EXPECT_EQ(answer.tool_calls.at(0).arguments, R"({"x":1})");
+  EXPECT_EQ(answer.finish_reason, "tool_calls");
+  EXPECT_EQ(answer.usage->output, 2);
+  EXPECT_FALSE(streamed(kChat, kChatStream + "data: nonsense\n\n").is_complete);
+}
+
+TEST(OpenAiChat, HidesTheUsageThatTheCallerDidNotAskForAndNothingElse) {
+  const std::string end = events({R"({"usage":null,"choices":[]})", "[DONE]"}) + ": bye";
+  const std::string stream = "\xef\xbb\xbf: hello\r\n\r\n" + kChatStream + kChatUsage + end;
+  for (const std::size_t piece : {stream.size(), std::size_t{1}, std::size_t{5}}) {
+    LlmAnswerReader reader(kChat, LlmAnswerReader::Form::kEvents, true);
+    std::string relayed;
+    for (std::size_t i = 0; i < stream.size(); i += piece) {
+      const std::string copy = stream.substr(i, piece);
+      relayed += reader.feed(copy);
+    }
+    relayed += reader.finish();
+    EXPECT_EQ(relayed, "\xef\xbb\xbf: hello\r\n\r\n" + kChatStream + end);
+    EXPECT_EQ(reader.answer().usage->output, 2);
+  }
+}
+
+TEST(OpenAiChat, HasUsageSplicedInAndNothingElseChanged) {
+  for (const char* text :
+       {R"({ })", R"( {"a":1.50} )", R"({"stream_options":null,"b":2})", R"({"stream_options":{}})",
+        R"({"stream_options":{"x":1}})", R"({"stream_options":{"include_usage" : false,"x":1}})",
+        R"({"stream_options":{"include_usage":true}})"}) {
+    const auto spliced = with_include_usage(text);
+    ASSERT_TRUE(spliced) << text;
+    auto edited = boost::json::parse(text).as_object();
+    auto& options = edited["stream_options"];
+    if (!options.is_object()) options.emplace_object();
+    options.as_object()["include_usage"] = true;
+    EXPECT_EQ(boost::json::parse(*spliced), boost::json::value(edited)) << *spliced;
+  }
+  EXPECT_EQ(with_include_usage(R"({"a":1.50})"),
+            R"({"stream_options":{"include_usage":true},"a":1.50})");
+}
+
+TEST(OpenAiEmbeddings, CostWhatTheyRead) {
+  const auto request = LlmRequest::parse(kEmbeddings, R"({"model":"e","input":["one","two"]})");
+  ASSERT_TRUE(request);
+  EXPECT_EQ(told(request->new_messages), "user:one\ntwo;");
+  EXPECT_FALSE(LlmRequest::parse(kEmbeddings, R"({"model":"e"})"));
+  const auto answer = whole(kEmbeddings, R"({"object":"list","data":[{"embedding":[0.1]}],
+    "model":"e","usage":{"prompt_tokens":8,"total_tokens":8}})");
+  EXPECT_EQ(answer.usage, (Usage{.input = 8}));
+}
+
+// --- OpenAI responses
+
+TEST(OpenAiResponses, SayWhatRulesNeed) {
+  const auto request = LlmRequest::parse(kResponses, R"({"model":"gpt-x","stream":true,
+    "max_output_tokens":5,"instructions":"be brief","input":[
+    {"role":"user","content":"old"},{"type":"reasoning","summary":[]},
+    {"type":"function_call","call_id":"1","name":"f","arguments":"{}"},
+    {"type":"function_call_output","call_id":"1","output":"42"},
+    {"type":"message","role":"user","content":[{"type":"input_text","text":"hi"}]}],
+    "tools":[{"type":"function","name":"f"},{"type":"local_shell"},
+    {"type":"shell","environment":{"type":"local"}},{"type":"shell"},
+    {"type":"namespace","name":"n","tools":[{"type":"function","name":"g"}]},
+    {"type":"web_search_preview_2025_03_11"},{"type":"computer_use_preview"},
+    {"type":"mcp","server_label":"x","server_url":"https://mcp.example.com/sse"},
+    {"type":"mcp","server_label":"y","connector_id":"connector_gmail"},
+    {"type":"code_interpreter","container":{"type":"auto"}}]})");
+  ASSERT_TRUE(request) << request.error().message();
+  EXPECT_EQ(told(request->new_messages), "tool:42;user:hi;");
+  EXPECT_EQ(request->tools, (Strings{"f", "local_shell", "shell", "g"}));
+  EXPECT_EQ(request->provider_tools,
+            (Strings{"shell", "web_search_preview", "computer_use_preview", "mcp:mcp.example.com",
+                     "mcp:connector_gmail", "code_interpreter"}));
+  EXPECT_EQ(request->max_tokens, 5);
+  const auto first =
+      LlmRequest::parse(kResponses, R"({"model":"m","instructions":"be brief","input":"hi"})");
+  EXPECT_EQ(told(first->new_messages), "system:be brief;user:hi;");
+}
+
+TEST(OpenAiResponses, ShowToolsHoweverTheyAreBroughtIn) {
+  for (
+      const char* body :
+      {R"({"model":"m","input":[{"type":"additional_tools","tools":[{"type":"mcp"}]}]})",
+       R"({"model":"m","input":[{"type":"x","\u0074ools":[{"type":"mcp"}]},{"role":"assistant"}]})",
+       R"({"model":"m","prompt":{"id":"p"},"input":"x"})", R"({"prompt":{"id":"p"}})",
+       R"({"model":"m","background":true,"input":"x"})"}) {
+    const auto request = LlmRequest::parse(kResponses, body);
+    ASSERT_TRUE(request) << request.error().message();
+    EXPECT_EQ(request->provider_tools.size(), 1U) << body;
+  }
+}
+
+constexpr std::string_view kResponse = R"({"id":"resp_1","object":"response","status":"completed",
+  "model":"gpt-x","output":[{"type":"reasoning","summary":[{"type":"summary_text","text":"hm"}]},
+  {"type":"web_search_call","id":"ws_1","status":"completed"},
+  {"type":"message","role":"assistant","content":[{"type":"output_text","text":"hi"}]},
+  {"type":"function_call","call_id":"c1","name":"f","arguments":"{\"x\":1}"}],
+  "usage":{"input_tokens":36,"input_tokens_details":{"cached_tokens":4,"cache_write_tokens":2},
+  "output_tokens":87,"output_tokens_details":{"reasoning_tokens":20},"total_tokens":123}})";
+const Usage kResponseUsage{
+    .input = 36, .cache_read = 4, .cache_write_5m = 2, .output = 87, .reasoning = 20};
+
+TEST(OpenAiResponses, AreReadWithTheirUsage) {
+  const auto answer = whole(kResponses, kResponse);
+  EXPECT_EQ(answer.text, "hi");
+  EXPECT_EQ(answer.reasoning, "hm");
+  ASSERT_EQ(answer.tool_calls.size(), 2U);
+  EXPECT_TRUE(answer.tool_calls[0].at_provider);
+  EXPECT_EQ(answer.tool_calls[0].name, "web_search");
+  EXPECT_EQ(answer.tool_calls[1].arguments, R"({"x":1})");
+  EXPECT_FALSE(answer.tool_calls[1].at_provider);
+  EXPECT_EQ(answer.usage, kResponseUsage);
+  EXPECT_EQ(answer.finish_reason, "completed");
+}
+
+TEST(OpenAiResponses, ArePutTogetherFromTheirStream) {
+  const std::string last = R"({"type":"response.completed","sequence_number":9,"response":)"
+                           + std::string(kResponse) + "}";
+  std::string one_line;
+  for (const char c : last) {
+    if (c != '\n') one_line += c;
+  }
+  const auto answer = streamed(
+      kResponses,
+      events(
+          {R"({"type":"response.created","response":{"id":"resp_1","status":"in_progress"}})",
+           R"({"type":"response.reasoning_summary_text.delta","delta":"h","output_index":0})",
+           R"({"type":"response.output_text.delta","delta":"yes","output_index":1})",
+           R"({"type":"response.output_item.added","output_index":2,"item":{"type":)"
+           R"("function_call","call_id":"c1","name":"f","arguments":""}})",
+           R"({"type":"response.function_call_arguments.delta","output_index":2,"delta":"{\"a"})",
+           R"({"type":"response.function_call_arguments.delta","output_index":2,"delta":"\":2}"})",
+           R"({"type":"response.output_item.done","output_index":2,"item":{"type":)"
+           R"("function_call","call_id":"c1","name":"f","arguments":"{\"a\":2}"}})",
+           one_line}));
+  EXPECT_EQ(answer.text, "yes");
+  EXPECT_EQ(answer.reasoning, "h");
+  ASSERT_EQ(answer.tool_calls.size(), 1U);
+  EXPECT_EQ(answer.tool_calls[0].arguments, R"({"a":2})");
+  EXPECT_EQ(answer.tool_calls[0].id, "c1");
+  EXPECT_TRUE(answer.is_complete);
+  EXPECT_EQ(answer.usage, kResponseUsage);
+  EXPECT_EQ(streamed(kResponses, events({one_line})).text, "hi") << "of a server without deltas";
+}
+
+// --- Anthropic messages
+
+TEST(AnthropicMessages, SayWhatRulesNeed) {
+  const auto request = LlmRequest::parse(kMessages, R"({"model":"claude-x","max_tokens":1024,
+    "stream":true,"system":[{"type":"text","text":"be brief"}],"messages":[
+    {"role":"user","content":"old"},{"role":"assistant","content":[{"type":"tool_use"}]},
+    {"role":"user","content":[{"type":"tool_result","tool_use_id":"t",
+    "content":[{"type":"text","text":"42"}]}]}],
+    "tools":[{"name":"f","input_schema":{}},{"type":"bash_20250124","name":"bash"},
+    {"type":"web_search_20250305","name":"web_search"},
+    {"type":"code_execution_20250825","name":"code_execution"},{"type":"brand_new_20990101"},
+    {"type":"mcp_toolset","mcp_server_name":"m"}],
+    "mcp_servers":[{"type":"url","name":"m","url":"https://mcp.example.com/x"}]})");
+  ASSERT_TRUE(request) << request.error().message();
+  EXPECT_EQ(told(request->new_messages), "tool:42;");
+  EXPECT_EQ(request->tools, (Strings{"f", "bash"}));
+  EXPECT_EQ(request->provider_tools,
+            (Strings{"mcp:mcp.example.com", "web_search", "code_execution", "brand_new"}));
+  EXPECT_EQ(request->max_tokens, 1024);
+  const auto added = LlmRequest::parse(kMessages, R"({"model":"m","messages":[{"role":"user",
+    "content":[{"type":"tool_addition","tool":{"type":"web_search_20250305"}},
+    {"type":"tool\u005faddition","tool":{"type":"mcp_toolset_reference"}}]}]})");
+  ASSERT_TRUE(added) << added.error().message();
+  EXPECT_EQ(added->provider_tools, (Strings{"web_search", "mcp"}));
+}
+
+TEST(AnthropicMessages, AreReadWithTheirUsage) {
+  const auto answer = whole(kMessages, R"({"id":"msg_1","type":"message","role":"assistant",
+    "model":"claude-x","content":[{"type":"thinking","thinking":"hm"},{"type":"text","text":"hi"},
+    {"type":"tool_use","id":"toolu_1","name":"f","input":{"x":1}}],"stop_reason":"tool_use",
+    "usage":{"input_tokens":2095,"cache_creation_input_tokens":2051,"cache_creation":
+    {"ephemeral_5m_input_tokens":51,"ephemeral_1h_input_tokens":2000},
+    "cache_read_input_tokens":2048,"output_tokens":503,
+    "output_tokens_details":{"thinking_tokens":100}}})");
+  EXPECT_EQ(answer.text, "hi");
+  EXPECT_EQ(answer.reasoning, "hm");
+  EXPECT_EQ(answer.tool_calls.at(0).arguments, R"({"x":1})");
+  EXPECT_EQ(answer.finish_reason, "tool_use");
+  EXPECT_EQ(answer.usage, (Usage{.input = 2095 + 2051 + 2048,
+                                 .cache_read = 2048,
+                                 .cache_write_5m = 51,
+                                 .cache_write_1h = 2000,
+                                 .output = 503,
+                                 .reasoning = 100}));
+  EXPECT_TRUE(whole(kMessages, R"({"input_tokens":14})").is_complete);
+}
+
+TEST(AnthropicMessages, ArePutTogetherFromTheirStream) {
+  const std::string stream =
+      "event: message_start\n"
+      R"(data: {"type":"message_start","message":{"id":"msg_1","type":"message",)"
+      R"("model":"claude-x",)"
+      R"("content":[],"stop_reason":null,"usage":{"input_tokens":25,"cache_read_input_tokens":10,)"
+      R"("cache_creation_input_tokens":5,"output_tokens":1}}})"
+      "\n\nevent: ping\ndata: {\"type\": \"ping\"}\n\n"
+      + events(
+          {R"({"type":"content_block_start","index":0,"content_block":{"type":"text","text":""}})",
+           R"({"type":"content_block_delta","index":0,"delta":{"type":"text_delta",)"
+           R"("text":"Hello"}})",
+           R"({"type":"content_block_delta","index":0,"delta":{"type":"text_delta",)"
+           R"("text":"!"}})",
+           R"({"type":"content_block_stop","index":0})",
+           R"({"type":"content_block_start","index":1,"content_block":{"type":"tool_use",)"
+           R"("id":"toolu_1","name":"get_weather","input":{}}})",
+           R"({"type":"content_block_delta","index":1,"delta":{"type":"input_json_delta",)"
+           R"("partial_json":"{\"location\":"}})",
+           R"({"type":"content_block_delta","index":1,"delta":{"type":"input_json_delta",)"
+           R"("partial_json":" \"SF\"}"}})",
+           R"({"type":"content_block_stop","index":1})",
+           R"({"type":"message_delta","delta":{"stop_reason":"tool_use","stop_sequence":null},)"
+           R"("usage":{"output_tokens":89}})",
+           R"({"type":"message_stop"})"});
+  const auto answer = streamed(kMessages, stream);
+  EXPECT_EQ(answer.text, "Hello!");
+  EXPECT_EQ(answer.tool_calls.at(0).arguments, R"({"location": "SF"})");
+  EXPECT_EQ(answer.finish_reason, "tool_use");
+  EXPECT_TRUE(answer.is_complete);
+  EXPECT_EQ(answer.usage,
+            (Usage{.input = 40, .cache_read = 10, .cache_write_5m = 5, .output = 89}));
+}
+
+TEST(LlmAnswer, IsEstimatedWhereNobodySaidWhatItCost) {
+  const auto answer = streamed(
+      kMessages, events({R"({"type":"content_block_delta","index":0,"delta":{"type":"text_delta",)"
+                         R"("text":"Hello!"}})"}));
+  const Usage usage = answer.usage_or_estimate(100);
+  EXPECT_TRUE(usage.is_estimated);
+  EXPECT_EQ(usage.input, 50);
+  EXPECT_EQ(usage.output, 3);
+}
+
+TEST(LlmAnswerReader, KeepsAnEventThatHasNotEndedAndNothingElse) {
+  LlmAnswerReader reader(kChat, LlmAnswerReader::Form::kEvents);
+  EXPECT_EQ(reader.feed("data: 1\n\ndata: 2"), "data: 1\n\n");
+  EXPECT_EQ(reader.feed("\n"), "");
+  EXPECT_EQ(reader.feed("\ndata: 3\r\n\r"), "data: 2\n\ndata: 3\r\n\r");
+  EXPECT_EQ(reader.feed("\n"), "\n") << "nobody waits for the end of a line end";
+  EXPECT_EQ(reader.feed("data: 4"), "");
+  EXPECT_EQ(reader.finish(), "data: 4");
+}
+
+TEST(LlmAnswerReader, RelaysWhatIsTooLargeToRead) {
+  LlmAnswerReader reader(kChat, LlmAnswerReader::Form::kEvents);
+  const std::string half(9 * 1024 * 1024, 'x');
+  EXPECT_EQ(reader.feed("data: "), "");
+  EXPECT_EQ(reader.feed(half), "");
+  EXPECT_EQ(reader.feed(half), "data: " + half + half);
+  EXPECT_FALSE(reader.is_between_events());
+  EXPECT_EQ(reader.feed("y\n\n"), "y\n\n");
+}
+
+TEST(LlmError, IsInTheCallersDialect) {
+  const LlmError error{403, "denied", "default-deny", "no"};
+  EXPECT_EQ(
+      llm_error_json(Provider::kOpenAi, error),
+      R"({"error":{"message":"no","type":"gatehouse_denied","param":null,"code":"default-deny"}})");
+  EXPECT_EQ(llm_error_json(Provider::kAnthropic, error),
+            R"({"type":"error","error":{"type":"permission_error","message":"no",)"
+            R"("gatehouse_error":"denied","rule":"default-deny"}})");
+}
+
+TEST(LlmError, EndsAStreamInItsDialect) {
+  const LlmError error{503, "killed", "", "the run was killed"};
+  EXPECT_EQ(LlmAnswerReader(kChat, LlmAnswerReader::Form::kEvents).error_event(error),
+            "data: {\"error\":{\"message\":\"the run was killed\",\"type\":\"gatehouse_killed\","
+            "\"param\":null,\"code\":null}}\n\n");
+  LlmAnswerReader responses(kResponses, LlmAnswerReader::Form::kEvents);
+  (void)responses.feed(events({R"({"type":"response.queued","sequence_number":4})"}));
+  EXPECT_EQ(responses.error_event(error),
+            "event: error\ndata: {\"type\":\"error\",\"code\":\"gatehouse_killed\",\"message\":"
+            "\"the run was killed\",\"param\":null,\"sequence_number\":5}\n\n");
+  EXPECT_TRUE(LlmAnswerReader(kMessages, LlmAnswerReader::Form::kEvents)
+                  .error_event(error)
+                  .starts_with("event: error\ndata: {\"type\":\"error\",\"error\":{"));
+}
+
+}  // namespace
+}  // namespace gatehouse::wire

@@ -1,0 +1,164 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Model providers' protocols through the corridor: each is read, ruled on and recorded in the same
+words, and passes unharmed."""
+import json
+import unittest
+
+from corridor_house import KEY, HouseTest, Upstream
+
+PROVIDER = "http://provider.gatehouse"
+CLAUDE = "http://claude.gatehouse"
+
+
+def sse(*events):
+    return "".join("event: %s\ndata: %s\n\n" % (event["type"], json.dumps(event))
+                   for event in events).encode()
+
+
+RESPONSE = {
+    "id": "resp_1", "object": "response", "status": "completed", "model": "r-1",
+    "output": [{"type": "message", "role": "assistant",
+                "content": [{"type": "output_text", "text": "Hello!"}]},
+               {"type": "function_call", "call_id": "c1", "name": "f", "arguments": "{}"}],
+    "usage": {"input_tokens": 36, "input_tokens_details": {"cached_tokens": 4}, "output_tokens": 87,
+              "output_tokens_details": {"reasoning_tokens": 20}, "total_tokens": 123}}
+RESPONSE_STREAM = sse(
+    {"type": "response.created", "response": {"id": "resp_1", "status": "in_progress"}},
+    {"type": "response.output_text.delta", "output_index": 0, "delta": "Hello!"},
+    {"type": "response.completed", "response": RESPONSE})
+MESSAGE = {
+    "id": "msg_1", "type": "message", "role": "assistant", "model": "claude-1",
+    "content": [{"type": "thinking", "thinking": "Hm."}, {"type": "text", "text": "Hello!"},
+                {"type": "tool_use", "id": "t1", "name": "f", "input": {"x": 1}}],
+    "stop_reason": "tool_use",
+    "usage": {"input_tokens": 10, "cache_read_input_tokens": 5, "cache_creation_input_tokens": 3,
+              "cache_creation": {"ephemeral_5m_input_tokens": 1, "ephemeral_1h_input_tokens": 2},
+              "output_tokens": 7}}
+MESSAGE_STREAM = sse(
+    {"type": "message_start", "message": dict(MESSAGE, content=[], stop_reason=None)},
+    {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
+    {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "Hello!"}},
+    {"type": "content_block_stop", "index": 0},
+    {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 9}},
+    {"type": "message_stop"})
+
+
+def says(body, kind="application/json", status=200):
+    answer = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return lambda upstream, _: upstream.answer(status, answer, kind)
+
+
+class Dialects(HouseTest):
+    def ask(self, url, request, answer, kind="application/json"):
+        """Asks; the answer must come through as it is."""
+        Upstream.script = says(answer, kind)
+        headers = [("x-api-key", self.house.placeholders["claude"])] if CLAUDE in url else []
+        sent = json.dumps(request).encode()
+        status, _, body = self.house.request("POST", url, sent, headers)
+        self.assertEqual(status, 200, body)
+        self.assertEqual(body, answer if isinstance(answer, bytes) else json.dumps(answer).encode())
+        self.assertEqual(Upstream.seen[-1][3], sent)
+
+    def settled(self, model):
+        intent, settled = self.house.exchange(llm__model=model)
+        return intent, settled["tags"], settled["bodies"]
+
+    def tokens(self, tags):
+        return {name[7:]: int(value) for name, value in tags.items() if name.startswith("tokens.")}
+
+    def test_openai_responses_are_read(self):
+        for stream in (False, True):
+            model = "responses-%s" % stream
+            self.ask(PROVIDER + "/v1/responses",
+                     {"model": model, "stream": stream, "input": "hi"},
+                     RESPONSE_STREAM if stream else RESPONSE,
+                     "text/event-stream" if stream else "application/json")
+            intent, tags, bodies = self.settled(model)
+            self.assertEqual(json.loads(intent["bodies"]["llm.input"]),
+                             [{"role": "user", "text": "hi"}])
+            self.assertEqual(bodies["llm.text"], "Hello!")
+            self.assertEqual(tags["llm.finish_reason"], "completed")
+            self.assertEqual(tags["llm.response_id"], "resp_1")
+            self.assertEqual(self.tokens(tags),
+                             {"input": 36, "cached": 4, "output": 87, "reasoning": 20})
+            if not stream:
+                self.assertEqual(json.loads(bodies["llm.tool_calls"])[0]["name"], "f")
+
+    def test_embeddings_cost_what_they_read(self):
+        self.ask(PROVIDER + "/v1/embeddings", {"model": "embed", "input": ["one", "two"]},
+                 {"object": "list", "model": "embed", "data": [{"embedding": [1]}],
+                  "usage": {"prompt_tokens": 8, "total_tokens": 8}})
+        intent, tags, _ = self.settled("embed")
+        self.assertEqual(intent["tags"]["llm.operation"], "embeddings")
+        self.assertEqual(self.tokens(tags), {"input": 8, "cached": 0, "output": 0, "reasoning": 0})
+
+    def test_anthropic_messages_are_read_and_get_the_key(self):
+        for stream in (False, True):
+            model = "messages-%s" % stream
+            self.ask(CLAUDE + "/v1/messages?beta=true",
+                     {"model": model, "max_tokens": 9, "stream": stream,
+                      "messages": [{"role": "user", "content": "hi"}]},
+                     MESSAGE_STREAM if stream else MESSAGE,
+                     "text/event-stream" if stream else "application/json")
+            self.assertEqual(Upstream.seen[-1][2]["x-api-key"], KEY)
+            intent, tags, bodies = self.settled(model)
+            self.assertEqual(intent["tags"]["llm.operation"], "chat")
+            self.assertEqual(bodies["llm.text"], "Hello!")
+            self.assertEqual(self.tokens(tags), {
+                "input": 18, "cached": 5, "cache_write_5m": 1, "cache_write_1h": 2,
+                "output": 9 if stream else 7, "reasoning": 0})
+            if not stream:
+                self.assertEqual(bodies["llm.reasoning"], "Hm.")
+                self.assertEqual(json.loads(bodies["llm.tool_calls"]),
+                                 [{"id": "t1", "name": "f", "arguments": '{"x": 1}'}])
+
+    def test_counting_tokens_is_read_and_costs_nothing(self):
+        self.ask(CLAUDE + "/v1/messages/count_tokens",
+                 {"model": "counted", "messages": [{"role": "user", "content": "hi"}]},
+                 {"input_tokens": 14})
+        intent, tags, _ = self.settled("counted")
+        self.assertEqual(intent["tags"]["llm.operation"], "count_tokens")
+        self.assertEqual(self.tokens(tags), {})
+
+    def test_models_may_be_listed_and_nothing_else_of_the_account(self):
+        self.assertEqual(self.house.request("GET", CLAUDE + "/v1/models")[0], 200)
+        Upstream.seen.clear()
+        for method, path, rule in [("GET", "/v1/files", "unnamed-endpoint"),
+                                   ("GET", "/v1/organizations/users", "unnamed-endpoint"),
+                                   ("GET", "/v1/messages", "completion-transport"),
+                                   ("POST", "/v1/Messages", "completion-transport")]:
+            status, _, body = self.house.request(method, CLAUDE + path)
+            error = json.loads(body)
+            self.assertEqual((status, error["type"], error["error"]["type"]),
+                             (403, "error", "permission_error"), path)
+            self.assertEqual(error["error"]["rule"], rule, path)
+        self.assertEqual(Upstream.seen, [])
+
+    def test_tools_that_would_run_at_the_provider_are_refused_in_every_dialect(self):
+        user = [{"role": "user", "content": "hi"}]
+        for url, request in [
+                (PROVIDER + "/v1/responses",
+                 {"model": "m", "input": "hi", "tools": [{"type": "code_interpreter"}]}),
+                (PROVIDER + "/v1/chat/completions",
+                 {"model": "m", "messages": user, "web_search_options": {}}),
+                (CLAUDE + "/v1/messages",
+                 {"model": "m", "messages": user, "tools": [{"type": "web_search_20250305"}]}),
+                (CLAUDE + "/v1/messages",
+                 {"model": "m", "messages": user,
+                  "mcp_servers": [{"type": "url", "name": "x", "url": "https://mcp.test"}]})]:
+            status, _, body = self.house.request("POST", url, json.dumps(request).encode())
+            self.assertEqual(status, 403, body)
+            self.assertIn("provider-side-tools", body.decode())
+        self.assertEqual(Upstream.seen, [])
+
+    def test_a_request_that_cannot_be_read_is_refused_in_its_dialect(self):
+        for url in (PROVIDER + "/v1/responses", CLAUDE + "/v1/messages"):
+            status, _, body = self.house.request("POST", url, b'{"model":"a","model":"b"}')
+            self.assertEqual(status, 400, body)
+            self.assertIn("twice", json.loads(body)["error"]["message"])
+        self.assertEqual(Upstream.seen, [])
+
+
+if __name__ == "__main__":
+    unittest.main()
