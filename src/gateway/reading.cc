@@ -36,10 +36,11 @@ Reading::~Reading() {
 void Reading::begin(const wire::ResponseHead& head) {
   const std::string type(head.headers.find("content-type").value_or(""));
   is_stream_ = type.starts_with("text/event-stream");
-  is_success_ = head.status >= 200 && head.status < 300;
-  if (const auto* llm = std::get_if<LlmCall>(&call_); llm != nullptr && is_success_) {
-    model_.emplace(llm->endpoint, wire::LlmAnswerReader::form_of(type));
-  }
+  const auto* llm = std::get_if<LlmCall>(&call_);
+  if (llm == nullptr || head.status < 200 || head.status >= 300) return;
+  const auto form = wire::LlmAnswerReader::form_of(llm->endpoint, type);
+  is_stream_ = form != wire::LlmAnswerReader::Form::kWhole;
+  model_.emplace(llm->endpoint, form);
 }
 
 void Reading::sent(std::string_view payload) {

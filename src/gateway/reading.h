@@ -45,7 +45,6 @@ class Reading {
   std::string answer_;
   std::uint64_t answer_bytes_ = 0;
   bool is_stream_ = false;
-  bool is_success_ = false;  // the answer has begun, with a 2xx
   wire::SseParser events_;
   bool events_broken_ = false;
   std::optional<wire::LlmAnswerReader> model_;  // of a model's answer, once it has begun

@@ -5,10 +5,13 @@
 
 #include <functional>
 #include <utility>
+#include <variant>
 
-#include "base/check.h"
 #include "base/encoding.h"
+#include "wire/event_stream.h"
+#include "wire/json_array.h"
 #include "wire/llm_parts.h"
+#include "wire/sse.h"
 
 namespace gatehouse::wire {
 namespace {
@@ -31,10 +34,11 @@ Result<LlmRequest> read_request(const LlmEndpoint& endpoint, std::string_view bo
     case LlmDialect::kAnthropic:
       return anthropic_request(body);
     case LlmDialect::kGemini:
+      return gemini_request(endpoint.operation, body);
     case LlmDialect::kBedrock:
-      break;
+      return bedrock_request(body);
   }
-  return failure(Error::kUnsupported, "this model provider's requests are not read");
+  return failure(Error::kInternal, "a dialect that nobody reads");
 }
 
 Result<void> read_answer(LlmDialect dialect, std::string_view body, AnswerBuilder& into) {
@@ -48,27 +52,11 @@ Result<void> read_answer(LlmDialect dialect, std::string_view body, AnswerBuilde
     case LlmDialect::kAnthropic:
       return read_anthropic(body, into);
     case LlmDialect::kGemini:
+      return read_gemini(body, into);
     case LlmDialect::kBedrock:
-      break;
+      return read_bedrock(body, into);
   }
-  return failure(Error::kUpstream, "this model provider's answers are not read");
-}
-
-Result<void> read_one_event(LlmDialect dialect, std::string_view data, AnswerBuilder& into) {
-  switch (dialect) {
-    case LlmDialect::kOpenAiChat:
-      return read_openai_chat_event(data, into);
-    case LlmDialect::kOpenAiOther:
-      return read_openai_other_event(data, into);
-    case LlmDialect::kOpenAiResponses:
-      return read_openai_responses_event(data, into);
-    case LlmDialect::kAnthropic:
-      return read_anthropic_event(data, into);
-    case LlmDialect::kGemini:
-    case LlmDialect::kBedrock:
-      break;
-  }
-  return failure(Error::kUpstream, "this model provider's streams are not read");
+  return failure(Error::kInternal, "a dialect that nobody reads");
 }
 
 std::string openai_error(const LlmError& error) {
@@ -106,6 +94,63 @@ std::string anthropic_error(const LlmError& error) {
       error.rule.empty() ? "null" : json_quoted(error.rule));
 }
 
+// https://cloud.google.com/apis/design/errors
+std::string_view google_status(int status) {
+  switch (status) {
+    case 400:
+    case 413:
+      return "INVALID_ARGUMENT";
+    case 401:
+      return "UNAUTHENTICATED";
+    case 403:
+      return "PERMISSION_DENIED";
+    case 404:
+      return "NOT_FOUND";
+    case 429:
+      return "RESOURCE_EXHAUSTED";
+    case 503:
+      return "UNAVAILABLE";
+    case 504:
+      return "DEADLINE_EXCEEDED";
+    default:
+      return "INTERNAL";
+  }
+}
+
+std::string gemini_error(const LlmError& error) {
+  return fmt::format(
+      R"({{"error":{{"code":{},"message":{},"status":"{}","details":[{{)"
+      R"("@type":"type.googleapis.com/google.rpc.ErrorInfo","reason":"{}","domain":"gatehouse",)"
+      R"("metadata":{{"rule":{}}}}}]}}}})",
+      error.status, json_quoted(error.message), google_status(error.status), error.label,
+      json_quoted(error.rule));
+}
+
+std::string_view aws_type(int status) {
+  switch (status) {
+    case 400:
+    case 413:
+      return "ValidationException";
+    case 401:
+    case 403:
+      return "AccessDeniedException";
+    case 404:
+      return "ResourceNotFoundException";
+    case 429:
+      return "ThrottlingException";
+    case 503:
+      return "ServiceUnavailableException";
+    default:
+      return "InternalServerException";
+  }
+}
+
+std::string bedrock_error(const LlmError& error) {
+  return fmt::format(R"({{"__type":"{}","message":{},"gatehouse_error":"{}","rule":{}}})",
+                     aws_type(error.status), json_quoted(error.message), error.label,
+                     error.rule.empty() ? "null" : json_quoted(error.rule));
+}
+
 }  // namespace
 
 Result<LlmRequest> LlmRequest::parse(const LlmEndpoint& endpoint, std::string_view body) {
@@ -128,21 +173,69 @@ Usage LlmAnswer::usage_or_estimate(std::size_t request_bytes) const {
   return estimate;
 }
 
+struct LlmAnswerReader::Event {
+  std::string_view raw;
+  std::string_view data;
+  bool has_data = true;
+  std::string_view message_type;  // of a frame
+  std::string_view type;
+};
+
 struct LlmAnswerReader::State {
   AnswerBuilder builder;
+  std::variant<SseParser, JsonArrayParser, EventStreamParser> events;
+
+  [[nodiscard]] std::string_view unfinished() const {
+    return std::visit([](const auto& parser) { return parser.unfinished(); }, events);
+  }
+  struct Progress {
+    std::size_t consumed = 0;
+    std::optional<Event> event;
+  };
+  Result<Progress> feed(std::string_view input) {
+    return std::visit([&](auto& parser) { return next(parser, input); }, events);
+  }
+
+ private:
+  template <class Parser>
+  static Result<Progress> next(Parser& parser, std::string_view input) {
+    const auto progress = TRY(parser.feed(input));
+    if (!progress.event) return Progress{progress.consumed, std::nullopt};
+    Event event{.raw = progress.event->raw, .data = progress.event->data};
+    if constexpr (requires { progress.event->has_data; }) {
+      event.has_data = progress.event->has_data;
+    }
+    if constexpr (requires { progress.event->message_type; }) {
+      event.message_type = progress.event->message_type;
+      event.type = progress.event->type;
+    }
+    return Progress{progress.consumed, event};
+  }
 };
 
 LlmAnswerReader::LlmAnswerReader(const LlmEndpoint& endpoint, Form form, bool hides_usage)
     : dialect_(endpoint.dialect),
+      form_(form),
       hides_usage_(hides_usage && form == Form::kEvents),
-      events_(kMaxEvent),
-      state_(std::make_unique<State>()) {}
+      state_(std::make_unique<State>()) {
+  if (form == Form::kJsonArray) {
+    state_->events.emplace<JsonArrayParser>(kMaxEvent);
+  } else if (form == Form::kFrames) {
+    state_->events.emplace<EventStreamParser>(kMaxEvent);
+  } else {
+    state_->events.emplace<SseParser>(kMaxEvent);
+  }
+}
 LlmAnswerReader::LlmAnswerReader(LlmAnswerReader&&) noexcept = default;
 LlmAnswerReader& LlmAnswerReader::operator=(LlmAnswerReader&&) noexcept = default;
 LlmAnswerReader::~LlmAnswerReader() = default;
 
-LlmAnswerReader::Form LlmAnswerReader::form_of(std::string_view content_type) {
-  return content_type.starts_with("text/event-stream") ? Form::kEvents : Form::kWhole;
+LlmAnswerReader::Form LlmAnswerReader::form_of(const LlmEndpoint& endpoint,
+                                               std::string_view content_type) {
+  if (content_type.starts_with("text/event-stream")) return Form::kEvents;
+  if (content_type.starts_with("application/vnd.amazon.eventstream")) return Form::kFrames;
+  const bool is_array = endpoint.dialect == LlmDialect::kGemini && endpoint.streams;
+  return is_array ? Form::kJsonArray : Form::kWhole;
 }
 
 std::string_view LlmAnswerReader::feed(std::string_view piece) {
@@ -150,10 +243,10 @@ std::string_view LlmAnswerReader::feed(std::string_view piece) {
   out_.clear();
   direct_ = {};
   for (std::string_view rest = piece; !rest.empty();) {
-    const Result<SseProgress> progress = events_.feed(rest);
+    const auto progress = state_->feed(rest);
     if (!progress) {
       is_broken_ = true;  // it is relayed all the same; only the reading ends
-      give(events_.unfinished().substr(given_on_), piece);
+      give(state_->unfinished().substr(given_on_), piece);
       give(rest, piece);
       break;
     }
@@ -164,8 +257,8 @@ std::string_view LlmAnswerReader::feed(std::string_view piece) {
     given_on_ = 0;
   }
   // The LF of the CR LF that ended an event belongs to the next: it shall not wait for that.
-  if (given_on_ == 0 && events_.unfinished() == "\n") {
-    give(events_.unfinished(), piece);
+  if (form_ == Form::kEvents && given_on_ == 0 && state_->unfinished() == "\n") {
+    give(state_->unfinished(), piece);
     given_on_ = 1;
   }
   return out_.empty() ? direct_ : out_;
@@ -188,18 +281,34 @@ void LlmAnswerReader::give(std::string_view part, std::string_view piece) {
 
 std::string_view LlmAnswerReader::finish() {
   if (is_broken_) return {};
-  out_ = events_.unfinished().substr(given_on_);
+  out_ = state_->unfinished().substr(given_on_);
   given_on_ = 0;
   return out_;
 }
 
-bool LlmAnswerReader::is_hidden(const SseEvent& event) const {
+bool LlmAnswerReader::is_hidden(const Event& event) const {
   return hides_usage_ && event.has_data && is_usage_chunk(event.data);
 }
 
-void LlmAnswerReader::read_event(const SseEvent& event) {
-  // What an event that is none of the dialect's says is in the raw bytes.
-  if (event.has_data) (void)read_one_event(dialect_, event.data, state_->builder);
+// What an event that is none of the dialect's says is in the raw bytes.
+void LlmAnswerReader::read_event(const Event& event) {
+  if (!event.has_data) return;
+  AnswerBuilder& into = state_->builder;
+  switch (dialect_) {
+    case LlmDialect::kOpenAiChat:
+      return static_cast<void>(read_openai_chat_event(event.data, into));
+    case LlmDialect::kOpenAiOther:
+      return static_cast<void>(read_openai_other_event(event.data, into));
+    case LlmDialect::kOpenAiResponses:
+      return static_cast<void>(read_openai_responses_event(event.data, into));
+    case LlmDialect::kAnthropic:
+      return static_cast<void>(read_anthropic_event(event.data, into));
+    case LlmDialect::kGemini:
+      return static_cast<void>(read_gemini(event.data, into));
+    case LlmDialect::kBedrock:
+      return static_cast<void>(
+          read_bedrock_event(event.message_type, event.type, event.data, into));
+  }
 }
 
 Result<void> LlmAnswerReader::read_whole(std::string_view body) {
@@ -222,15 +331,32 @@ std::string LlmAnswerReader::error_event(const LlmError& error) const {
           error.label, json_quoted(error.message), state_->builder.sequence + 1);
     case LlmDialect::kAnthropic:
       return fmt::format("event: error\ndata: {}\n\n", anthropic_error(error));
-    case LlmDialect::kGemini:
+    case LlmDialect::kGemini: {
+      if (form_ != Form::kJsonArray) return fmt::format("data: {}\n\n", gemini_error(error));
+      const bool has_begun = std::get<JsonArrayParser>(state_->events).has_begun();
+      return (has_begun ? "," : "[") + gemini_error(error);
+    }
     case LlmDialect::kBedrock:
-      break;
+      return event_stream_frame({{":message-type", "exception"},
+                                 {":exception-type", "modelStreamErrorException"},
+                                 {":content-type", "application/json"}},
+                                bedrock_error(error));
   }
   return "";
 }
 
 std::string llm_error_json(LlmProvider provider, const LlmError& error) {
-  if (provider == LlmProvider::kAnthropic) return anthropic_error(error);
+  switch (provider) {
+    case LlmProvider::kAnthropic:
+      return anthropic_error(error);
+    case LlmProvider::kGemini:
+      return gemini_error(error);
+    case LlmProvider::kBedrock:
+      return bedrock_error(error);
+    case LlmProvider::kOpenAi:
+    case LlmProvider::kAzureOpenAi:
+      break;
+  }
   return openai_error(error);
 }
 

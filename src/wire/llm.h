@@ -12,7 +12,6 @@
 
 #include "base/result.h"
 #include "wire/llm_endpoint.h"
-#include "wire/sse.h"
 
 namespace gatehouse::wire {
 
@@ -87,7 +86,12 @@ struct LlmError {
 // stream, but for a usage chunk that is hidden.
 class LlmAnswerReader {
  public:
-  enum class Form : std::uint8_t { kWhole, kEvents };
+  enum class Form : std::uint8_t {
+    kWhole,
+    kEvents,     // server-sent events
+    kJsonArray,  // Gemini's stream without them
+    kFrames,     // AWS's event stream
+  };
 
   LlmAnswerReader(const LlmEndpoint& endpoint, Form form, bool hides_usage = false);
   LlmAnswerReader(LlmAnswerReader&&) noexcept;
@@ -95,7 +99,7 @@ class LlmAnswerReader {
   ~LlmAnswerReader();
 
   // How an answer of that content type, with a status of 2xx, comes.
-  [[nodiscard]] static Form form_of(std::string_view content_type);
+  [[nodiscard]] static Form form_of(const LlmEndpoint& endpoint, std::string_view content_type);
 
   // A piece of a stream. What is given back may be relayed now; it lives until the next call and as
   // long as `piece`. An event that is larger than 16 MiB ends the reading, not the relay.
@@ -113,17 +117,18 @@ class LlmAnswerReader {
 
  private:
   struct State;
+  struct Event;
   void give(std::string_view part, std::string_view piece);
-  void read_event(const SseEvent& event);
-  [[nodiscard]] bool is_hidden(const SseEvent& event) const;
+  void read_event(const Event& event);
+  [[nodiscard]] bool is_hidden(const Event& event) const;
 
   LlmDialect dialect_;
+  Form form_;
   bool hides_usage_;
   bool is_broken_ = false;
   std::size_t given_on_ = 0;  // of the event that has not ended
-  SseParser events_;
-  std::string out_;          // what was given last ...
-  std::string_view direct_;  // ... or where it lies in the piece
+  std::string out_;           // what was given last ...
+  std::string_view direct_;   // ... or where it lies in the piece
   std::unique_ptr<State> state_;
 };
 

@@ -77,9 +77,7 @@ Result<LlmMessage> message_of(const JsonObject& message) {
         inside != nullptr && (inside->is(JsonType::kString) || inside->is(JsonType::kArray));
     const std::string part =
         is_result && is_text ? TRY(text_of_content(inside)) : text_or(block, "text");
-    if (part.empty()) continue;
-    if (!out.text.empty()) out.text += '\n';
-    out.text += part;
+    add_line(out.text, part);
   }
   if (only_results && !out.text.empty()) out.role = "tool";
   return out;
@@ -129,11 +127,8 @@ Result<void> read_usage(const JsonObject& usage, LlmAnswer& answer) {
     if (all < known.cache_write_1h) known.cache_write_1h = 0;
     known.cache_write_5m = all - known.cache_write_1h;
   }
-  const auto sum = [](std::int64_t a, std::int64_t b) {
-    std::int64_t out = 0;
-    return __builtin_add_overflow(a, b, &out) ? INT64_MAX : out;
-  };
-  known.input = sum(sum(fresh, known.cache_read), sum(known.cache_write_5m, known.cache_write_1h));
+  known.input = saturated_sum(saturated_sum(fresh, known.cache_read),
+                              saturated_sum(known.cache_write_5m, known.cache_write_1h));
   if (has_integer(usage, "output_tokens")) known.output = integer(usage, "output_tokens");
   const JsonObject details = TRY(inner(usage, "output_tokens_details"));
   if (has_integer(details, "thinking_tokens")) {

@@ -123,6 +123,55 @@ std::optional<LlmEndpoint> azure(std::string_view method, Segments segments) {
   return endpoint;
 }
 
+struct Verb {
+  std::string_view name;
+  LlmOperation operation;
+  bool streams;
+};
+constexpr std::array kGeminiVerbs = {
+    Verb{"generateContent", kChat, false},
+    Verb{"streamGenerateContent", kChat, true},
+    Verb{"countTokens", LlmOperation::kCountTokens, false},
+    Verb{"embedContent", LlmOperation::kEmbeddings, false},
+    Verb{"batchEmbedContents", LlmOperation::kEmbeddings, false},
+};
+constexpr std::array kGeminiRows = {
+    Row{"GET", "models/**", kGoverned, LlmDialect::kGemini, LlmOperation::kModels, "models"},
+    Row{"", "files/**", kRelayed, LlmDialect::kGemini, kChat, "files"},
+    Row{"", "upload/*/files", kRelayed, LlmDialect::kGemini, kChat, "files"},
+    Row{"", "batches/**", kRelayed, LlmDialect::kGemini, kChat, "batches"},
+};
+
+// /v1beta/models/{model}:generateContent, also behind a Vertex project; OpenAI's at
+// /v1beta/openai.
+std::optional<LlmEndpoint> gemini(std::string_view method, Segments segments) {
+  if (std::ranges::find(segments, "openai") != segments.end()) return openai(method, segments);
+  if (segments.size() < 2) return std::nullopt;
+  const std::string_view last = segments.back();
+  const std::string_view before = segments[segments.size() - 2];
+  const std::size_t colon = last.rfind(':');
+  const bool names_model = before == "models" || before == "tunedModels" || before == "endpoints";
+  if (colon == std::string_view::npos || !names_model) return found(kGeminiRows, method, segments);
+  const std::string_view said = last.substr(colon + 1);
+  const auto* const verb = std::ranges::find_if(
+      kGeminiVerbs, [&](const Verb& known) { return equal_ignoring_case(known.name, said); });
+  if (verb == kGeminiVerbs.end()) return std::nullopt;
+  const bool is_exact = method == "POST" && verb->name == said;
+  return LlmEndpoint{
+      is_exact ? kGoverned : Standing::kMisused, LlmDialect::kGemini, verb->operation, verb->name,
+      std::string(last.substr(0, colon)),        verb->streams};
+}
+
+// /model/{model}/converse and /model/{model}/converse-stream.
+std::optional<LlmEndpoint> bedrock(std::string_view method, Segments segments) {
+  if (segments.size() != 3 || segments[0] != "model" || method != "POST") return std::nullopt;
+  const bool streams = segments[2] == "converse-stream";
+  if (!streams && segments[2] != "converse") return std::nullopt;
+  return LlmEndpoint{kGoverned,   LlmDialect::kBedrock,
+                     kChat,       streams ? "converse-stream" : "converse",
+                     segments[1], streams};
+}
+
 std::optional<LlmEndpoint> exactly(LlmProvider provider, std::string_view method,
                                    Segments segments) {
   switch (provider) {
@@ -133,8 +182,9 @@ std::optional<LlmEndpoint> exactly(LlmProvider provider, std::string_view method
     case LlmProvider::kAnthropic:
       return found(kAnthropicRows, method, segments);
     case LlmProvider::kGemini:
+      return gemini(method, segments);
     case LlmProvider::kBedrock:
-      break;
+      return bedrock(method, segments);
   }
   return std::nullopt;
 }

@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "base/encoding.h"
+#include "wire/event_stream.h"
 #include "wire/json.h"
 #include "wire/llm.h"
 
@@ -23,8 +24,10 @@ struct Read {
   std::string relayed;
 };
 
-Read read(const LlmEndpoint& endpoint, std::string_view stream, std::size_t piece) {
-  Read out{LlmAnswerReader(endpoint, LlmAnswerReader::Form::kEvents), ""};
+using Form = LlmAnswerReader::Form;
+
+Read read(const LlmEndpoint& endpoint, Form form, std::string_view stream, std::size_t piece) {
+  Read out{LlmAnswerReader(endpoint, form), ""};
   for (std::size_t at = 0; at < stream.size(); at += piece) {
     out.relayed += out.reader.feed(stream.substr(at, piece));
   }
@@ -32,9 +35,9 @@ Read read(const LlmEndpoint& endpoint, std::string_view stream, std::size_t piec
   return out;
 }
 
-void check_stream(const LlmEndpoint& endpoint, std::string_view stream) {
-  const Read whole = read(endpoint, stream, stream.size() + 1);
-  const Read split = read(endpoint, stream, 1 + stream.size() % 7);
+void check_stream(const LlmEndpoint& endpoint, Form form, std::string_view stream) {
+  const Read whole = read(endpoint, form, stream, stream.size() + 1);
+  const Read split = read(endpoint, form, stream, 1 + stream.size() % 7);
   CHECK(whole.relayed == stream && split.relayed == stream);
   const LlmAnswer& a = whole.reader.answer();
   const LlmAnswer& b = split.reader.answer();
@@ -54,8 +57,13 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   (void)LlmRequest::parse(endpoint, text);
   LlmAnswerReader reader(endpoint, LlmAnswerReader::Form::kWhole);
   (void)reader.read_whole(text);
-  check_stream(endpoint, text);
-  check_stream(endpoint, "data: " + std::string(text) + "\n\n");
+  check_stream(endpoint, Form::kEvents, text);
+  check_stream(endpoint, Form::kEvents, "data: " + std::string(text) + "\n\n");
+  check_stream(endpoint, Form::kJsonArray, text);
+  check_stream(endpoint, Form::kJsonArray, "[{}," + std::string(text) + "]");
+  check_stream(endpoint, Form::kFrames, text);
+  check_stream(endpoint, Form::kFrames,
+               event_stream_frame({{":event-type", "contentBlockDelta"}}, text));
   if (const auto spliced = with_include_usage(text)) CHECK(scan_object(*spliced));
   for (const auto provider :
        {LlmProvider::kOpenAi, LlmProvider::kAzureOpenAi, LlmProvider::kAnthropic,

@@ -66,6 +66,17 @@ std::string text_or(const JsonObject& object, std::string_view key) {
   return object.string(key).value_or("");
 }
 
+void add_line(std::string& text, std::string_view line) {
+  if (line.empty()) return;
+  if (!text.empty()) text += '\n';
+  text += line;
+}
+
+std::int64_t saturated_sum(std::int64_t a, std::int64_t b) {
+  std::int64_t out = 0;
+  return __builtin_add_overflow(a, b, &out) ? INT64_MAX : out;
+}
+
 Result<std::string> model_of(const JsonObject& body) {
   const JsonValue* const model = present(body, "model");
   if (model == nullptr) return std::string();
@@ -81,8 +92,7 @@ Result<std::string> text_of_content(const JsonValue* content) {
   for (const JsonValue& element : TRY(scan_array(content->raw))) {
     if (!element.is(JsonType::kObject)) continue;
     if (auto text = TRY(scan_object(element.raw)).string("text")) {
-      if (!out.empty()) out += '\n';
-      out += *text;
+      add_line(out, *text);
     }
   }
   return out;

@@ -31,6 +31,10 @@ namespace gatehouse::wire {
 [[nodiscard]] Result<std::vector<JsonValue>> elements(const JsonObject& object,
                                                       std::string_view key);
 [[nodiscard]] std::string text_or(const JsonObject& object, std::string_view key);
+// A line more, unless it is empty.
+void add_line(std::string& text, std::string_view line);
+// The largest number where the sum would pass it.
+[[nodiscard]] std::int64_t saturated_sum(std::int64_t a, std::int64_t b);
 // The model that a body names, "" for none. Errors: kInvalid when it is no string.
 [[nodiscard]] Result<std::string> model_of(const JsonObject& body);
 // A string, or an array of parts of which some have a `text`: those, a line each. Errors: kInvalid
@@ -75,6 +79,8 @@ class AnswerBuilder {
                                                       std::string_view body);
 [[nodiscard]] Result<LlmRequest> openai_responses_request(std::string_view body);
 [[nodiscard]] Result<LlmRequest> anthropic_request(std::string_view body);
+[[nodiscard]] Result<LlmRequest> gemini_request(LlmOperation operation, std::string_view body);
+[[nodiscard]] Result<LlmRequest> bedrock_request(std::string_view body);
 
 // Each reads a whole answer, or the data of one event of a stream.
 [[nodiscard]] Result<void> read_openai_chat(std::string_view body, AnswerBuilder& into);
@@ -85,6 +91,11 @@ class AnswerBuilder {
 [[nodiscard]] Result<void> read_openai_responses_event(std::string_view data, AnswerBuilder& into);
 [[nodiscard]] Result<void> read_anthropic(std::string_view body, AnswerBuilder& into);
 [[nodiscard]] Result<void> read_anthropic_event(std::string_view data, AnswerBuilder& into);
+// Also what one element of a stream is.
+[[nodiscard]] Result<void> read_gemini(std::string_view body, AnswerBuilder& into);
+[[nodiscard]] Result<void> read_bedrock(std::string_view body, AnswerBuilder& into);
+[[nodiscard]] Result<void> read_bedrock_event(std::string_view message_type, std::string_view type,
+                                              std::string_view data, AnswerBuilder& into);
 
 // Whether it is the chunk of an OpenAI chat stream that carries the usage and nothing else.
 [[nodiscard]] bool is_usage_chunk(std::string_view data);

@@ -6,6 +6,9 @@
 
 #include <boost/json.hpp>
 
+#include "wire/event_stream.h"
+#include "wire/json_array.h"
+
 namespace gatehouse::wire {
 namespace {
 
@@ -19,6 +22,12 @@ LlmEndpoint at(Provider provider, std::string_view path) {
 const LlmEndpoint kChat = at(Provider::kOpenAi, "/v1/chat/completions");
 const LlmEndpoint kResponses = at(Provider::kOpenAi, "/v1/responses");
 const LlmEndpoint kEmbeddings = at(Provider::kOpenAi, "/v1/embeddings");
+const LlmEndpoint kGemini = at(Provider::kGemini, "/v1beta/models/gemini-x:generateContent");
+const LlmEndpoint kGeminiStream =
+    at(Provider::kGemini, "/v1beta/models/gemini-x:streamGenerateContent");
+const LlmEndpoint kConverse = at(Provider::kBedrock, "/model/us.claude-x%3A0/converse");
+const LlmEndpoint kConverseStream =
+    at(Provider::kBedrock, "/model/us.claude-x%3A0/converse-stream");
 const LlmEndpoint kMessages = at(Provider::kAnthropic, "/v1/messages");
 
 std::string told(const std::vector<LlmMessage>& messages) {
@@ -35,10 +44,11 @@ LlmAnswer whole(const LlmEndpoint& endpoint, std::string_view body) {
 }
 
 // The answer of a stream, which says the same however it is split, and comes through as it is.
-LlmAnswer streamed(const LlmEndpoint& endpoint, const std::string& stream) {
+LlmAnswer streamed(const LlmEndpoint& endpoint, const std::string& stream,
+                   LlmAnswerReader::Form form = LlmAnswerReader::Form::kEvents) {
   LlmAnswer last;
   for (const std::size_t piece : {stream.size(), std::size_t{1}, std::size_t{7}}) {
-    LlmAnswerReader reader(endpoint, LlmAnswerReader::Form::kEvents);
+    LlmAnswerReader reader(endpoint, form);
     std::string relayed;
     for (std::size_t i = 0; i < stream.size(); i += piece) {
       const std::string copy = stream.substr(i, piece);
@@ -96,6 +106,26 @@ TEST(LlmEndpoint, OfAzureNamesItsModelInThePath) {
   EXPECT_EQ(LlmRequest::parse(chat, R"({"messages":[]})")->model, "my-gpt");
   EXPECT_EQ(at(Provider::kAzureOpenAi, "/openai/v1/responses").dialect,
             LlmDialect::kOpenAiResponses);
+}
+
+TEST(LlmEndpoint, OfGeminiAndBedrockSaysModelAndStream) {
+  EXPECT_EQ(kGemini.model, "gemini-x");
+  EXPECT_FALSE(kGemini.streams);
+  EXPECT_TRUE(kGeminiStream.streams);
+  EXPECT_EQ(
+      at(Provider::kGemini, "/v1/projects/p/locations/l/publishers/google/models/g:countTokens")
+          .operation,
+      LlmOperation::kCountTokens);
+  EXPECT_EQ(at(Provider::kGemini, "/v1beta/models/g%3AgenerateContent").model, "g");
+  EXPECT_EQ(at(Provider::kGemini, "/v1beta/models/g:GenerateContent").standing,
+            LlmEndpoint::Standing::kMisused);
+  EXPECT_EQ(at(Provider::kGemini, "/v1beta/openai/chat/completions").dialect,
+            LlmDialect::kOpenAiChat);
+  EXPECT_EQ(at(Provider::kGemini, "/v1beta/models/g:predict").standing,
+            LlmEndpoint::Standing::kUnknown);
+  EXPECT_EQ(kConverse.model, "us.claude-x:0");
+  EXPECT_TRUE(kConverseStream.streams);
+  EXPECT_EQ(at(Provider::kBedrock, "/model/m/invoke").standing, LlmEndpoint::Standing::kUnknown);
 }
 
 // --- OpenAI chat
@@ -375,6 +405,161 @@ TEST(AnthropicMessages, ArePutTogetherFromTheirStream) {
   EXPECT_TRUE(answer.is_complete);
   EXPECT_EQ(answer.usage,
             (Usage{.input = 40, .cache_read = 10, .cache_write_5m = 5, .output = 89}));
+}
+
+// --- Gemini
+
+TEST(Gemini, SaysWhatRulesNeedInEitherSpelling) {
+  const auto request = LlmRequest::parse(kGemini, R"({"contents":[
+    {"role":"user","parts":[{"text":"old"}]},{"role":"model","parts":[{"text":"so"}]},
+    {"role":"user","parts":[{"functionResponse":{"name":"f","response":{"x":1}}}]}],
+    "tools":[{"function_declarations":[{"name":"f"}]},{"google_search":{}},
+    {"codeExecution":{},"urlContext":{}}],"generation_config":{"max_output_tokens":7}})");
+  ASSERT_TRUE(request) << request.error().message();
+  EXPECT_EQ(request->model, "gemini-x");
+  EXPECT_EQ(told(request->new_messages), R"(tool:{"x":1};)");
+  EXPECT_EQ(request->tools, Strings{"f"});
+  EXPECT_EQ(request->provider_tools, (Strings{"googleSearch", "codeExecution", "urlContext"}));
+  EXPECT_EQ(request->max_tokens, 7);
+  EXPECT_FALSE(LlmRequest::parse(kGemini, R"({"contents":[],"cachedContent":"a",
+    "cached_content":"b"})"));
+  EXPECT_FALSE(LlmRequest::parse(kGemini, "{}"));
+  const auto first = LlmRequest::parse(kGemini, R"({"system_instruction":{"parts":[{"text":"be"}]},
+    "contents":[{"parts":[{"text":"hi"}]}],"cachedContent":"c"})");
+  EXPECT_EQ(told(first->new_messages), "system:be;user:hi;");
+  EXPECT_EQ(first->provider_tools, Strings{"cachedContent"});
+}
+
+const std::string kGeminiChunks[] = {
+    R"({"candidates":[{"content":{"parts":[{"text":"hm","thought":true},{"text":"he"}],)"
+    R"("role":"model"},"index":0}],"usageMetadata":{"promptTokenCount":8},)"
+    R"("modelVersion":"gemini-x-1","responseId":"r1"})",
+    R"({"candidates":[{"content":{"parts":[{"text":"y"},{"functionCall":{"name":"f",)"
+    R"("args":{"a":1}}}]},"finishReason":"STOP"}],"usageMetadata":{"promptTokenCount":8,)"
+    R"("cachedContentTokenCount":3,"candidatesTokenCount":5,"thoughtsTokenCount":4,)"
+    R"("toolUsePromptTokenCount":2,"totalTokenCount":19,"promptTokensDetails":)"
+    R"([{"modality":"TEXT","tokenCount":6},{"modality":"AUDIO","tokenCount":2}]}})"};
+
+void expect_gemini(const LlmAnswer& answer) {
+  EXPECT_EQ(answer.id, "r1");
+  EXPECT_EQ(answer.model, "gemini-x-1");
+  EXPECT_EQ(answer.text, "hey");
+  EXPECT_EQ(answer.reasoning, "hm");
+  EXPECT_EQ(answer.tool_calls.at(0).arguments, R"({"a":1})");
+  EXPECT_EQ(answer.finish_reason, "STOP");
+  EXPECT_TRUE(answer.is_complete);
+  EXPECT_EQ(answer.usage,
+            (Usage{.input = 10, .cache_read = 3, .input_audio = 2, .output = 9, .reasoning = 4}));
+}
+
+TEST(Gemini, IsPutTogetherFromEitherStream) {
+  std::string sse;
+  for (const std::string& chunk : kGeminiChunks) sse += "data: " + chunk + "\r\n\r\n";
+  expect_gemini(streamed(kGeminiStream, sse));
+  const std::string array = "[" + kGeminiChunks[0] + "\n,\r\n" + kGeminiChunks[1] + "\n]\n";
+  expect_gemini(streamed(kGeminiStream, array, LlmAnswerReader::Form::kJsonArray));
+  EXPECT_EQ(LlmAnswerReader::form_of(kGeminiStream, "application/json; charset=UTF-8"),
+            LlmAnswerReader::Form::kJsonArray);
+}
+
+TEST(Gemini, HasAnArrayReadInBoundsAndByItsGrammar) {
+  JsonArrayParser bounded(8);
+  EXPECT_TRUE(bounded.feed("[{\"a\":1"));
+  EXPECT_EQ(bounded.feed("2}").error(), Error::kTooLarge);
+  EXPECT_FALSE(bounded.feed("}"));
+  for (const char* text : {"{}", "[1]", "[{}{}]", "[{},]", "[{}]]", "[,{}]", "x"}) {
+    JsonArrayParser parser(1024);
+    auto progress = parser.feed(text);
+    std::string_view rest = text;
+    while (progress && progress->event) {
+      rest.remove_prefix(progress->consumed);
+      progress = parser.feed(rest);
+    }
+    EXPECT_FALSE(progress) << text;
+  }
+}
+
+TEST(Gemini, EndsABrokenArrayByAnErrorThatItsReaderUnderstands) {
+  const LlmError error{503, "killed", "", "the run was killed"};
+  LlmAnswerReader reader(kGeminiStream, LlmAnswerReader::Form::kJsonArray);
+  const std::string first(reader.feed("[" + kGeminiChunks[0] + "\n,{\"cand"));
+  EXPECT_EQ(first, "[" + kGeminiChunks[0]);
+  const auto all = boost::json::parse(first + reader.error_event(error) + "]").as_array();
+  EXPECT_EQ(all.at(1).at("error").at("status").as_string(), "UNAVAILABLE");
+  const LlmAnswerReader empty(kGeminiStream, LlmAnswerReader::Form::kJsonArray);
+  EXPECT_EQ(boost::json::parse(empty.error_event(error) + "]").as_array().size(), 1U);
+}
+
+// --- Bedrock
+
+TEST(BedrockConverse, SaysWhatRulesNeed) {
+  const auto request = LlmRequest::parse(kConverse, R"({"system":[{"text":"be"}],"messages":[
+    {"role":"user","content":[{"text":"old"}]},{"role":"assistant","content":[]},
+    {"role":"user","content":[{"toolResult":{"toolUseId":"1","content":[{"json":{"x":1}}]}}]}],
+    "inferenceConfig":{"maxTokens":512},"toolConfig":{"tools":[{"toolSpec":{"name":"f"}},
+    {"systemTool":{"name":"nova_grounding"}},{"cachePoint":{"type":"default"}}]},
+    "additionalModelRequestFields":{"tools":[{"type":"web_search_20250305"}]}})");
+  ASSERT_TRUE(request) << request.error().message();
+  EXPECT_EQ(request->model, "us.claude-x:0");
+  EXPECT_EQ(told(request->new_messages), R"(tool:{"x":1};)");
+  EXPECT_EQ(request->tools, Strings{"f"});
+  EXPECT_EQ(request->provider_tools, (Strings{"nova_grounding", "web_search"}));
+  EXPECT_EQ(request->max_tokens, 512);
+}
+
+TEST(BedrockConverse, IsReadWithItsUsage) {
+  const auto answer = whole(kConverse, R"({"output":{"message":{"role":"assistant","content":[
+    {"reasoningContent":{"reasoningText":{"text":"hm"}}},{"text":"hi"},
+    {"toolUse":{"toolUseId":"t","name":"f","input":{"a":1}}}]}},"stopReason":"tool_use",
+    "usage":{"inputTokens":30,"outputTokens":628,"totalTokens":658,"cacheReadInputTokens":10,
+    "cacheWriteInputTokens":7,"cacheDetails":[{"ttl":"1h","inputTokens":5}]},
+    "metrics":{"latencyMs":1275}})");
+  EXPECT_EQ(answer.text, "hi");
+  EXPECT_EQ(answer.reasoning, "hm");
+  EXPECT_EQ(answer.tool_calls.at(0).arguments, R"({"a":1})");
+  EXPECT_EQ(
+      answer.usage,
+      (Usage{
+          .input = 47, .cache_read = 10, .cache_write_5m = 2, .cache_write_1h = 5, .output = 628}));
+}
+
+std::string frame(std::string_view type, std::string_view payload) {
+  return event_stream_frame(
+      {{":event-type", type}, {":content-type", "application/json"}, {":message-type", "event"}},
+      payload);
+}
+
+TEST(BedrockConverse, IsPutTogetherFromItsFrames) {
+  const std::string stream =
+      frame("messageStart", R"({"role":"assistant"})")
+      + frame("contentBlockDelta",
+              R"({"contentBlockIndex":0,"delta":{"reasoningContent":{"text":"hm"}}})")
+      + frame("contentBlockDelta", R"({"contentBlockIndex":1,"delta":{"text":"he"}})")
+      + frame("contentBlockDelta", R"({"contentBlockIndex":1,"delta":{"text":"y"}})")
+      + frame("contentBlockStart",
+              R"({"contentBlockIndex":2,"start":{"toolUse":{"toolUseId":"t","name":"f"}}})")
+      + frame("contentBlockDelta",
+              R"({"contentBlockIndex":2,"delta":{"toolUse":{"input":"{\"a\":1}"}}})")
+      + frame("contentBlockStop", R"({"contentBlockIndex":2})")
+      + frame("messageStop", R"({"stopReason":"tool_use"})")
+      + frame("metadata", R"({"usage":{"inputTokens":5,"outputTokens":6},"metrics":{}})");
+  const auto answer = streamed(kConverseStream, stream, LlmAnswerReader::Form::kFrames);
+  EXPECT_EQ(answer.text, "hey");
+  EXPECT_EQ(answer.reasoning, "hm");
+  EXPECT_EQ(answer.tool_calls.at(0).arguments, R"({"a":1})");
+  EXPECT_EQ(answer.tool_calls.at(0).id, "t");
+  EXPECT_TRUE(answer.is_complete);
+  EXPECT_EQ(answer.usage, (Usage{.input = 5, .output = 6}));
+  EXPECT_EQ(LlmAnswerReader::form_of(kConverseStream, "application/vnd.amazon.eventstream"),
+            LlmAnswerReader::Form::kFrames);
+}
+
+TEST(BedrockConverse, EndsABrokenStreamByAnExceptionFrame) {
+  const LlmAnswerReader reader(kConverseStream, LlmAnswerReader::Form::kFrames);
+  const auto told = streamed(kConverseStream, reader.error_event({502, "upstream", "", "it broke"}),
+                             LlmAnswerReader::Form::kFrames);
+  EXPECT_EQ(told.error, "it broke");
+  EXPECT_FALSE(told.is_complete);
 }
 
 TEST(LlmAnswer, IsEstimatedWhereNobodySaidWhatItCost) {

@@ -43,6 +43,15 @@ MESSAGE_STREAM = sse(
     {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 9}},
     {"type": "message_stop"})
 
+GEMINI = {
+    "responseId": "r1", "modelVersion": "gemini-x",
+    "candidates": [{"content": {"role": "model", "parts": [{"text": "Hello!"}]},
+                    "finishReason": "STOP"}],
+    "usageMetadata": {"promptTokenCount": 8, "cachedContentTokenCount": 3,
+                      "candidatesTokenCount": 5, "thoughtsTokenCount": 4, "totalTokenCount": 17}}
+GEMINI_BEGUN = {"candidates": [{"content": {"parts": [{"text": "Hel"}]}}],
+                "usageMetadata": {"promptTokenCount": 8}}
+
 
 def says(body, kind="application/json", status=200):
     answer = body if isinstance(body, bytes) else json.dumps(body).encode()
@@ -112,6 +121,46 @@ class Dialects(HouseTest):
                 self.assertEqual(bodies["llm.reasoning"], "Hm.")
                 self.assertEqual(json.loads(bodies["llm.tool_calls"]),
                                  [{"id": "t1", "name": "f", "arguments": '{"x": 1}'}])
+
+    def test_gemini_is_read_whole_and_in_both_of_its_streams(self):
+        last = dict(GEMINI, candidates=[
+            {"content": {"parts": [{"text": "lo!"}]}, "finishReason": "STOP"}])
+        whole, *parts = (json.dumps(one).encode() for one in (GEMINI, GEMINI_BEGUN, last))
+        for model, verb, kind, answer in (
+                ("g-whole", "generateContent", "application/json", whole),
+                ("g-events", "streamGenerateContent?alt=sse", "text/event-stream",
+                 b"data: %s\r\n\r\ndata: %s\r\n\r\n" % tuple(parts)),
+                ("g-array", "streamGenerateContent", "application/json; charset=UTF-8",
+                 b"[%s\n,\r\n%s\n]" % tuple(parts))):
+            self.ask("http://gemini.gatehouse/v1beta/models/%s:%s" % (model, verb),
+                     {"contents": [{"role": "user", "parts": [{"text": "hi"}]}]}, answer, kind)
+            intent, tags, bodies = self.settled(model)
+            self.assertEqual(intent["tags"]["llm.stream"], str("stream" in verb).lower())
+            self.assertEqual(json.loads(intent["bodies"]["llm.input"]),
+                             [{"role": "user", "text": "hi"}])
+            self.assertEqual(bodies["llm.text"], "Hello!")
+            self.assertEqual(self.tokens(tags),
+                             {"input": 8, "cached": 3, "output": 9, "reasoning": 4})
+
+    def test_an_azure_deployment_is_the_model(self):
+        self.ask("http://azure.gatehouse/openai/deployments/mine/chat/completions?api-version=1",
+                 {"messages": [{"role": "user", "content": "hi"}]},
+                 {"id": "c", "choices": [{"index": 0, "message": {"content": "Hello!"}}]})
+        self.assertEqual(Upstream.seen[-1][1],
+                         "/openai/deployments/mine/chat/completions?api-version=1")
+        self.assertEqual(self.settled("mine")[2]["llm.text"], "Hello!")
+
+    def test_gemini_is_refused_in_its_own_words(self):
+        place = "http://gemini.gatehouse/v1beta/"
+        hi = {"contents": [{"role": "user", "parts": [{"text": "hi"}]}]}
+        for path, request in [
+                ("models/g:generateContent", dict(hi, tools=[{"google_search": {}}])),
+                ("models/g:GenerateContent", hi), ("cachedContents", hi)]:
+            status, _, body = self.house.request("POST", place + path, json.dumps(request).encode())
+            error = json.loads(body)["error"]
+            self.assertEqual((status, error["code"], error["status"]),
+                             (403, 403, "PERMISSION_DENIED"), path)
+        self.assertEqual(Upstream.seen, [])
 
     def test_counting_tokens_is_read_and_costs_nothing(self):
         self.ask(CLAUDE + "/v1/messages/count_tokens",
