@@ -3,53 +3,18 @@
 #include "cli/forwarder.h"
 
 #include <gtest/gtest.h>
-#include <openssl/evp.h>
-#include <openssl/pem.h>
-#include <openssl/x509v3.h>
 
 #include <csignal>
 
 #include "base/encoding.h"
 #include "cli/client_key.h"
 #include "net/real_loop.h"
+#include "net/test_identity.h"
 
 namespace gatehouse::cli {
 namespace {
 
 using net::Task;
-
-std::string pem_of(auto write) {
-  BIO* bio = BIO_new(BIO_s_mem());
-  write(bio);
-  char* data = nullptr;
-  const long size = BIO_get_mem_data(bio, &data);
-  std::string text(data, static_cast<std::size_t>(size));
-  BIO_free(bio);
-  return text;
-}
-
-// For 127.0.0.1, by itself.
-net::TlsIdentity gateway_identity() {
-  EVP_PKEY* key = EVP_EC_gen("P-256");
-  X509* certificate = X509_new();
-  X509_set_version(certificate, X509_VERSION_3);
-  ASN1_INTEGER_set(X509_get_serialNumber(certificate), 1);
-  X509_gmtime_adj(X509_getm_notBefore(certificate), -60);
-  X509_gmtime_adj(X509_getm_notAfter(certificate), 3600);
-  X509_set_pubkey(certificate, key);
-  X509_EXTENSION* names =
-      X509V3_EXT_conf_nid(nullptr, nullptr, NID_subject_alt_name, "IP:127.0.0.1");
-  X509_add_ext(certificate, names, -1);
-  X509_EXTENSION_free(names);
-  X509_sign(certificate, key, EVP_sha256());
-  net::TlsIdentity identity{
-      pem_of([&](BIO* bio) { PEM_write_bio_X509(bio, certificate); }), Secret(pem_of([&](BIO* bio) {
-        PEM_write_bio_PrivateKey(bio, key, nullptr, nullptr, 0, nullptr, nullptr);
-      }))};
-  X509_free(certificate);
-  EVP_PKEY_free(key);
-  return identity;
-}
 
 // What comes until the end, or a cut.
 Task<std::string> read_all(net::Stream* stream, net::Loop* loop) {
@@ -67,7 +32,7 @@ class ForwarderTest : public testing::Test {
  protected:
   ForwarderTest() {
     signal(SIGPIPE, SIG_IGN);
-    identity = gateway_identity();
+    identity = net::identity_of({.name = "IP:127.0.0.1"});
     ClientKey key = *make_client_key();
     thumbprint = key.thumbprint;
     server = *net::TlsServer::make({.identity = &identity, .any_client_certificate = true});
@@ -222,11 +187,11 @@ TEST_F(ForwarderTest, ATunnelThatIsNotLetInIsAskedForAgainWithAnotherToken) {
 }
 
 TEST_F(ForwarderTest, AGatewayWithAnotherCertificateIsAskedForFirstAndElseNotTrusted) {
-  identity = gateway_identity();
+  identity = net::identity_of({.name = "IP:127.0.0.1"});
   server = *net::TlsServer::make({.identity = &identity, .any_client_certificate = true});
   serving.spawn(renew_when_refused(this));
   EXPECT_EQ(ask(get()), answers.front());
-  const net::TlsIdentity stranger = gateway_identity();
+  const net::TlsIdentity stranger = net::identity_of({.name = "IP:127.0.0.1"});
   server = *net::TlsServer::make({.identity = &stranger, .any_client_certificate = true});
   forwarder->give_up({Error::kDenied, "the run is over"});
   seen.clear();

@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // TLS on both sides, with certificates that the test makes for itself.
 #include <gtest/gtest.h>
-#include <openssl/evp.h>
-#include <openssl/pem.h>
-#include <openssl/x509v3.h>
 
 #include <csignal>
 
@@ -11,60 +8,16 @@
 #include "net/nursery.h"
 #include "net/real_loop.h"
 #include "net/resolve.h"
+#include "net/test_identity.h"
 #include "net/tls.h"
 
 namespace gatehouse::net {
 namespace {
 
-std::string pem_of(auto write) {
-  BIO* bio = BIO_new(BIO_s_mem());
-  write(bio);
-  char* data = nullptr;
-  const long size = BIO_get_mem_data(bio, &data);
-  std::string text(data, static_cast<std::size_t>(size));
-  BIO_free(bio);
-  return text;
-}
-
 // A certificate for `name`: self-signed, so its own trust anchor, or signed by `issuer`.
 TlsIdentity self_signed(const std::string& name, long from_s = -60, long until_s = 3600,
                         const TlsIdentity* issuer = nullptr) {
-  EVP_PKEY* key = EVP_EC_gen("P-256");
-  X509* certificate = X509_new();
-  X509_set_version(certificate, 2);
-  ASN1_INTEGER_set(X509_get_serialNumber(certificate), 1);
-  X509_gmtime_adj(X509_getm_notBefore(certificate), from_s);
-  X509_gmtime_adj(X509_getm_notAfter(certificate), until_s);
-  X509_set_pubkey(certificate, key);
-  X509_NAME* subject = X509_get_subject_name(certificate);
-  X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_ASC,
-                             reinterpret_cast<const unsigned char*>(name.c_str()), -1, -1, 0);
-  X509_set_issuer_name(certificate, subject);
-  X509_EXTENSION* names =
-      X509V3_EXT_conf_nid(nullptr, nullptr, NID_subject_alt_name, ("DNS:" + name).c_str());
-  X509_add_ext(certificate, names, -1);
-  X509_EXTENSION_free(names);
-  EVP_PKEY* signer = key;
-  if (issuer != nullptr) {
-    BIO* pem = BIO_new_mem_buf(issuer->private_key_pem.open(Purpose::kDerive).data(),
-                               static_cast<int>(issuer->private_key_pem.size()));
-    signer = PEM_read_bio_PrivateKey(pem, nullptr, nullptr, nullptr);
-    BIO_free(pem);
-    X509_NAME* issued_by = X509_NAME_new();
-    X509_NAME_add_entry_by_txt(issued_by, "CN", MBSTRING_ASC,
-                               reinterpret_cast<const unsigned char*>("authority.test"), -1, -1, 0);
-    X509_set_issuer_name(certificate, issued_by);
-    X509_NAME_free(issued_by);
-  }
-  X509_sign(certificate, signer, EVP_sha256());
-  if (signer != key) EVP_PKEY_free(signer);
-  TlsIdentity identity{pem_of([&](BIO* bio) { PEM_write_bio_X509(bio, certificate); }),
-                       Secret(pem_of([&](BIO* bio) {
-                         PEM_write_bio_PrivateKey(bio, key, nullptr, nullptr, 0, nullptr, nullptr);
-                       }))};
-  X509_free(certificate);
-  EVP_PKEY_free(key);
-  return identity;
+  return identity_of({"DNS:" + name, name, from_s, until_s, issuer});
 }
 
 struct Outcome {

@@ -2,20 +2,28 @@
 #include "sim/actors.h"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include "audit/book.h"
+#include "base/check.h"
+#include "control/admin.h"
+#include "control/attachments.h"
 #include "control/control.h"
+#include "control/http.h"
 #include "control/role_ports.h"
 #include "control/vfs.h"
 #include "courier/courier.h"
 #include "gateway/gate.h"
 #include "ipc/supervisor.h"
+#include "sim/laptop.h"
 #include "vault/role_ports.h"
 
 namespace gatehouse::sim {
 namespace {
 
 using Fds = std::vector<net::Descriptor>;
+
+constexpr Nanos kTokenLife = 16s;  // short, so that many end in a story
 
 class AuditActor : public Actor {
  public:
@@ -74,15 +82,26 @@ class CourierActor : public Actor {
 class ControlActor : public Actor {
  public:
   ControlActor(const Machine& machine, std::unique_ptr<control::Vfs> vfs,
-               std::unique_ptr<control::StateStore> store)
+               std::unique_ptr<control::StateStore> store, control::RunTokenKeys keys)
       : Actor(machine.loop),
         vfs_(std::move(vfs)),
         store_(std::move(store)),
         ports_(*role_),
         control_(machine.loop, *store_, ports_, machine.boot),
-        people_(control_.for_person("uid 0")) {}
+        people_(control_.for_person("uid 0")),
+        attachments_(machine.loop, *store_, control_, std::move(keys), place()),
+        admin_(machine.loop, *store_, control_, &attachments_),
+        http_(
+            machine.loop,
+            [this](control::ApiRequest request) { return admin_.answer(std::move(request)); },
+            geteuid()) {
+    control_.let_in(attachments_);
+  }
   Result<void> begin(const control::Config& config) {
     TRY(control_.begin(config));
+    role_->on_descriptor("admin.sock", [this](net::Descriptor fd) {
+      CHECK(http_.open_local(std::move(fd)).has_value());
+    });
     role_->serve("sandboxd", control_.for_sandboxd());
     for (const char* peer : {"vault", "courier", "gateway", "audit"}) role_->serve(peer, nothing_);
     for (const char* peer : {"vault", "courier", "gateway", "audit", "sandboxd"}) {
@@ -93,12 +112,21 @@ class ControlActor : public Actor {
   const ipc::Permits* for_people() override { return &people_; }
 
  private:
+  static control::AttachPlace place() {
+    const net::TlsIdentity& identity = gateways_identity();
+    return {"127.0.0.1:8443", identity.certificate_pem,
+            identity.private_key_pem.duplicate(Purpose::kTransport), kTokenLife};
+  }
+
   ipc::Permits nothing_;
   std::unique_ptr<control::Vfs> vfs_;
   std::unique_ptr<control::StateStore> store_;
   control::RolePorts ports_;
   control::Control control_;
   ipc::Permits people_;
+  control::Attachments attachments_;
+  control::Admin admin_;
+  control::HttpFront http_;
 };
 
 class GatewayActor : public Actor {
@@ -174,7 +202,9 @@ Result<std::unique_ptr<Actor>> make_control(const Machine& machine) {
   const control::Config config = TRY(configuration());
   auto vfs = std::make_unique<control::Vfs>(*machine.disk);
   auto store = TRY(control::open_sqlite_store("state.db", vfs->name()));
-  auto actor = std::make_unique<ControlActor>(machine, std::move(vfs), std::move(store));
+  auto keys = TRY(control::RunTokenKeys::open(*machine.disk, machine.loop.wall()));
+  auto actor =
+      std::make_unique<ControlActor>(machine, std::move(vfs), std::move(store), std::move(keys));
   TRY(actor->begin(config));
   return actor;
 }

@@ -78,6 +78,8 @@ House::House(net::SimLoop& loop, std::uint64_t seed)
   std::string name = "/tmp/gatehouse-sim-XXXXXX";
   CHECK(mkdtemp(name.data()) != nullptr);
   folder_ = name;
+  admin_ = unix_listener(admin_path());
+  attach_ = unix_listener(attach_path());
   for (const auto& [role, peers] : kPeers) names_.push_back(role);
   for (const char* role : {"audit", "vault", "control"}) {
     disks_[role] = net::make_sim_file_system(random_());
@@ -89,11 +91,12 @@ House::House(net::SimLoop& loop, std::uint64_t seed)
   from_roles_.on<ipc::RoleReady>(
       [](ipc::RoleReady, Fds) -> Task<Result<ipc::Done>> { co_return ipc::Done{}; });
   from_roles_.on<ipc::GetStatus>([this](ipc::GetStatus, Fds) {
-    return [](this auto, bool all) -> Task<Result<ipc::Status>> {
+    return [](this auto, const House* house) -> Task<Result<ipc::Status>> {
       ipc::Status status;
-      status.all_killed = all;
+      status.all_killed = house->all_killed_;
+      status.killed.assign(house->killed_.begin(), house->killed_.end());
       co_return status;
-    }(all_killed_);
+    }(this);
   });
   from_control_.on_with_fds<ipc::CreateSandbox>(
       [this](ipc::CreateSandbox create, Fds) { return create_sandbox(std::move(create)); });
@@ -170,6 +173,7 @@ void House::furnish(const std::string& name) {
                                        "people", *actors_.at(name)->for_people());
     people_ = std::make_unique<ipc::Channel>(
         loop_, std::move(*loop_.adopt_local(std::move(pair->second))), "control", nothing_);
+    give(name, "admin.sock", copy_of(admin_));
   }
   for (const auto& [other, actor] : actors_) {
     if (other == name) continue;
@@ -180,7 +184,9 @@ void House::furnish(const std::string& name) {
       join(name, other);
     }
   }
-  if (name.starts_with("gateway")) open_doors(name);
+  if (!name.starts_with("gateway")) return;
+  give(name, "attach.tcp", copy_of(attach_));
+  open_doors(name);
 }
 
 void House::join(const std::string& a, const std::string& b) {

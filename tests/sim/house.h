@@ -86,6 +86,8 @@ class House {
   void kill_run(const RunId& run);
   void kill_all(bool killed);
   [[nodiscard]] bool is_killed(const RunId& run) const;
+  // Not as one of all, which are revived.
+  [[nodiscard]] bool is_killed_for_good(const RunId& run) const { return killed_.contains(run); }
 
   [[nodiscard]] bool is_up(const std::string& name) const { return actors_.contains(name); }
   [[nodiscard]] const std::vector<std::string>& names() const { return names_; }
@@ -94,6 +96,10 @@ class House {
   // The Door of a Run; null when it has none.
   [[nodiscard]] SimDoor* door(const RunId& run);
   [[nodiscard]] std::size_t doors() const { return doors_.size(); }
+  // Where control's admin API and the gateways' listener for agents outside of sandboxes are. Both
+  // outlive those who accept there.
+  [[nodiscard]] std::string admin_path() const { return folder_ + "/admin"; }
+  [[nodiscard]] std::string attach_path() const { return folder_ + "/attach"; }
   void end_sandbox(const RunId& run);
 
   // How many Entries are on disk now; kUnknown while the disk is without power and nobody can look.
@@ -140,6 +146,8 @@ class House {
   ipc::Permits from_control_;  // to sandboxd
   ipc::Permits nothing_;
   std::map<RunId, SimDoor> doors_;
+  net::Descriptor admin_;
+  net::Descriptor attach_;
   std::uint64_t next_door_ = 0;
   std::uint64_t power_failures_ = 0;  // the machine's boot_id
   bool is_cut_ = false;

@@ -32,6 +32,19 @@ std::string response(int status, std::string_view body,
                      type, body.size(), body);
 }
 
+// Which act it is of: "act 7", "act":7, /events/7; 0 for none.
+std::uint64_t act_number(const Asked& asked) {
+  std::string_view text = asked.body;
+  std::size_t at = text.find("act");
+  if (at == std::string_view::npos) {
+    text = asked.head.target;
+    at = 0;
+  }
+  at = text.find_first_of("0123456789", at);
+  if (at == std::string_view::npos) return 0;
+  return std::strtoull(std::string(text.substr(at)).c_str(), nullptr, 10);
+}
+
 std::string chunk(std::string_view bytes) {
   return fmt::format("{:x}\r\n{}\r\n", bytes.size(), bytes);
 }
@@ -157,6 +170,7 @@ Task<bool> World::answer(net::Stream* stream, std::uint16_t port, Asked asked) {
     co_return false;  // the courier asks to close
   }
   asked_.insert(asked.span);
+  look_at_outside(asked, act_number(asked));
   if (port == kModelPort) co_return co_await answer_model(stream, std::move(asked));
   // Section 4 of docs/architecture.md: what has an effect is on disk before its first byte is here.
   const bool has_effect =
@@ -311,6 +325,16 @@ void World::begin() {
   }
 }
 
+World::Agent World::agent_of(const RunId& run, const std::vector<std::string>& environment) {
+  Agent agent{run, "", "", nullptr};
+  for (const std::string& variable : environment) {
+    if (variable.starts_with("MODEL_KEY=")) agent.model_key = variable.substr(10);
+    if (variable.starts_with("CALENDAR_TOKEN=")) agent.calendar_token = variable.substr(15);
+  }
+  expect(agent.model_key.starts_with("ghph_"), "a run began without its placeholder");
+  return agent;
+}
+
 Task<std::optional<World::Agent>> World::begin_run(std::string user) {
   ipc::Channel* people = house_->people();
   if (people == nullptr) co_return std::nullopt;
@@ -324,13 +348,7 @@ Task<std::optional<World::Agent>> World::begin_run(std::string user) {
   live_runs_.insert(started->run);
   const SimDoor* door = house_->door(started->run);
   if (door == nullptr) co_return std::nullopt;  // it ended meanwhile
-  Agent agent{started->run, "", ""};
-  for (const std::string& variable : door->environment) {
-    if (variable.starts_with("MODEL_KEY=")) agent.model_key = variable.substr(10);
-    if (variable.starts_with("CALENDAR_TOKEN=")) agent.calendar_token = variable.substr(15);
-  }
-  expect(agent.model_key.starts_with("ghph_"), "a run began without its placeholder");
-  co_return agent;
+  co_return agent_of(started->run, door->environment);
 }
 
 std::optional<World::Agent> World::start_run(const std::string& user) {
@@ -407,10 +425,7 @@ Task<std::optional<int>> World::read_answer(net::Stream* stream, bool is_model) 
 }
 
 Task<std::optional<int>> World::act(Agent agent, Act what) {
-  const SimDoor* door = house_->door(agent.run);
-  if (door == nullptr) co_return std::nullopt;
-  const std::string path = door->path;
-  auto stream = co_await loop_->connect(net::Endpoint::unix_path(path), loop_->in(5s));
+  auto stream = co_await reach_gateway(agent);
   if (!stream) co_return std::nullopt;
   const std::uint64_t number = next_act_++;
   std::string method = "POST";
@@ -440,6 +455,12 @@ Task<std::optional<int>> World::act(Agent agent, Act what) {
   if (!body.empty()) {
     text += fmt::format("content-type: application/json\r\ncontent-length: {}\r\n", body.size());
   }
+  if (agent.laptop) {
+    text += fmt::format("proxy-authorization: Bearer {}\r\n", agent.laptop->token());
+    if (const std::string why = why_not(agent); !why.empty()) {
+      forbidden_[number] = {why, clock_jumps_};
+    }
+  }
   text += "\r\n" + body;
   if (!co_await (*stream)->write(text, loop_->in(30s))) co_return std::nullopt;
   const bool is_model = what == Act::kModel || what == Act::kModelStream;
@@ -448,6 +469,13 @@ Task<std::optional<int>> World::act(Agent agent, Act what) {
     expect(!status || *status != 200, "what no rule allows passed");
   }
   co_return status;
+}
+
+World::Act World::any_act() {
+  constexpr std::array kActs = {Act::kModel, Act::kModelStream, Act::kRead,      Act::kWrite,
+                                Act::kTool,  Act::kForbidden,   Act::kMisplaced, Act::kModelStream,
+                                Act::kWrite, Act::kTool};
+  return kActs[random_.below(kActs.size())];
 }
 
 Task<void> World::work(std::string user, int acts) {
@@ -459,13 +487,10 @@ Task<void> World::work(std::string user, int acts) {
     co_await loop_->sleep_for(std::chrono::milliseconds(200 + random_.below(2000)));
   }
   if (!agent) co_return;
-  constexpr std::array kActs = {Act::kModel, Act::kModelStream, Act::kRead,      Act::kWrite,
-                                Act::kTool,  Act::kForbidden,   Act::kMisplaced, Act::kModelStream,
-                                Act::kWrite, Act::kTool};
   for (int i = 0; i < acts; ++i) {
     co_await loop_->sleep_for(std::chrono::milliseconds(random_.below(6000)));
     if (house_->door(agent->run) == nullptr) co_return;  // its sandbox is gone
-    const Act what = kActs[random_.below(kActs.size())];
+    const Act what = any_act();
     const bool was_killed = house_->is_killed(agent->run);
     if (chance(6)) {
       // It leaves before the answer is whole.
@@ -525,6 +550,7 @@ void World::one_bad_day() {
   } else if (day == 5) {
     const auto hours = static_cast<std::int64_t>(random_.below(96)) - 48;
     loop_->jump_wall(std::chrono::hours(hours));
+    ++clock_jumps_;
     reach(hours < 0 ? "the clock went back" : "the clock jumped ahead");
   } else if (day > 5) {
     const char* role = kRoles[random_.below(kRoles.size())];
@@ -538,6 +564,7 @@ Task<void> World::bad_days() {
   for (std::uint64_t i = 0; i < days; ++i) {
     co_await loop_->sleep_for(std::chrono::milliseconds(100 + random_.below(7000)));
     one_bad_day();
+    last_bad_day_ = loop_->now();
   }
 }
 
@@ -545,6 +572,7 @@ void World::recover() {
   if (house_->has_lost_power()) house_->lose_power();
   house_->kill_all(false);
   house_->calm();
+  last_bad_day_ = loop_->now();
   loop_->run_for(3s);
 }
 
@@ -556,6 +584,9 @@ void World::live() {
   for (int i = 0; i < plan_.runs; ++i) {
     agents_.spawn(work(i % 2 == 0 ? "alice" : "bob", plan_.acts));
   }
+  for (int i = 0; i < plan_.outside; ++i) {
+    agents_.spawn(work_outside(i % 2 == 0 ? "bob" : "alice", plan_.acts));
+  }
   if (plan_.crashes || plan_.kills) days_.spawn(bad_days());
   for (int i = 0; i < 90 && agents_.size() + days_.size() > 0; ++i) loop_->run_for(2s);
   days_.cancel_all();
@@ -564,28 +595,35 @@ void World::live() {
   expect(agents_.size() == 0, "an agent waits for ever");
   agents_.cancel_all();
   // After every bad day the house works as before.
-  const auto agent = start_run("alice");
-  expect(agent.has_value(), "no run can be started when all is well again");
-  if (agent) {
-    for (const Act what : {Act::kModel, Act::kRead, Act::kWrite, Act::kTool}) {
-      std::optional<std::optional<int>> status;
-      for (int tries = 0; tries < 8; ++tries) {
-        status = loop_->run_until_done(act(*agent, what));
-        if (status && *status && **status == 200) break;
-        loop_->run_for(5s);
-      }
-      expect(status && *status && **status == 200,
-             fmt::format("act {} fails when all is well again: {}", static_cast<int>(what),
-                         status && *status ? std::to_string(**status) : "no answer"));
-    }
-  }
+  works_again(start_run("alice"));
+  works_again(attach("bob"));
   end();
+}
+
+void World::works_again(const std::optional<Agent>& agent) {
+  expect(agent.has_value(), "no run can be started when all is well again");
+  if (!agent) return;
+  Renewing renewing;
+  net::Nursery forwarder(*loop_);
+  if (agent->laptop) forwarder.spawn(keep_token(agent->laptop.get(), &renewing));
+  for (const Act what : {Act::kModel, Act::kRead, Act::kWrite, Act::kTool}) {
+    std::optional<std::optional<int>> status;
+    for (int tries = 0; tries < 8; ++tries) {
+      status = loop_->run_until_done(act(*agent, what));
+      if (status && *status && **status == 200) break;
+      loop_->run_for(5s);
+    }
+    expect(status && *status && **status == 200,
+           fmt::format("act {} fails when all is well again: {}", static_cast<int>(what),
+                       status && *status ? std::to_string(**status) : "no answer"));
+  }
 }
 
 void World::end() {
   std::vector<RunId> open(live_runs_.begin(), live_runs_.end());
   for (const RunId& run : open) house_->end_sandbox(run);
   loop_->run_for(std::chrono::minutes(2));  // whatever waits has given up
+  look_for_lives_outside();
   expect(house_->held() == 0,
          fmt::format("{} connections and leases are held by nobody", house_->held()));
   for (const std::string& leak : house_->leaks()) {

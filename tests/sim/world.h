@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "sim/house.h"
+#include "sim/laptop.h"
 #include "wire/http1.h"
 
 namespace gatehouse::sim {
@@ -22,7 +23,8 @@ struct Plan {
   bool crashes = true;  // roles die, power fails, disks fail
   bool kills = true;    // Runs are killed, all is killed and revived
   int runs = 3;
-  int acts = 8;  // requests a Run
+  int outside = 1;  // Runs without a sandbox, beside these
+  int acts = 8;     // requests a Run
 };
 
 // A request as an upstream got it.
@@ -56,8 +58,12 @@ class World {
     RunId run;
     std::string model_key;  // placeholders
     std::string calendar_token;
+    std::shared_ptr<Laptop> laptop;  // null for one in a sandbox
+    bool is_thief = false;           // who has another's run token
   };
   [[nodiscard]] std::optional<Agent> start_run(const std::string& user);
+  // One without a sandbox.
+  [[nodiscard]] std::optional<Agent> attach(const std::string& user);
   enum class Act { kModel, kModelStream, kRead, kWrite, kTool, kForbidden, kMisplaced };
   // One request and its answer. Returns the status; nothing where there was no whole answer.
   [[nodiscard]] net::Task<std::optional<int>> act(Agent agent, Act what);
@@ -83,10 +89,27 @@ class World {
   net::Task<Result<void>> connect_user(std::string user);
   net::Task<std::optional<Agent>> begin_run(std::string user);
   net::Task<void> work(std::string user, int acts);
+  Agent agent_of(const RunId& run, const std::vector<std::string>& environment);
+  Act any_act();
+  // Of agents outside of sandboxes (outside.cc).
+  struct Renewing {  // of one forwarder
+    Instant asleep_until;
+    bool is_over = false;  // control says so
+  };
+  net::Task<std::optional<Agent>> begin_outside(std::string user);
+  net::Task<void> work_outside(std::string user, int acts);
+  net::Task<void> keep_token(Laptop* laptop, Renewing* renewing);
+  net::Task<void> act_outside(Agent agent, Renewing* renewing);
+  net::Task<void> act_after_the_end(Agent agent);
+  void look_at_outside(const Asked& asked, std::uint64_t act);
+  [[nodiscard]] std::string why_not(const Agent& agent) const;
+  void look_for_lives_outside();
+  net::Task<Result<std::unique_ptr<net::Stream>>> reach_gateway(Agent agent);
   net::Task<std::optional<int>> read_answer(net::Stream* stream, bool is_model);
   net::Task<void> bad_days();
   void one_bad_day();
   void recover();
+  void works_again(const std::optional<Agent>& agent);
   void look_at_log();
   void look_for_canaries(std::string_view where, std::string_view bytes, bool is_agent);
 
@@ -104,6 +127,16 @@ class World {
   std::map<std::string, Instant> access_;  // live access tokens and their ends
   std::map<std::string, std::pair<std::string, std::uint64_t>> refresh_;  // whose, the how-manieth
   std::uint64_t next_act_ = 1;
+  // Acts of Runs outside that no upstream may see, and why; `jumps` of the clock there had been.
+  struct Forbidden {
+    std::string why;
+    std::uint64_t jumps = 0;
+  };
+  std::map<std::uint64_t, Forbidden> forbidden_;
+  std::set<std::string> outside_;  // the traces of Runs outside
+  std::map<RunId, Instant> over_;  // of these, which are over, since when
+  std::uint64_t clock_jumps_ = 0;
+  Instant last_bad_day_;
   std::set<RunId> live_runs_;
   std::vector<std::unique_ptr<net::Listener>> listeners_;
   net::Nursery servers_;
