@@ -86,14 +86,13 @@ Result<supervisor::ConfigRead> read_again(const std::string& path, const control
                    "the data directory cannot be another while the gatehouse runs; stop it first");
   }
   control::HouseSecrets secrets = TRY(control::read_house_secrets(now));
-  supervisor::ConfigRead read{
-      std::move(bundle.memory), TRY(control::secrets_memory(secrets)), form_of(now, said), {}};
+  supervisor::ConfigRead read{std::move(bundle.memory),
+                              TRY(control::secrets_memory(secrets)),
+                              form_of(now, said),
+                              now.metrics_listen,
+                              now.admin.at,
+                              {}};
   if (now.host != first.host) read.at_restart.emplace_back("host");
-  if (now.metrics_listen != first.metrics_listen) read.at_restart.emplace_back("metrics.listen");
-  if (now.admin.at != first.admin.at) read.at_restart.emplace_back("admin.listen");
-  if (now.admin.certificate.empty() != first.admin.certificate.empty()) {
-    read.at_restart.emplace_back("admin.tls_certificate");
-  }
   const auto& attach = now.attach;
   if (attach.at != first.attach.at) read.at_restart.emplace_back("attach.listen");
   if (attach.advertised != first.attach.advertised) {

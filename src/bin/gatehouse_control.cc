@@ -46,7 +46,9 @@ Result<std::pair<control::Config, control::HouseSecrets>> load(const std::string
 struct PortsTls {
   std::shared_ptr<net::TlsServer> server;  // of the admin port, null without TLS
   control::HouseSecrets pairs;
+  std::string admin_at;  // where the admin port is
   control::HttpFront* front = nullptr;
+  control::HttpFront* metrics_at_port = nullptr;
   control::Attachments* attachments = nullptr;  // null where no agents outside are let in
 };
 
@@ -60,6 +62,7 @@ Result<void> take_pairs(PortsTls& tls, const control::Config& config,
     if (!valid) log_warning("a certificate is not good now", {{"why", valid.error().message()}});
   }
   tls.pairs = std::move(secrets);
+  tls.admin_at = config.admin.at;
   return {};
 }
 
@@ -97,9 +100,7 @@ net::Task<Result<ipc::ConfigApplied>> reload(control::Control* control, PortsTls
     CO_TRY(control::check_admin_time(config.admin, secrets, WallTime::now()));
   }
   control::Control::Settings settings{std::move(secrets.proxy_authorization), {}, [] {}};
-  // Whether there is TLS at all belongs to the listener, which is of the start.
-  const bool is_renewed = fresh != nullptr && tls->server != nullptr;
-  if (is_renewed) settings.changed.emplace_back("admin.tls_certificate");
+  if (is_new) settings.changed.emplace_back("admin.tls_certificate");
   const bool is_other_pair = tls->attachments != nullptr && !config.attach.certificate.empty()
                              && (secrets.attach_certificate != tls->pairs.attach_certificate
                                  || !(secrets.attach_key == tls->pairs.attach_key));
@@ -107,6 +108,8 @@ net::Task<Result<ipc::ConfigApplied>> reload(control::Control* control, PortsTls
     CO_TRY(control::check_attach_pair(config.attach, secrets, WallTime::now()));
     settings.changed.emplace_back("attach.tls_certificate");
   }
+  const bool has_metrics = !config.metrics_listen.empty();
+  const std::string admin_at = config.admin.at;
   settings.put_in_force = [&] {
     if (is_other_pair) {
       tls->attachments->use(secrets.attach_certificate,
@@ -114,11 +117,15 @@ net::Task<Result<ipc::ConfigApplied>> reload(control::Control* control, PortsTls
       tls->pairs.attach_certificate = std::move(secrets.attach_certificate);
       tls->pairs.attach_key = std::move(secrets.attach_key);
     }
-    if (!is_renewed) return;
+    if (!has_metrics) tls->metrics_at_port->close_local();
+    if (admin_at.empty()) tls->front->close_tcp();
+    // A listener elsewhere comes from the supervisor next; until then the one before is as it was.
+    const bool is_elsewhere = std::exchange(tls->admin_at, admin_at) != admin_at;
+    if (!is_new) return;
     tls->server = std::move(fresh);
     tls->pairs.admin_certificate = std::move(secrets.admin_certificate);
     tls->pairs.admin_key = std::move(secrets.admin_key);
-    if (tls->front != nullptr) tls->front->use_tls(tls->server);
+    if (!is_elsewhere) tls->front->use_tls(tls->server);
   };
   co_return co_await control->reload(std::move(config), std::move(settings), std::move(by));
 }
@@ -212,6 +219,7 @@ int run(int argc, char** argv) {
       owner);
   control::HttpFront metrics_at_port(
       *loop, [&monitor](control::ApiRequest r) { return monitor.answer(std::move(r)); }, owner);
+  tls.metrics_at_port = &metrics_at_port;
   for (const auto& [name, serving] :
        {std::pair{"metrics.sock", &metrics}, std::pair{"metrics", &metrics_at_port}}) {
     open_at(role, name,

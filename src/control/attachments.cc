@@ -37,6 +37,7 @@ Attachments::Attachments(net::Loop& loop, StateStore& store, Control& control, R
       control_(control),
       keys_(std::move(keys)),
       place_(std::move(place)),
+      key_changes_(loop),
       tasks_(loop) {
   tasks_.spawn(watch());
 }
@@ -114,7 +115,7 @@ Result<std::string> Attachments::what_is_gone(const Run& run) {
 }
 
 Task<Result<MintedToken>> Attachments::mint(Run run) {
-  if (keys_.is_due(loop_.wall()) && !is_changing_key_) CO_TRY(co_await change_key());
+  if (keys_.is_due(loop_.wall()) && !key_changes_.is_taken()) CO_TRY(co_await change_key());
   wire::RunToken token;
   token.run = run.id;
   token.tenant = run.tenant;
@@ -128,11 +129,7 @@ Task<Result<MintedToken>> Attachments::mint(Run run) {
 
 // The new key signs when the gateways that are there know it.
 Task<Result<void>> Attachments::change_key() {
-  is_changing_key_ = true;
-  struct Done {
-    bool* flag;
-    ~Done() { *flag = false; }
-  } const done{&is_changing_key_};
+  const net::Turn turn = co_await key_changes_.take();
   CO_TRY(keys_.make_next(loop_.wall()));
   co_await control_.publish();
   keys_.use_next();

@@ -10,6 +10,7 @@
 
 #include "control/control.h"
 #include "control/run_token_keys.h"
+#include "net/turn.h"
 
 namespace gatehouse::control {
 
@@ -84,7 +85,7 @@ class Attachments final : public Outside {
   AttachPlace place_;
   // When each forwarder was last heard of; a start of control counts as that.
   std::map<RunId, Instant> heard_;
-  bool is_changing_key_ = false;
+  net::Turns key_changes_;
   net::Nursery tasks_;
 };
 

@@ -119,7 +119,7 @@ HttpFront::HttpFront(net::Loop& loop, Handler handler, std::uint32_t owner_uid)
 }
 
 Result<void> HttpFront::open_local(net::Descriptor listener) {
-  return open(local_, std::move(listener));
+  return open(local_, std::move(listener), nullptr);
 }
 
 Result<void> HttpFront::open_tcp(net::Descriptor listener, std::shared_ptr<net::TlsServer> tls) {
@@ -129,21 +129,36 @@ Result<void> HttpFront::open_tcp(net::Descriptor listener, std::shared_ptr<net::
                    "it listens beyond loopback, and there is no certificate now: sessions do not "
                    "travel in the clear. Start the gatehouse again");
   }
-  tcp_.tls = std::move(tls);
-  return open(tcp_, std::move(listener));
+  return open(tcp_, std::move(listener), std::move(tls));
 }
 
-Result<void> HttpFront::open(Door& door, net::Descriptor listener) {
-  door.accepting.cancel_all();
-  door.listener = TRY(loop_.adopt_listener(std::move(listener)));
-  door.accepting.spawn(accept(&door));
+Result<void> HttpFront::open(Door& door, net::Descriptor listener,
+                             std::shared_ptr<net::TlsServer> tls) {
+  auto port =
+      std::make_shared<Port>(TRY(loop_.adopt_listener(std::move(listener))), std::move(tls));
+  retire(door);
+  door.port = std::move(port);
+  door.accepting.spawn(accept(&door, door.port, Deadline::never()));
   return {};
 }
 
-Task<void> HttpFront::accept(Door* door) {
+void HttpFront::use_tls(std::shared_ptr<net::TlsServer> tls) {
+  if (tcp_.port) tcp_.port->tls = std::move(tls);
+}
+
+// What the kernel has already taken for it would be reset with it.
+void HttpFront::retire(Door& door) {
+  if (!door.port) return;
+  door.accepting.cancel_all();
+  door.retiring.spawn(accept(&door, std::move(door.port), loop_.in(kLeavesAfter)));
+}
+
+Task<void> HttpFront::accept(Door* door, std::shared_ptr<Port> port, Deadline until) {
   while (true) {
-    auto stream = co_await door->listener->accept(Deadline::never());
-    if (!stream && stream.error() == Error::kClosed) co_return;
+    auto stream = co_await port->listener->accept(until);
+    if (!stream && (stream.error() == Error::kClosed || stream.error() == Error::kTimeout)) {
+      co_return;
+    }
     if (!stream) {
       co_await loop_.sleep_for(kPause);
       continue;
@@ -152,8 +167,8 @@ Task<void> HttpFront::accept(Door* door) {
       log_warning("too many connections to the admin API", {{"most", kConnectionsMost}});
       continue;
     }
-    if (door->tls != nullptr) {
-      door->people.spawn(serve_tls(door->tls, *std::move(stream)));
+    if (port->tls != nullptr) {
+      door->people.spawn(serve_tls(port->tls, *std::move(stream)));
       continue;
     }
     std::optional<std::uint32_t> uid;

@@ -21,6 +21,7 @@
 #include "base/log.h"
 #include "ipc/counters.h"
 #include "ipc/role.h"
+#include "net/turn.h"
 #include "supervisor/house_key.h"
 #include "supervisor/joiner.h"
 #include "supervisor/listen.h"
@@ -40,7 +41,6 @@ constexpr Nanos kBackOffFirst = 100ms;
 constexpr Nanos kBackOffMost = 10s;
 constexpr Nanos kTryMost = 10s;          // for a role to try what it can do
 constexpr Nanos kApplyMost = 10s;        // for control to put a config in force
-constexpr Nanos kReloadLook = 10ms;      // for the reload before to have ended
 constexpr std::size_t kPeopleMost = 32;  // connections at a time
 constexpr rlim_t kDescriptorsKept = 8;  // for who comes with a kill, and for roles that start again
 constexpr Nanos kLookAgain = 1s;
@@ -53,18 +53,6 @@ bool has_room_for_people() {
   const net::Descriptor lowest(fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0));
   return lowest.is_open() && static_cast<rlim_t>(lowest.get()) + kDescriptorsKept < limit.rlim_cur;
 }
-
-// Holds what is one at a time for as long as it lives.
-class Turn {
- public:
-  explicit Turn(bool& is_taken) : is_taken_(is_taken) { is_taken_ = true; }
-  ~Turn() { is_taken_ = false; }
-  Turn(const Turn&) = delete;
-  Turn& operator=(const Turn&) = delete;
-
- private:
-  bool& is_taken_;
-};
 
 }  // namespace
 
@@ -310,8 +298,7 @@ class Supervisor::Impl {
   }
   // A file that is refused is on record too: somebody meant to change what is in force.
   static Task<Result<ipc::ConfigApplied>> reload(Impl* self, std::string by) {
-    while (self->is_reloading_) co_await self->loop_.sleep_for(kReloadLook);
-    const Turn turn(self->is_reloading_);  // also when who asked goes away, and this with them
+    const net::Turn turn = co_await self->reloads_.take();
     auto applied = co_await apply_config(self, by);
     if (applied) {
       log_info("the configuration was read again", {{"by", by},
@@ -336,6 +323,7 @@ class Supervisor::Impl {
   static Task<Result<ipc::ConfigApplied>> apply_config(Impl* self, std::string by) {
     if (!self->settings_.read_config) co_return failure(Error::kUnsupported, "there is no config");
     ConfigRead read = CO_TRY(self->settings_.read_config());
+    std::vector<Port> moved = CO_TRY(self->ports_elsewhere(read));
     const auto found = self->children_.find("control");
     if (found == self->children_.end() || !found->second.ready || !found->second.channel) {
       co_return failure(Error::kUnavailable, "control is away; it reads the file when it is back");
@@ -353,7 +341,56 @@ class Supervisor::Impl {
       self->use_log(read.log);
       applied.changed.emplace_back("log.format");
     }
+    for (Port& port : moved) {
+      applied.changed.emplace_back(port.key);
+      self->use_port(std::move(port));
+    }
     co_return applied;
+  }
+  // A port of control's, and where the config has it now; closed where it has none.
+  struct Port {
+    const char* key;    // in the config
+    const char* given;  // as control is given it
+    std::string Settings::* address;
+    net::Descriptor Impl::* listener;
+    std::string to;
+    net::Descriptor opened;
+  };
+  // Errors: of one that cannot be listened at; then all stays as it is.
+  Result<std::vector<Port>> ports_elsewhere(const ConfigRead& read) {
+    std::vector<Port> moved;
+    const auto look = [&](Port port) -> Result<void> {
+      if (settings_.*port.address == port.to) return {};
+      if (!port.to.empty()) {
+        auto opened = listen_at_address(port.to);
+        if (!opened) return Failure(opened.error().in(port.key));
+        port.opened = std::move(*opened);
+      }
+      moved.push_back(std::move(port));
+      return {};
+    };
+    TRY(look({"metrics.listen", "metrics", &Settings::metrics, &Impl::metrics_, read.metrics, {}}));
+    TRY(look({"admin.listen",
+              "admin.tcp",
+              &Settings::admin_listen,
+              &Impl::admin_,
+              read.admin_listen,
+              {}}));
+    return moved;
+  }
+  // Control goes on for a moment at the one before, and closes what the config has no more by
+  // itself.
+  void use_port(Port port) {
+    settings_.*port.address = std::move(port.to);
+    net::Descriptor& listener = this->*port.listener;
+    listener = std::move(port.opened);
+    if (listener.is_open()) give_port("control", port.given, listener);
+  }
+  void give_port(const std::string& to, const char* name, const net::Descriptor& listener) {
+    joiner_.give(to, name, [&listener]() -> Result<net::Descriptor> {
+      if (!listener.is_open()) return failure(Error::kInvalid, "it was closed meanwhile");
+      return copy_of(listener.get());
+    });
   }
   // Roles that are started from now on have it from their environment.
   void use_log(LogForm form) {
@@ -553,10 +590,8 @@ class Supervisor::Impl {
       for (const char* name : {"control.sock", "admin.sock", "metrics.sock"}) {
         joiner_.give(role, name, [this, name] { return listen_at(path_of(name)); });
       }
-      if (admin_.is_open()) joiner_.give(role, "admin.tcp", same(admin_));
-    }
-    if (role == "control" && metrics_.is_open()) {
-      joiner_.give(role, "metrics", same(metrics_));
+      if (admin_.is_open()) give_port(role, "admin.tcp", admin_);
+      if (metrics_.is_open()) give_port(role, "metrics", metrics_);
     }
     if (role == "sandboxd") {
       joiner_.give(role, "house-key", same(house_key_));
@@ -716,7 +751,7 @@ class Supervisor::Impl {
   net::Descriptor house_key_;
   net::Descriptor wardens_;  // the listener that they knock at
   bool is_stopping_ = false;
-  bool is_reloading_ = false;
+  net::Turns reloads_{loop_};
   std::set<RunId> to_destroy_;  // killed so before their sandbox was registered, maybe
   Result<void> refused_;        // by a role that cannot start at all
   Scribe scribe_;

@@ -158,10 +158,10 @@ class Reload(unittest.TestCase):
             self.assertEqual([user["name"] for user in users], ["alice"])
 
     def test_settings_of_the_start_are_named_as_such(self):
-        written(CONFIG + 'metrics: {{listen: "127.0.0.1:9"}}\n')
+        written(CONFIG + "host: {{landlock: optional}}\n")
         changes = self.reloaded()["changes"]
         self.assertEqual([(c["change"], c["what"]) for c in changes],
-                         [("at the next start", "metrics.listen")])
+                         [("at the next start", "host")])
 
     def test_who_asks_and_goes_away_holds_up_nobody_after(self):
         gateway = next(role["pid"] for role in HOUSE.roles() if role["role"] == "gateway")
