@@ -46,7 +46,7 @@ bool Step::is_effect() const {
   if (entry.kind != Kind::kIntent) return false;
   const std::string_view call = entry.tag("call");
   if (call == "tunnel") return true;
-  if (call == "llm") return false;
+  if (call == "llm") return !entry.tag("llm.provider_tools").empty();
   if (call == "mcp") return !entry.tag("tool").empty();
   const std::string_view method = entry.tag("method");
   return method != "GET" && method != "HEAD" && method != "OPTIONS" && method != "TRACE";
@@ -87,6 +87,8 @@ Tokens Transcript::tokens() const {
     count(sum.cached, step.tag("tokens.cached"));
     count(sum.reasoning, step.tag("tokens.reasoning"));
     sum.estimated = sum.estimated || step.tag("tokens.estimated") == "true";
+    count(sum.cost_micro_usd, step.tag("cost.micro_usd"));
+    if (!step.tag("cost.unknown").empty()) ++sum.unpriced;
   }
   return sum;
 }
@@ -95,6 +97,9 @@ std::string act_of(const Step& step) {
   const Entry& entry = step.entry;
   const std::string tool(entry.tag("tool"));
   if (!tool.empty()) return "tool " + tool;
+  if (const auto tools = entry.tag("llm.provider_tools"); !tools.empty()) {
+    return std::string("at the model's provider: ").append(tools);
+  }
   std::string out;
   for (const std::string_view part :
        {entry.tag("method"), std::string_view(" "), entry.tag("host"), entry.tag("path")}) {

@@ -31,7 +31,8 @@ struct Step {
   // done, failed, refused, cut; "in doubt" for an Intent without an end; "" for no Exchange.
   [[nodiscard]] std::string_view state() const;
   // Whether it may have changed something outside: a tool's call, a method that is not safe (RFC
-  // 9110 section 9.2.1), an uninspected tunnel. Asking a model is none.
+  // 9110 section 9.2.1), an uninspected tunnel. Asking a model is none, unless tools may run at its
+  // provider.
   [[nodiscard]] bool is_effect() const;
 };
 
@@ -47,6 +48,8 @@ struct Tokens {
   std::int64_t cached = 0;     // of input
   std::int64_t reasoning = 0;  // of output
   bool estimated = false;      // at least one answer did not say
+  std::int64_t cost_micro_usd = 0;
+  int unpriced = 0;  // calls of which nobody knows the price
 };
 
 class Transcript {

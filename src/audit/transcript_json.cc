@@ -71,6 +71,8 @@ std::string Transcript::json(const FetchBody& fetch) const {
   out.key("input").integer(sum.input).key("output").integer(sum.output);
   out.key("cached").integer(sum.cached).key("reasoning").integer(sum.reasoning);
   out.key("estimated").boolean(sum.estimated).end_object();
+  out.key("cost").begin_object().key("micro_usd").integer(sum.cost_micro_usd);
+  out.key("unpriced_calls").integer(sum.unpriced).end_object();
   out.key("effects").begin_array();
   for (const Step& step : steps_) {
     if (step.is_effect()) write_effect(out, step);

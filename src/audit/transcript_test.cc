@@ -118,5 +118,25 @@ TEST(Transcript, ShowsWhatAModelHadSaidWhenItWasCut) {
   EXPECT_TRUE(story.json(no_body).contains("llm.reasoning.unreadable"));
 }
 
+TEST(Transcript, SaysWhatItCostAndOfWhatNobodyKnows) {
+  Transcript story;
+  for (int i = 1; i <= 3; ++i) {
+    Entry call = intent_of(i, "llm", "POST");
+    if (i == 3) call.add("llm.provider_tools", "web_search");
+    story.add(call);
+    Entry settled = settled_of(call, "done");
+    settled.add("tokens.input", "10");
+    i == 3 ? settled.add("cost.unknown", "true") : settled.add("cost.micro_usd", "1234567");
+    story.add(settled);
+  }
+  EXPECT_EQ(story.tokens().cost_micro_usd, 2'469'134);
+  EXPECT_EQ(story.tokens().unpriced, 1);
+  const std::string text = story.text(no_body, false);
+  EXPECT_TRUE(text.contains("$1.234567")) << text;
+  EXPECT_TRUE(text.contains("price unknown")) << text;
+  EXPECT_TRUE(text.contains("$2.469134 and 1 of unknown price")) << text;
+  EXPECT_TRUE(text.contains("at the model's provider: web_search")) << "an effect: " << text;
+}
+
 }  // namespace
 }  // namespace gatehouse::audit

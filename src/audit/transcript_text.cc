@@ -77,12 +77,27 @@ class Writer {
   std::string out_;
 };
 
+// Micro-dollars -> $1.234567.
+std::string dollars(std::int64_t micro) {
+  return fmt::format("${}.{:06}", grouped(micro / 1'000'000), micro % 1'000'000);
+}
+
+std::string cost_text(const Tokens& tokens) {
+  std::string text = ", " + dollars(tokens.cost_micro_usd);
+  if (tokens.unpriced > 0) text += fmt::format(" and {} of unknown price", tokens.unpriced);
+  return text;
+}
+
 std::string tokens_text(const Step& step) {
   if (step.tag("tokens.input").empty()) return "";
   std::string text =
       fmt::format("{} tokens in, {} out", grouped(count_of(step.tag("tokens.input"))),
                   grouped(count_of(step.tag("tokens.output"))));
   if (step.tag("tokens.estimated") == "true") text += " (estimated)";
+  if (const auto cost = step.tag("cost.micro_usd"); !cost.empty()) {
+    text += ", " + dollars(count_of(cost));
+  }
+  if (!step.tag("cost.unknown").empty()) text += ", price unknown";
   return text;
 }
 
@@ -207,11 +222,11 @@ void tell_totals(Writer& out, const Transcript& story) {
   }
   const Tokens tokens = story.tokens();
   out.line(
-      fmt::format("\n{} model calls ({} tokens in, {} out{}), {} tool calls, {} requests, "
+      fmt::format("\n{} model calls ({} tokens in, {} out{}{}), {} tool calls, {} requests, "
                   "{} refused, {} alarms",
                   counts["llm"], grouped(tokens.input), grouped(tokens.output),
-                  tokens.estimated ? ", estimated" : "", counts["tool"], counts["http"],
-                  counts["refused"], counts["alarm"]));
+                  tokens.estimated ? ", estimated" : "", counts["llm"] > 0 ? cost_text(tokens) : "",
+                  counts["tool"], counts["http"], counts["refused"], counts["alarm"]));
 }
 
 }  // namespace

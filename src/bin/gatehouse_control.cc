@@ -173,6 +173,7 @@ int run(int argc, char** argv) {
   control::RolePorts ports(role);
   control::Control control(*loop, **store, ports, boot);
   control.use_network(config.network.spec, std::move(tls.pairs.proxy_authorization));
+  control.use_prices(config.prices);
   const auto attachments = let_in(tls, config.attach, *loop, **store, control, **files);
   if (!attachments) {
     log_error("the keys of run tokens", {{"why", attachments.error().message()}});

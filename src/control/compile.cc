@@ -46,6 +46,8 @@ ipc::ServiceSpec spec_of(const Service& service) {
     spec.credential_prefix = service.credential->prefix;
   }
   spec.intent_paths = service.intent;
+  spec.asks_usage = service.include_usage;
+  spec.drains = service.drains;
   return spec;
 }
 
@@ -59,7 +61,7 @@ ipc::Snapshot compiled_snapshot(const State& state, std::uint64_t generation) {
   }
   for (const Rule* rule : state.all<Rule>()) {
     snapshot.rules.push_back({rule->tenant, rule->id, rule->agent, rule->service, rule->hosts,
-                              rule->methods, rule->paths, rule->tools});
+                              rule->methods, rule->paths, rule->tools, rule->provider_tools});
   }
   return snapshot;
 }

@@ -17,6 +17,7 @@
 #include "control/objects.h"
 #include "control/yaml.h"
 #include "ipc/network.h"
+#include "ipc/snapshot.h"
 
 namespace gatehouse::control {
 
@@ -63,6 +64,7 @@ struct HostLacks {
 
 struct Config {
   Network network;
+  std::vector<ipc::PriceSpec> prices;  // the operator's
   std::string data;  // the data directory, absolute
   std::optional<LogFormat> log_format;
   std::string metrics_listen;  // ADDRESS:PORT, loopback; "" for none

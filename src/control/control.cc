@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "control/control.h"
+#include "control/prices.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
 #include <algorithm>
 #include <csignal>
+#include <iterator>
 
 #include "base/log.h"
 #include "control/environment.h"
@@ -259,7 +261,9 @@ Task<Result<ipc::ConfigApplied>> Control::reload(Config config, Settings setting
       || !(settings.proxy_authorization == proxy_authorization_)) {
     settings.changed.emplace_back("upstream_proxy");
   }
+  if (config.prices != prices_) settings.changed.emplace_back("prices");
   use_network(std::move(config.network.spec), std::move(settings.proxy_authorization));
+  use_prices(std::move(config.prices));
   settings.put_in_force();
   applied.changed.insert(applied.changed.end(), settings.changed.begin(), settings.changed.end());
   std::vector<audit::Entry> entries = CO_TRY(entries_of_changes(applied, before, by));
@@ -391,6 +395,8 @@ Task<Result<void>> Control::tell_gateway(std::string name) {
   }
   ipc::Snapshot snapshot = compiled_snapshot(state, generation_);
   snapshot.network = network_;
+  snapshot.prices = prices_;
+  std::ranges::copy(builtin_prices(), std::back_inserter(snapshot.prices));
   if (outside_ != nullptr) outside_->add_keys(snapshot);
   ipc::SnapshotReady ready{generation_};
   ipc::Parcel parcel = ipc::parcel_of(ready);

@@ -53,6 +53,8 @@ class Control {
 
   // How those that dial reach the world, and the proxy's credentials for them: before serving.
   void use_network(ipc::NetworkSpec network, Secret proxy_authorization);
+  // The operator's prices; the built-in list stands behind them.
+  void use_prices(std::vector<ipc::PriceSpec> prices) { prices_ = std::move(prices); }
   // Before serving: there may be Runs without a sandbox. It must outlive this.
   void let_in(Outside& outside) { outside_ = &outside; }
   // Before serving: puts the file in force and ends the Runs of an earlier boot. Errors: the
@@ -157,6 +159,7 @@ class Control {
   Ports& ports_;
   std::string boot_;
   ipc::NetworkSpec network_;
+  std::vector<ipc::PriceSpec> prices_;
   Secret proxy_authorization_;  // the one secret that passes here: it is the house's own
   Outside* outside_ = nullptr;  // none are let in
   std::uint64_t generation_ = 0;

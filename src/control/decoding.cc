@@ -328,6 +328,8 @@ class Decoding {
     }
     service.shared = section.word("scope", {"user", "tenant"}, Need::kOptional) == 1;
     service.intent = patterns(section, "intent");
+    service.include_usage = section.boolean_or("include_usage", true);
+    service.drains = section.word("on_disconnect", {"cancel", "drain"}, Need::kOptional) == 1;
     section.finish();
     config_.services.push_back(std::move(service));
   }
@@ -538,6 +540,7 @@ class Decoding {
     rule.methods = section.strings("methods");
     rule.paths = patterns(section, "paths");
     rule.tools = section.strings("tools");
+    rule.provider_tools = section.strings("provider_tools");
     check_target(section, rule);
     for (const std::string& method : rule.methods) {
       const bool upper =
@@ -581,6 +584,10 @@ class Decoding {
     }
     if (!rule.tools.empty() && (service == nullptr || service->kind != ipc::ServiceKind::kMcp)) {
       section.problem("tools", "tools are those of a service of kind mcp",
+                      ProblemKind::kWrongTogether);
+    }
+    if (!rule.provider_tools.empty() && (service == nullptr || !is_model_provider(service->kind))) {
+      section.problem("provider_tools", "provider_tools are those of a model provider's service",
                       ProblemKind::kWrongTogether);
     }
   }

@@ -155,6 +155,10 @@ Object blank(Kind kind, std::string tenant, std::string name) {
 
 }  // namespace
 
+bool is_model_provider(ipc::ServiceKind kind) {
+  return kind != ipc::ServiceKind::kHttp && kind != ipc::ServiceKind::kMcp;
+}
+
 std::string_view usual_header(ipc::ServiceKind kind) {
   switch (kind) {
     case ipc::ServiceKind::kAnthropic:

@@ -168,6 +168,8 @@ struct Credential {
 // The header that a provider of that kind wants its credential in, unless the config says another.
 [[nodiscard]] std::string_view usual_header(ipc::ServiceKind kind);
 
+[[nodiscard]] bool is_model_provider(ipc::ServiceKind kind);
+
 struct Service {
   static constexpr Kind kKind = Kind::kService;
   std::string tenant;
@@ -180,11 +182,13 @@ struct Service {
   std::optional<Credential> credential;
   bool shared = false;  // one Connection of the tenant's serves every user
   std::vector<std::string> intent;
+  bool include_usage = true;  // asked for in streams of OpenAI chats
+  bool drains = false;        // an answer whose agent has left
   template <class F>
   void fields(F& f) {
     f("kind", kind), f("url", url), f("upstream", upstream), f("upstream_ca", upstream_ca_pem);
     f("allow_private", allow_private), f("credential", credential), f("shared", shared);
-    f("intent", intent);
+    f("intent", intent), f("include_usage", include_usage), f("drain", drains);
   }
   friend bool operator==(const Service&, const Service&) = default;
 };
@@ -235,10 +239,12 @@ struct Rule {
   std::vector<std::string> methods;
   std::vector<std::string> paths;
   std::vector<std::string> tools;
+  std::vector<std::string> provider_tools;
   template <class F>
   void fields(F& f) {
     f("agent", agent), f("id", id), f("service", service), f("hosts", hosts);
     f("methods", methods), f("paths", paths), f("tools", tools);
+    f("provider_tools", provider_tools);
   }
   friend bool operator==(const Rule&, const Rule&) = default;
 };

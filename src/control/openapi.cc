@@ -46,7 +46,8 @@ constexpr Schema kSpecs[] = {
      R"("upstream":{"type":"string","format":"uri"},"upstream_ca":{"type":"string"},)"
      R"("allow_private":{"type":"boolean"},"credential":{"type":"object"},)"
      R"("scope":{"enum":["user","tenant"]},)"
-     R"("intent":{"type":"array","items":{"type":"string"}}})"},
+     R"("intent":{"type":"array","items":{"type":"string"}},)"
+     R"("include_usage":{"type":"boolean"},"on_disconnect":{"enum":["cancel","drain"]}})"},
     {Kind::kAgent,
      R"({"command":{"type":"array","items":{"type":"string"}},"volume":{"type":"string"},)"
      R"("skeleton":{"type":"string"},"toolbox":{"type":"array","items":{"type":"string"}},)"
@@ -58,7 +59,8 @@ constexpr Schema kSpecs[] = {
                   R"("hosts":{"type":"array","items":{"type":"string"}},)"
                   R"("methods":{"type":"array","items":{"type":"string"}},)"
                   R"("paths":{"type":"array","items":{"type":"string"}},)"
-                  R"("tools":{"type":"array","items":{"type":"string"}}})"},
+                  R"("tools":{"type":"array","items":{"type":"string"}},)"
+                  R"("provider_tools":{"type":"array","items":{"type":"string"}}})"},
 };
 
 std::string capital(std::string_view word) {

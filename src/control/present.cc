@@ -121,7 +121,9 @@ std::string json_of(const Service& service) {
   spec.text("upstream_ca", service.upstream_ca_pem).fact("allow_private", service.allow_private);
   if (service.credential) spec.raw("credential", json_of(*service.credential, service.kind));
   spec.text("scope", service.shared ? "tenant" : "user", "user");
-  return spec.list("intent", service.intent).json();
+  spec.list("intent", service.intent);
+  if (!service.include_usage) spec.raw("include_usage", "false");
+  return spec.text("on_disconnect", service.drains ? "drain" : "cancel", "cancel").json();
 }
 
 std::string json_of(const Agent& agent) {
@@ -145,6 +147,7 @@ std::string json_of(const Rule& rule) {
       .list("methods", rule.methods)
       .list("paths", rule.paths)
       .list("tools", rule.tools)
+      .list("provider_tools", rule.provider_tools)
       .json();
 }
 

@@ -79,6 +79,19 @@ constexpr auto kKeys = std::to_array<std::string_view>({
     "methods",
     "paths",
     "tools",
+    "provider_tools",
+    "include_usage",
+    "on_disconnect",
+    "prices",
+    "model",
+    "above_input",
+    "input",
+    "cache_read",
+    "cache_write_5m",
+    "cache_write_1h",
+    "output",
+    "input_audio",
+    "output_audio",
     "admin",
     "tls_certificate",
     "tls_key",
@@ -97,7 +110,7 @@ constexpr auto kValues = std::to_array<std::string_view>(
      "tenant",    "owner",  "security", "approver",     "auditor", "developer", "GET",   "HEAD",
      "POST",      "PUT",    "PATCH",    "DELETE",       "OPTIONS", ""});
 constexpr auto kNumbers = std::to_array<std::string_view>(
-    {"version", "memory", "pids", "leases_per_second", "token_seconds"});
+    {"version", "memory", "pids", "leases_per_second", "token_seconds", "above_input"});
 
 template <std::size_t N>
 bool is_in(const std::array<std::string_view, N>& words, std::string_view text) {

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "control/network.h"
+#include "control/prices.h"
 #include "control/values.h"
 #include "wire/url.h"
 
@@ -131,6 +132,7 @@ void decode_settings(Section& file, const ReadNamed& read, Problems& problems, C
   decode_log(file, problems, config);
   decode_metrics(file, problems, config);
   config.network = decode_network(file, read, problems);
+  config.prices = decode_prices(file, problems);
   decode_admin(file, problems, config);
   decode_attach(file, problems, config);
   decode_host(file, problems, config);

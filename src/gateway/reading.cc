@@ -29,18 +29,18 @@ Reading::~Reading() {
   if (!answer_.empty()) intent_.add_body("response", answer_);
   intent_.tag("bytes.response", std::to_string(answer_bytes_));
   if (answer_bytes_ > answer_.size()) intent_.tag("response.truncated", "true");
-  if (const auto* llm = std::get_if<LlmCall>(&call_)) tell_llm(*llm);
-  if (const auto* tool = std::get_if<ToolCall>(&call_)) tell_tool(*tool);
+  if (const auto* llm = std::get_if<LlmCall>(&of_.call)) tell_llm(*llm);
+  if (const auto* tool = std::get_if<ToolCall>(&of_.call)) tell_tool(*tool);
 }
 
 void Reading::begin(const wire::ResponseHead& head) {
   const std::string type(head.headers.find("content-type").value_or(""));
   is_stream_ = type.starts_with("text/event-stream");
-  const auto* llm = std::get_if<LlmCall>(&call_);
+  const auto* llm = std::get_if<LlmCall>(&of_.call);
   if (llm == nullptr || head.status < 200 || head.status >= 300) return;
   const auto form = wire::LlmAnswerReader::form_of(llm->endpoint, type);
   is_stream_ = form != wire::LlmAnswerReader::Form::kWhole;
-  model_.emplace(llm->endpoint, form);
+  model_.emplace(llm->endpoint, form, hides_usage_);
 }
 
 void Reading::sent(std::string_view payload) {
@@ -50,7 +50,7 @@ void Reading::sent(std::string_view payload) {
 std::string_view Reading::take(std::string_view payload) {
   if (model_ && is_stream_) payload = model_->feed(payload);
   keep(payload);
-  if (is_stream_ && std::holds_alternative<ToolCall>(call_)) read_events(payload);
+  if (is_stream_ && std::holds_alternative<ToolCall>(of_.call)) read_events(payload);
   return payload;
 }
 
@@ -111,13 +111,26 @@ void Reading::tell_usage(const LlmCall& call, const wire::LlmAnswer& answer) {
   };
   count("tokens.input", usage.input);
   count("tokens.output", usage.output);
-  if (usage.is_estimated) return intent_.tag("tokens.estimated", "true");
-  count("tokens.cached", usage.cache_read);
-  count_any("tokens.cache_write_5m", usage.cache_write_5m);
-  count_any("tokens.cache_write_1h", usage.cache_write_1h);
-  count_any("tokens.input_audio", usage.input_audio);
-  count("tokens.reasoning", usage.reasoning);
-  count_any("tokens.output_audio", usage.output_audio);
+  if (usage.is_estimated) {
+    intent_.tag("tokens.estimated", "true");
+  } else {
+    count("tokens.cached", usage.cache_read);
+    count_any("tokens.cache_write_5m", usage.cache_write_5m);
+    count_any("tokens.cache_write_1h", usage.cache_write_1h);
+    count_any("tokens.input_audio", usage.input_audio);
+    count("tokens.reasoning", usage.reasoning);
+    count_any("tokens.output_audio", usage.output_audio);
+  }
+  tell_cost(call, answer, usage);
+}
+
+void Reading::tell_cost(const LlmCall& call, const wire::LlmAnswer& answer,
+                        const wire::Usage& usage) {
+  const auto cost =
+      of_.rulebook->prices().cost(*of_.service, answer.model, call.request.model, usage);
+  if (!cost) return intent_.tag("cost.unknown", "true");
+  intent_.tag("cost.micro_usd", std::to_string(cost->micro_usd));
+  intent_.tag("cost.prices", cost->origin);
 }
 
 void Reading::tell_tool(const ToolCall& call) {

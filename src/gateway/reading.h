@@ -8,8 +8,7 @@
 #include <string>
 #include <string_view>
 
-#include "gateway/call.h"
-#include "gateway/intent.h"
+#include "gateway/exchange.h"
 #include "wire/http1.h"
 #include "wire/sse.h"
 
@@ -17,12 +16,16 @@ namespace gatehouse::gateway {
 
 class Reading {
  public:
-  Reading(Intent& intent, const Call& call) : intent_(intent), call_(call) {}
+  // `of` outlives this.
+  Reading(Intent& intent, const Exchange& of) : intent_(intent), of_(of) {}
   Reading(const Reading&) = delete;
   Reading& operator=(const Reading&) = delete;
   // Tells the Intent, also when the Exchange is cancelled in the middle.
   ~Reading();
 
+  // The agent did not ask for the usage in a stream: it does not get it either.
+  void hide_usage() { hides_usage_ = true; }
+  [[nodiscard]] bool hides_usage() const { return hides_usage_; }
   void begin(const wire::ResponseHead& head);
   // A piece of the request's body that was relayed unread.
   void sent(std::string_view payload);
@@ -37,14 +40,16 @@ class Reading {
   void read_events(std::string_view payload);
   void tell_llm(const LlmCall& call);
   void tell_usage(const LlmCall& call, const wire::LlmAnswer& answer);
+  void tell_cost(const LlmCall& call, const wire::LlmAnswer& answer, const wire::Usage& usage);
   void tell_tool(const ToolCall& call);
 
   Intent& intent_;
-  const Call& call_;
+  const Exchange& of_;
   std::string request_;
   std::string answer_;
   std::uint64_t answer_bytes_ = 0;
   bool is_stream_ = false;
+  bool hides_usage_ = false;
   wire::SseParser events_;
   bool events_broken_ = false;
   std::optional<wire::LlmAnswerReader> model_;  // of a model's answer, once it has begun

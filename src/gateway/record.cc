@@ -2,6 +2,7 @@
 #include "gateway/record.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "base/log.h"
 #include "gateway/exchange.h"
@@ -52,6 +53,10 @@ audit::Entry entry_of(const Ruled& ruled, audit::Kind kind) {
     entry.add("llm.operation", name_of(llm->endpoint.operation));
     entry.add("llm.model", std::string_view(llm->request.model).substr(0, 256));
     entry.add("llm.stream", llm->request.stream ? "true" : "false");
+    if (!llm->request.provider_tools.empty()) {
+      const std::string tools = fmt::format("{}", fmt::join(llm->request.provider_tools, " "));
+      entry.add("llm.provider_tools", std::string_view(tools).substr(0, 1024));
+    }
   }
   if (const auto* tool = std::get_if<ToolCall>(&ruled->call)) {
     entry.add("mcp.method", std::string_view(tool->method).substr(0, 256));
@@ -63,7 +68,10 @@ audit::Entry entry_of(const Ruled& ruled, audit::Kind kind) {
 // Section 4 of docs/architecture.md: what must be on disk before the first byte goes upstream.
 bool must_be_durable_first(const Ruled& ruled) {
   if (const auto* tool = std::get_if<ToolCall>(&ruled->call)) return tool->method == "tools/call";
-  if (std::holds_alternative<LlmCall>(ruled->call)) return false;  // before the answer's first byte
+  // A plain one is durable before its answer's first byte.
+  if (const auto* llm = std::get_if<LlmCall>(&ruled->call)) {
+    return !llm->request.provider_tools.empty();
+  }
   const std::string& method = ruled->request.head.method;
   if (method != "GET" && method != "HEAD") return true;
   return ruled->service != nullptr && Rulebook::wants_intent(*ruled->service, ruled->path);

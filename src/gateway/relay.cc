@@ -63,7 +63,7 @@ class Relay {
         gate_(*ruled_->gate),
         client_(*ruled_->client),
         guard_(gate_, leased_.lease),
-        reading_(intent_, ruled_->call),
+        reading_(intent_, *ruled_),
         watch_(gate_.loop) {}
 
   Task<Result<void>> run() {
@@ -80,6 +80,7 @@ class Relay {
 
  private:
   Task<Result<void>> exchange() {
+    ask_for_usage();
     CO_TRY(co_await dial());
     wire::ResponseHead head = CO_TRY(co_await answered());
     if (head.status == 401 && CO_TRY(co_await sent_again())) head = CO_TRY(co_await read_head());
@@ -101,6 +102,15 @@ class Relay {
   }
 
   // --- to the upstream
+
+  // OpenAI's chat streams say what they cost only when they are asked to. What was recorded is what
+  // the agent sent.
+  void ask_for_usage() {
+    const auto* llm = std::get_if<LlmCall>(&ruled_->call);
+    if (llm == nullptr || !llm->request.usage_edit || !ruled_->service->asks_usage) return;
+    leased_.recorded.ruled->body = wire::edited(*ruled_->body, *llm->request.usage_edit);
+    reading_.hide_usage();
+  }
 
   Task<Result<void>> dial() {
     auto dialled = co_await gate_.upstreams.acquire(ruled_->destination, gate_.loop.in(kWriteMost));
@@ -406,8 +416,8 @@ class Relay {
   Task<Result<void>> relay_body(wire::ResponseHead head, wire::BodyFraming framing) {
     using Kind = wire::BodyFraming::Kind;
     const bool client_is_10 = ruled_->request.head.version == wire::HttpVersion::k10;
-    // Redaction may change the length, so that it cannot be promised.
-    const bool known = framing.kind == Kind::kLength && !redactor_;
+    // Redaction, or usage that is hidden, may change the length, so that it cannot be promised.
+    const bool known = framing.kind == Kind::kLength && !redactor_ && !reading_.hides_usage();
     const bool has_body = framing.kind != Kind::kNone;
     const bool chunked = has_body && !known && !client_is_10;
     wire::remove_hop_by_hop(head.headers);

@@ -82,6 +82,24 @@ bool matches_tool(const ipc::RuleSpec& rule, const Call& call) {
   return lists(rule.tools, tool->tool);
 }
 
+// `mcp` stands for every server; `mcp:host` for one.
+bool names_tool(std::string_view entry, std::string_view tool) {
+  return entry == tool || (tool.starts_with(entry) && tool.substr(entry.size()).starts_with(':'));
+}
+
+// The first tool that would run at the provider without the rule's leave.
+std::optional<std::string_view> unallowed_tool(const ipc::RuleSpec& rule, const Call& call) {
+  const auto* llm = std::get_if<LlmCall>(&call);
+  if (llm == nullptr) return std::nullopt;
+  for (const std::string& tool : llm->request.provider_tools) {
+    const bool allowed =
+        std::any_of(rule.provider_tools.begin(), rule.provider_tools.end(),
+                    [&](const std::string& entry) { return names_tool(entry, tool); });
+    if (!allowed) return tool;
+  }
+  return std::nullopt;
+}
+
 std::string what_of(const Question& q) {
   std::string what = fmt::format("{} {}{}", q.method, q.host->text(), q.path);
   if (const auto* tool = std::get_if<ToolCall>(q.call); tool != nullptr && !tool->tool.empty()) {
@@ -118,14 +136,9 @@ Ruling Rulebook::rule(const Question& q) const {
   const auto deny = [&](std::string rule, std::string_view why) {
     return Ruling{Ruling::Effect::kDeny, std::move(rule), fmt::format("{}: {}", what_of(q), why)};
   };
-  if (const auto* llm = std::get_if<LlmCall>(q.call);
-      llm != nullptr && !llm->request.provider_tools.empty()) {
-    return deny("provider-side-tools",
-                fmt::format("the tool type \"{}\" would run at the provider, past the gateway",
-                            llm->request.provider_tools.front()));
-  }
   const auto rules = by_agent_.find(pair_key(q.run->tenant, q.run->agent));
   std::optional<Unread> unread;
+  std::optional<std::string_view> unallowed;
   if (rules != by_agent_.end()) {
     for (const ipc::RuleSpec* rule : rules->second) {
       const bool place = q.service != nullptr ? rule->service == q.service->name
@@ -134,11 +147,21 @@ Ruling Rulebook::rule(const Question& q) const {
           || !matches_tool(*rule, *q.call)) {
         continue;
       }
+      if (const auto tool = unallowed_tool(*rule, *q.call)) {
+        unallowed = tool;
+        continue;
+      }
       unread = unread_past(*rule, q);
       if (!unread) return {Ruling::Effect::kAllow, rule->id, ""};
     }
   }
   if (unread) return deny(std::string(unread->rule), unread->why);
+  if (unallowed) {
+    return deny("provider-side-tools",
+                fmt::format("the tool \"{}\" would run at the provider, past the gateway; a rule's "
+                            "provider_tools can allow it by name",
+                            unallowed->substr(0, 128)));
+  }
   return deny("default-deny",
               fmt::format("no rule of agent {} allows it; its owner can add one", q.run->agent));
 }

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "gateway/call.h"
+#include "gateway/prices.h"
 #include "ipc/sandbox.h"
 #include "ipc/snapshot.h"
 #include "wire/url.h"
@@ -63,6 +64,7 @@ class Rulebook {
   // a port is given, to that port of it.
   [[nodiscard]] bool sends_credentials_to(std::string_view tenant, std::string_view host,
                                           std::optional<std::uint16_t> port = std::nullopt) const;
+  [[nodiscard]] Prices prices() const { return Prices(snapshot_.prices); }
   // Whether a safe request to this path needs a durable Intent all the same.
   [[nodiscard]] static bool wants_intent(const ipc::ServiceSpec& service, std::string_view path);
 

@@ -49,7 +49,15 @@ class Rules : public testing::Test {
     embed.paths = {"/v1/embeddings", "/v1/models/*", "/v1/files/**", "/v1/threads/**"};
     snapshot.services.push_back(
         service("provider", ipc::ServiceKind::kOpenAi, "provider.gatehouse"));
-    snapshot.rules = {models, echo, web, embed};
+    auto searching = rule("searching", "searching");
+    searching.provider_tools = {"web_search", "mcp:mcp.example.com"};
+    auto any_mcp = rule("anymcp", "anymcp");
+    any_mcp.provider_tools = {"mcp"};
+    for (const char* name : {"searching", "anymcp"}) {
+      snapshot.services.push_back(
+          service(name, ipc::ServiceKind::kOpenAi, std::string(name) + ".gatehouse"));
+    }
+    snapshot.rules = {models, echo, web, embed, searching, any_mcp};
     book = std::make_unique<Rulebook>(std::move(snapshot));
     run.tenant = "acme";
     run.agent = "claw";
@@ -125,6 +133,30 @@ TEST_F(Rules, DenyToolsThatRunPastTheGateway) {
   const Ruling ruling = ask("POST", "openai.gatehouse", "/v1/chat/completions", call);
   EXPECT_FALSE(ruling.allowed());
   EXPECT_EQ(ruling.rule, "provider-side-tools");
+}
+
+TEST_F(Rules, LetToolsRunAtTheProviderByTheirNames) {
+  const auto asked = [&](std::vector<std::string> tools) {
+    LlmCall call;
+    call.request.provider_tools = std::move(tools);
+    return ask("POST", "searching.gatehouse", "/v1/responses", call);
+  };
+  EXPECT_TRUE(asked({}).allowed());
+  EXPECT_TRUE(asked({"web_search"}).allowed());
+  EXPECT_TRUE(asked({"mcp:mcp.example.com", "web_search"}).allowed());
+  for (const char* other : {"web_search_preview", "mcp", "mcp:evil.test", "code_interpreter"}) {
+    const Ruling ruling = asked({"web_search", other});
+    EXPECT_EQ(ruling.rule, "provider-side-tools") << other;
+    EXPECT_TRUE(ruling.reason.contains(other)) << ruling.reason;
+  }
+  const auto any = [&](const char* tool) {
+    LlmCall call;
+    call.request.provider_tools = {tool};
+    return ask("POST", "anymcp.gatehouse", "/v1/responses", call).allowed();
+  };
+  EXPECT_TRUE(any("mcp"));
+  EXPECT_TRUE(any("mcp:mcp.example.com"));
+  EXPECT_FALSE(any("mcps"));
 }
 
 TEST_F(Rules, AreOneTenantsOwn) {

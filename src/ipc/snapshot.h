@@ -52,11 +52,16 @@ struct ServiceSpec {
   std::string credential_header;          // "authorization", "x-api-key"
   std::string credential_prefix;          // "Bearer "
   std::vector<std::string> intent_paths;  // GETs that need a durable Intent, path patterns
+  // OpenAI chat: whether a stream's usage is asked for where the agent does not.
+  bool asks_usage = true;
+  // When the agent leaves in the middle of an answer, whether the rest of it is taken all the same,
+  // for its usage; else the upstream is cancelled at once.
+  bool drains = false;
   template <class F>
   void fields(F& f) {
     f(tenant, name, kind, host, port, agent_tls, upstream_host, upstream_port, upstream_tls,
       base_path, upstream_ca_pem, allow_private_upstream, credential_header, credential_prefix,
-      intent_paths);
+      intent_paths, asks_usage, drains);
   }
 };
 
@@ -71,11 +76,37 @@ struct RuleSpec {
       hosts;  // exact names, or "*.example.com" for labels below it; plain forward proxying
   std::vector<std::string> methods;
   std::vector<std::string> paths;
-  std::vector<std::string> tools;  // MCP tools/call names
+  std::vector<std::string> tools;           // MCP tools/call names
+  std::vector<std::string> provider_tools;  // that may run at a model's provider; none means none
   template <class F>
   void fields(F& f) {
-    f(tenant, id, agent, service, hosts, methods, paths, tools);
+    f(tenant, id, agent, service, hosts, methods, paths, tools, provider_tools);
   }
+};
+
+// What tokens of a model cost, in micro-dollars for a million of them.
+struct PriceSpec {
+  static constexpr std::uint64_t kNone = UINT64_MAX;  // it is not said
+  std::string origin;                                 // of the list that it is from, or "config"
+  bool is_operators = false;
+  std::string service;  // "" for any
+  std::string model;    // a name in which `*` stands for any run of characters
+  bool any_kind = true;
+  ServiceKind kind = ServiceKind::kHttp;  // unless any
+  std::uint64_t above_input = 0;          // holds for calls with more tokens in than this
+  std::uint64_t input = kNone;
+  std::uint64_t cache_read = kNone;
+  std::uint64_t cache_write_5m = kNone;
+  std::uint64_t cache_write_1h = kNone;
+  std::uint64_t output = kNone;
+  std::uint64_t input_audio = kNone;
+  std::uint64_t output_audio = kNone;
+  template <class F>
+  void fields(F& f) {
+    f(origin, is_operators, service, model, any_kind, kind, above_input, input, cache_read,
+      cache_write_5m, cache_write_1h, output, input_audio, output_audio);
+  }
+  friend bool operator==(const PriceSpec&, const PriceSpec&) = default;
 };
 
 struct Snapshot {
@@ -83,12 +114,13 @@ struct Snapshot {
   std::vector<ServiceSpec> services;
   std::vector<RuleSpec> rules;
   NetworkSpec network;
+  std::vector<PriceSpec> prices;
   // Control's public keys (Ed25519, 32 bytes each) by which run tokens are verified: of two, one is
   // on its way out.
   std::vector<std::string> run_token_keys;
   template <class F>
   void fields(F& f) {
-    f(generation, services, rules, network, run_token_keys);
+    f(generation, services, rules, network, prices, run_token_keys);
   }
 };
 

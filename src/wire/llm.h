@@ -15,6 +15,14 @@
 
 namespace gatehouse::wire {
 
+// Of a text, `size` bytes at `at` that are replaced.
+struct TextEdit {
+  std::size_t at = 0;
+  std::size_t size = 0;
+  std::string by;
+};
+[[nodiscard]] std::string edited(std::string_view text, const TextEdit& edit);
+
 struct LlmMessage {
   std::string role;  // user, tool, system, developer, assistant
   std::string text;  // the text parts of its content, a line each
@@ -29,6 +37,9 @@ struct LlmRequest {
   std::vector<std::string> tools;           // names of those that the caller runs
   std::vector<std::string> provider_tools;  // those that run at the provider, past the gateway
   std::vector<LlmMessage> new_messages;     // those after the model's last answer
+  // OpenAI chat: what makes a stream's body that does not ask for usage one that does, with all
+  // other bytes as they were.
+  std::optional<TextEdit> usage_edit;
 
   // Errors: kInvalid when it is no JSON object, repeats a key, lacks what the operation cannot be
   // without, or has a member above in another type than the provider's; kTooMany above 4096 tools.
@@ -139,9 +150,5 @@ class LlmAnswerReader {
 // and JSON need three or four. Dense scripts and noise can make up to one token a byte. The settled
 // figure is the provider's.
 [[nodiscard]] std::int64_t estimate_tokens(std::size_t bytes);
-
-// `body`, of an OpenAI chat, with stream_options.include_usage true; all other bytes as they were.
-// Errors: as LlmRequest::parse of the members that it touches.
-[[nodiscard]] Result<std::string> with_include_usage(std::string_view body);
 
 }  // namespace gatehouse::wire

@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Each dialect's requests, answers and streams. A stream means the same however it is split, and
-// what is given on of it is the stream; an edited request is JSON still.
+// what is given on of it is the stream; an edited request is the same request, with usage.
 #include <algorithm>
 #include <array>
 
 #include "base/check.h"
 #include "base/encoding.h"
 #include "wire/event_stream.h"
-#include "wire/json.h"
 #include "wire/llm.h"
 
 namespace {
@@ -54,7 +53,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   endpoint.dialect = kDialects.at(data[0] % kDialects.size());
   endpoint.operation = static_cast<LlmOperation>(data[0] / 8 % 5);
   const std::string_view text = text_of({data + 1, size - 1});
-  (void)LlmRequest::parse(endpoint, text);
+  if (const auto request = LlmRequest::parse(endpoint, text); request && request->usage_edit) {
+    const auto again = LlmRequest::parse(endpoint, edited(text, *request->usage_edit));
+    CHECK(again && again->asks_for_usage && again->model == request->model);
+  }
   LlmAnswerReader reader(endpoint, LlmAnswerReader::Form::kWhole);
   (void)reader.read_whole(text);
   check_stream(endpoint, Form::kEvents, text);
@@ -64,7 +66,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   check_stream(endpoint, Form::kFrames, text);
   check_stream(endpoint, Form::kFrames,
                event_stream_frame({{":event-type", "contentBlockDelta"}}, text));
-  if (const auto spliced = with_include_usage(text)) CHECK(scan_object(*spliced));
   for (const auto provider :
        {LlmProvider::kOpenAi, LlmProvider::kAzureOpenAi, LlmProvider::kAnthropic,
         LlmProvider::kGemini, LlmProvider::kBedrock}) {

@@ -63,6 +63,25 @@ Result<void> read_tools(const JsonObject& body, LlmRequest& request) {
   return {};
 }
 
+// stream_options.include_usage true, spliced into `body`.
+Result<TextEdit> usage_edit(const JsonObject& object, std::string_view body) {
+  const auto replacing = [&](std::string_view part, std::string_view by) {
+    return TextEdit{static_cast<std::size_t>(part.data() - body.data()), part.size(),
+                    std::string(by)};
+  };
+  // The member at the front of an object, before those that it has.
+  const auto first = [&](const JsonObject& in, std::string_view member) {
+    return replacing(in.raw.substr(1, 0), std::string(member) + (in.members.empty() ? "" : ","));
+  };
+  const JsonValue* const options = object.find("stream_options");
+  if (options == nullptr) return first(object, R"("stream_options":{"include_usage":true})");
+  if (options->is(JsonType::kNull)) return replacing(options->raw, R"({"include_usage":true})");
+  const JsonObject inside = TRY(scan_object(options->raw));
+  const JsonValue* const usage = inside.find("include_usage");
+  if (usage == nullptr) return first(inside, R"("include_usage":true)");
+  return replacing(usage->raw, "true");
+}
+
 Result<void> read_usage(const JsonObject& body, LlmAnswer& answer) {
   const JsonObject usage = TRY(inner(body, "usage"));
   if (usage.members.empty()) return {};
@@ -156,6 +175,7 @@ Result<LlmRequest> openai_chat_request(std::string_view text) {
       std::max(integer(body, "max_completion_tokens"), integer(body, "max_tokens"));
   TRY(read_messages(body, request));
   TRY(read_tools(body, request));
+  if (request.stream && !request.asks_for_usage) request.usage_edit = TRY(usage_edit(body, text));
   return request;
 }
 
@@ -221,26 +241,6 @@ bool is_usage_chunk(std::string_view data) {
   if (!choices->is(JsonType::kArray)) return false;
   const auto each = scan_array(choices->raw);
   return each && each->empty();
-}
-
-Result<std::string> with_include_usage(std::string_view body) {
-  const JsonObject object = TRY(scan_object(body));
-  const auto replaced = [&](std::string_view part, std::string_view by) {
-    const auto at = static_cast<std::size_t>(part.data() - body.data());
-    return std::string(body.substr(0, at)).append(by).append(body.substr(at + part.size()));
-  };
-  // The member at the front of an object, before those that it has.
-  const auto with_first = [&](const JsonObject& in, std::string_view member) {
-    return replaced(in.raw.substr(1, 0), std::string(member) + (in.members.empty() ? "" : ","));
-  };
-  const JsonValue* const options = object.find("stream_options");
-  if (options == nullptr) return with_first(object, R"("stream_options":{"include_usage":true})");
-  if (options->is(JsonType::kNull)) return replaced(options->raw, R"({"include_usage":true})");
-  if (!options->is(JsonType::kObject)) return wrong_type("stream_options", "an object");
-  const JsonObject inside = TRY(scan_object(options->raw));
-  const JsonValue* const usage = inside.find("include_usage");
-  if (usage == nullptr) return with_first(inside, R"("include_usage":true)");
-  return replaced(usage->raw, "true");
 }
 
 }  // namespace gatehouse::wire

@@ -206,20 +206,29 @@ TEST(OpenAiChat, HidesTheUsageThatTheCallerDidNotAskForAndNothingElse) {
 }
 
 TEST(OpenAiChat, HasUsageSplicedInAndNothingElseChanged) {
-  for (const char* text :
-       {R"({ })", R"( {"a":1.50} )", R"({"stream_options":null,"b":2})", R"({"stream_options":{}})",
-        R"({"stream_options":{"x":1}})", R"({"stream_options":{"include_usage" : false,"x":1}})",
-        R"({"stream_options":{"include_usage":true}})"}) {
-    const auto spliced = with_include_usage(text);
-    ASSERT_TRUE(spliced) << text;
-    auto edited = boost::json::parse(text).as_object();
-    auto& options = edited["stream_options"];
+  for (const std::string more :
+       {"", R"(,"a":1.50)", R"(,"stream_options":null,"b":2)", R"(,"stream_options":{})",
+        R"(,"stream_options":{"x":1})", R"(,"stream_options":{"include_usage" : false,"x":1})",
+        R"(,"stream_options":{"include_usage":null})"}) {
+    const std::string text = R"( {"model":"m","messages":[],"stream":true)" + more + "} ";
+    const auto request = LlmRequest::parse(kChat, text);
+    ASSERT_TRUE(request && request->usage_edit) << text;
+    const std::string spliced = edited(text, *request->usage_edit);
+    auto wanted = boost::json::parse(text).as_object();
+    auto& options = wanted["stream_options"];
     if (!options.is_object()) options.emplace_object();
     options.as_object()["include_usage"] = true;
-    EXPECT_EQ(boost::json::parse(*spliced), boost::json::value(edited)) << *spliced;
+    EXPECT_EQ(boost::json::parse(spliced), boost::json::value(wanted)) << spliced;
   }
-  EXPECT_EQ(with_include_usage(R"({"a":1.50})"),
-            R"({"stream_options":{"include_usage":true},"a":1.50})");
+  const std::string text = R"({"model":"m", "messages":[],"stream":true,"a":1.50})";
+  EXPECT_EQ(edited(text, *LlmRequest::parse(kChat, text)->usage_edit),
+            R"({"stream_options":{"include_usage":true},"model":"m", "messages":[],"stream":true,)"
+            R"("a":1.50})");
+  for (const char* as_it_is :
+       {R"({"model":"m","messages":[]})",
+        R"({"model":"m","messages":[],"stream":true,"stream_options":{"include_usage":true}})"}) {
+    EXPECT_FALSE(LlmRequest::parse(kChat, as_it_is)->usage_edit) << as_it_is;
+  }
 }
 
 TEST(OpenAiEmbeddings, CostWhatTheyRead) {

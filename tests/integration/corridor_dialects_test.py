@@ -201,6 +201,37 @@ class Dialects(HouseTest):
             self.assertIn("provider-side-tools", body.decode())
         self.assertEqual(Upstream.seen, [])
 
+    def test_a_tool_at_the_provider_that_a_rule_names_is_let_through_and_recorded_first(self):
+        durable = []
+
+        def look(upstream, _):
+            durable.extend(entry["tags"].get("llm.provider_tools") for entry in
+                           self.house.entries() if entry["kind"] == "intent")
+            upstream.answer(200, json.dumps(MESSAGE).encode())
+        Upstream.script = look
+        request = {"model": "searches", "messages": [{"role": "user", "content": "hi"}],
+                   "tools": [{"type": "web_search_20250305", "name": "web_search"}]}
+        url = "http://searching.gatehouse/v1/messages"
+        status, _, body = self.house.request("POST", url, json.dumps(request).encode())
+        self.assertEqual(status, 200, body)
+        self.assertIn("web_search", durable, "on disk before the upstream was asked")
+        request["mcp_servers"] = [{"type": "url", "name": "x", "url": "https://mcp.test"}]
+        status, _, body = self.house.request("POST", url, json.dumps(request).encode())
+        self.assertEqual((status, json.loads(body)["error"]["rule"]), (403, "provider-side-tools"))
+        self.assertIn("mcp:mcp.test", json.loads(body)["error"]["message"])
+
+    def test_what_a_call_cost_is_on_record_or_that_nobody_knows(self):
+        for model, said in (("priced-1", {"cost.micro_usd": "%d" % (13 * 3 + 2 + 7 * 15),
+                                          "cost.prices": "config"}),
+                            ("other-1", {"cost.unknown": "true"})):
+            self.ask(CLAUDE + "/v1/messages",
+                     {"model": model, "messages": [{"role": "user", "content": "hi"}]},
+                     dict(MESSAGE, model=model, usage={
+                         "input_tokens": 13, "cache_read_input_tokens": 5, "output_tokens": 7}))
+            _, tags, _ = self.settled(model)
+            self.assertEqual({name: value for name, value in tags.items()
+                              if name.startswith("cost.")}, said)
+
     def test_a_request_that_cannot_be_read_is_refused_in_its_dialect(self):
         for url in (PROVIDER + "/v1/responses", CLAUDE + "/v1/messages"):
             status, _, body = self.house.request("POST", url, b'{"model":"a","model":"b"}')

@@ -155,6 +155,36 @@ class Usage(HouseTest):
             "tokens.input": "21", "tokens.output": "8", "tokens.cached": "5",
             "tokens.reasoning": "2"})
 
+    def test_it_is_asked_for_where_the_agent_does_not_and_kept_from_it(self):
+        usage = b'data: {"choices":[],"usage":{"prompt_tokens":21,"completion_tokens":8}}\n\n'
+        words = event({"content": "three words here"}, "stop")
+
+        def counted(upstream, body):
+            asked = json.loads(body).get("stream_options", {}).get("include_usage")
+            stream = words + (usage if asked else b"") + b"data: [DONE]\n\n"
+            if by_length:
+                return upstream.answer(200, stream, "text/event-stream")
+            upstream.begin()
+            for piece in in_pieces(stream, (9,)):
+                upstream.chunk(piece)
+            return upstream.end()
+        for by_length in (False, True):
+            for options, shown in ((None, b""), ({"include_usage": True}, usage)):
+                model = "asked-%s-%s" % (by_length, bool(options))
+                request = json.loads(chat("hi", True, model))
+                if options:
+                    request["stream_options"] = options
+                sent = json.dumps(request).encode()
+                Upstream.script = counted
+                status, _, body = self.house.request("POST", PROVIDER, sent)
+                self.assertEqual((status, body), (200, words + shown + b"data: [DONE]\n\n"))
+                self.assertEqual(json.loads(Upstream.seen[-1][3]),
+                                 dict(request, stream_options={"include_usage": True}))
+                self.assertEqual(self.tokens(model)["tokens.output"], "8")
+                self.assertNotIn("tokens.estimated", self.tokens(model))
+                intent, _ = self.house.exchange(llm__model=model)
+                self.assertEqual(intent["bodies"]["request"].encode(), sent, "as the agent has it")
+
     def test_it_is_counted_in_a_unary_answer(self):
         self.house.chat("hi", False, "unary")
         self.assertEqual(self.tokens("unary"), {

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "gateway/prices.h"
+
+#include <algorithm>
+#include <initializer_list>
+#include <tuple>
+
+namespace gatehouse::gateway {
+namespace {
+
+constexpr std::uint64_t kNone = ipc::PriceSpec::kNone;
+
+// Azure sells OpenAI's models at OpenAI's prices.
+bool fits_kind(const ipc::PriceSpec& price, ipc::ServiceKind kind) {
+  if (price.any_kind || price.kind == kind) return true;
+  return price.kind == ipc::ServiceKind::kOpenAi && kind == ipc::ServiceKind::kAzureOpenAi;
+}
+
+struct Part {
+  std::int64_t tokens;
+  std::uint64_t price;  // micro-dollars for a million
+};
+
+std::uint64_t said_or(std::uint64_t price, std::uint64_t otherwise) {
+  return price == kNone ? otherwise : price;
+}
+
+// Nothing when a part that was used has no price. Usage is a provider's word: it may say anything.
+std::optional<std::int64_t> sum_of(std::initializer_list<Part> parts) {
+  constexpr std::int64_t kMillion = 1'000'000;
+  __int128 sum = 0;
+  for (const Part& part : parts) {
+    if (part.tokens <= 0) continue;
+    if (part.price == kNone) return std::nullopt;
+    sum += static_cast<__int128>(part.tokens) * static_cast<__int128>(part.price);
+  }
+  const __int128 micro = (sum + kMillion - 1) / kMillion;
+  return micro > INT64_MAX ? INT64_MAX : static_cast<std::int64_t>(micro);
+}
+
+}  // namespace
+
+bool fits_name(std::string_view pattern, std::string_view name) {
+  std::size_t at = 0;
+  std::size_t in_name = 0;
+  std::size_t star = std::string_view::npos;
+  std::size_t resumed = 0;
+  while (in_name < name.size()) {
+    if (at < pattern.size() && pattern[at] == '*') {
+      star = at++;
+      resumed = in_name;
+    } else if (at < pattern.size() && pattern[at] == name[in_name]) {
+      ++at;
+      ++in_name;
+    } else if (star != std::string_view::npos) {
+      at = star + 1;
+      in_name = ++resumed;
+    } else {
+      return false;
+    }
+  }
+  return pattern.find_first_not_of('*', at) == std::string_view::npos;
+}
+
+const ipc::PriceSpec* Prices::price(const ipc::ServiceSpec& service, std::string_view model,
+                                    const wire::Usage& usage) const {
+  const auto rank = [](const ipc::PriceSpec& price) {
+    return std::tuple(price.is_operators, !price.service.empty(), !price.model.contains('*'),
+                      price.model.size(), price.above_input);
+  };
+  const ipc::PriceSpec* best = nullptr;
+  for (const ipc::PriceSpec& price : *prices_) {
+    if (!price.service.empty() && price.service != service.name) continue;
+    if (!fits_kind(price, service.kind)) continue;
+    if (price.above_input > 0 && usage.input <= static_cast<std::int64_t>(price.above_input)) {
+      continue;
+    }
+    if (!fits_name(price.model, model)) continue;
+    if (best == nullptr || rank(price) > rank(*best)) best = &price;
+  }
+  return best;
+}
+
+std::optional<Cost> Prices::cost(const ipc::ServiceSpec& service, std::string_view answered_by,
+                                 std::string_view asked_for, const wire::Usage& usage) const {
+  const ipc::PriceSpec* found = answered_by.empty() ? nullptr : price(service, answered_by, usage);
+  if (found == nullptr) found = price(service, asked_for, usage);
+  if (found == nullptr) return std::nullopt;
+  const std::int64_t written = usage.cache_write_5m + usage.cache_write_1h;
+  const auto sum = sum_of({
+      {usage.input - usage.cache_read - written - usage.input_audio, found->input},
+      {usage.cache_read, said_or(found->cache_read, found->input)},
+      {usage.cache_write_5m, said_or(found->cache_write_5m, found->input)},
+      {usage.cache_write_1h, found->cache_write_1h},
+      {usage.input_audio, said_or(found->input_audio, found->input)},
+      {usage.output - usage.output_audio, found->output},
+      {usage.output_audio, said_or(found->output_audio, found->output)},
+  });
+  if (!sum) return std::nullopt;
+  return Cost{*sum, found->origin};
+}
+
+}  // namespace gatehouse::gateway
