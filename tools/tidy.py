@@ -35,7 +35,7 @@ RULES = {
     "function-length": f"a function has at most {FUNCTION_LINES_MAX} lines "
                        f"({FUNCTION_LINES_WARN} warns)",
     "layer": "includes point down, and roles never include each other",
-    "asio": "Asio appears only in src/net",
+    "epoll": "epoll appears only in src/net: all else waits through a Loop",
     "cli11": "CLI11 appears only in src/cli and src/bin",
     "banned": "a call that has a safer equivalent",
     "memcmp-secret": "secrets are compared in constant time",
@@ -59,7 +59,6 @@ BANNED = [
     (r"(?<![\w.>:])(?:std::|::)?(system|popen)\s*\(",
      "{0}() runs a shell: use an argument vector and posix_spawn"),
     (r"(?:\.|->)\s*(detach)\s*\(\s*\)", "{0}() loses the task: await it or give it to a Nursery"),
-    (r"\basio::(detached)\b", "asio::{0} loses the task: await it or give it to a Nursery"),
 ]
 LEFTOVER = re.compile(r"\b(" + "|".join(["TO" + "DO", "FIX" + "ME", "XX" + "X", "HA" + "CK"])
                       + r")\b")
@@ -279,9 +278,9 @@ class Tree:
             number = line_of(code, match.start())
             if re.search(r"secret|token|password|mac\b", lines[number - 1], re.I):
                 self.report(path, number, "memcmp-secret", "use Secret::equals, sodium_memcmp")
-        if not path.startswith("src/net/"):
-            for match in re.finditer(r"\basio::|#\s*include\s*<boost/asio", code):
-                self.report(path, line_of(code, match.start()), "asio", "only src/net may use it")
+        if path.startswith("src/") and not path.startswith("src/net/"):
+            for match in re.finditer(r"\bepoll_(?:create1?|ctl|p?wait2?)\s*\(", code):
+                self.report(path, line_of(code, match.start()), "epoll", "only src/net may use it")
         if not path.startswith(("src/cli/", "src/bin/")):
             for match in re.finditer(r"\bCLI::|#\s*include\s*<CLI/", code):
                 self.report(path, line_of(code, match.start()), "cli11",

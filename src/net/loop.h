@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Loop: one thread's clock, timers, ready queue and I/O. The one seam below everything: real_loop.h
-// drives it with Boost.Asio's reactor, sim_loop.h with a seed and a virtual clock. Everything that
-// belongs to a Loop is touched by its own thread only; other threads may call `post` and `stop`.
+// drives it with epoll, sim_loop.h with a seed and a virtual clock. Everything that belongs to a
+// Loop is touched by its own thread only; other threads may call `post` and `stop`.
 //
 // A coroutine that waits is never resumed from inside another one's call: each wake-up goes through
 // the ready queue. So whoever runs may destroy (cancel) any task but the one it runs in.

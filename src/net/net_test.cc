@@ -325,7 +325,7 @@ TEST(RealLoop, CancelledWaitsDoNotComeBack) {
   EXPECT_EQ(destroyed, 1);
 }
 
-// A reactor may tell of an edge once: what came together must be read to its end all the same.
+// Epoll tells of an edge once: what came together must be read to its end all the same.
 TEST(RealLoop, AnEndThatComesWithTheLastBytesIsRead) {
   auto loop = make_real_loop();
   auto pair = make_socket_pair();
@@ -395,7 +395,7 @@ TEST(RealLoop, WorkOfAnotherThreadWakesALoopThatSleeps) {
   EXPECT_EQ(done, kPosts);
 }
 
-TEST(RealLoop, WhatCannotBeWatchedCountsAsReady) {
+TEST(RealLoop, WhatEpollDoesNotTakeCountsAsReady) {
   auto loop = make_real_loop();
   const Descriptor file(::open("/proc/self/exe", O_RDONLY | O_CLOEXEC));
   bool ready = false;

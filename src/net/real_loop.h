@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The Loop that talks to the kernel: Boost.Asio's epoll reactor for readiness, our own timers and
-// tasks above it.
+// The Loop that talks to the kernel: epoll(7) for readiness, our own timers and tasks above it.
 #pragma once
 
 #include <memory>

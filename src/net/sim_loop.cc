@@ -140,9 +140,10 @@ class PolledPollable : public Pollable {
   }
   void answer(short events) {
     constexpr int kBroken = POLLERR | POLLHUP | POLLNVAL;
-    if ((events & (POLLIN | kBroken)) != 0 && is_armed(Direction::kRead)) fired(Direction::kRead);
+    if ((events & (POLLIN | kBroken)) != 0 && is_armed(Direction::kRead))
+      (void)fired(Direction::kRead);
     if ((events & (POLLOUT | kBroken)) != 0 && is_armed(Direction::kWrite))
-      fired(Direction::kWrite);
+      (void)fired(Direction::kWrite);
   }
 
  private:

@@ -37,10 +37,12 @@ Result<void> Pollable::Awaiter::await_resume() {
   return {};
 }
 
-void Pollable::fired(Direction direction) {
+bool Pollable::fired(Direction direction) {
   Slot& mine = slot(direction);
   mine.armed = false;
-  if (mine.waiter != nullptr && mine.waiter->is_parked()) mine.waiter->wake();
+  if (mine.waiter == nullptr || !mine.waiter->is_parked()) return false;
+  mine.waiter->wake();
+  return true;
 }
 
 namespace {
@@ -104,10 +106,18 @@ class SocketStream : public LocalStream {
 
   Task<Result<std::size_t>> read(std::span<char> into, Deadline deadline) override {
     while (true) {
+      if (pollable_->is_drained(Direction::kRead)) {
+        CO_TRY(co_await pollable_->wait(Direction::kRead, deadline));
+      }
       const ssize_t got = ::recv(fd(), into.data(), into.size(), 0);
-      if (got >= 0) co_return static_cast<std::size_t>(got);
+      if (got >= 0) {
+        const auto size = static_cast<std::size_t>(got);
+        if (size < into.size()) pollable_->drained(Direction::kRead);
+        co_return size;
+      }
       if (errno == EINTR) continue;
       if (errno != EAGAIN) co_return failure_from_errno(errno, "reading from " + peer().text());
+      pollable_->drained(Direction::kRead);
       CO_TRY(co_await pollable_->wait(Direction::kRead, deadline));
     }
   }
@@ -120,6 +130,7 @@ class SocketStream : public LocalStream {
       }
       if (errno == EINTR) continue;
       if (errno != EAGAIN) co_return failure_from_errno(errno, "writing to " + peer().text());
+      pollable_->drained(Direction::kWrite);
       CO_TRY(co_await pollable_->wait(Direction::kWrite, deadline));
     }
     co_return Result<void>();
@@ -136,10 +147,12 @@ class SocketStream : public LocalStream {
       const ssize_t got = ::recv(fd(), &probe, 1, MSG_PEEK);
       if (got >= 0 || (errno != EAGAIN && errno != EINTR)) co_return Result<void>();
       if (errno == EINTR) continue;
+      pollable_->drained(Direction::kRead);
       CO_TRY(co_await pollable_->wait(Direction::kRead, deadline));
     }
   }
   bool is_quiet() override {
+    if (pollable_->is_drained(Direction::kRead)) return true;
     char probe = 0;
     return ::recv(fd(), &probe, 1, MSG_PEEK) < 0 && errno == EAGAIN;
   }
@@ -188,6 +201,7 @@ class SocketStream : public LocalStream {
       }
       if (errno == EINTR) continue;
       if (errno != EAGAIN) co_return failure_from_errno(errno, "reading from a local peer");
+      pollable_->drained(Direction::kRead);
       CO_TRY(co_await pollable_->wait(Direction::kRead, deadline));
     }
   }
@@ -215,6 +229,7 @@ class SocketStream : public LocalStream {
       }
       if (errno == EINTR) continue;
       if (errno != EAGAIN) co_return failure_from_errno(errno, "writing to a local peer");
+      pollable_->drained(Direction::kWrite);
       CO_TRY(co_await pollable_->wait(Direction::kWrite, deadline));
     }
     co_return co_await write(bytes, deadline);
@@ -283,6 +298,7 @@ class SocketListener : public Listener {
       }
       if (errno == EINTR || errno == ECONNABORTED) continue;
       if (errno != EAGAIN) co_return failure_from_errno(errno, "accepting a connection");
+      pollable_->drained(Direction::kRead);
       CO_TRY(co_await pollable_->wait(Direction::kRead, deadline));
     }
   }

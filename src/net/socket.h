@@ -26,6 +26,11 @@ class Pollable : public std::enable_shared_from_this<Pollable> {
 
   [[nodiscard]] virtual int fd() = 0;
   virtual void close() = 0;
+  // A system call has found nothing (more) there.
+  virtual void drained(Direction) {}
+  // Whether a system call would find nothing, by what the Loop knows: then waiting is the shorter
+  // way. A Loop may not know.
+  [[nodiscard]] virtual bool is_drained(Direction) { return false; }
 
  private:
   struct Slot {
@@ -68,7 +73,8 @@ class Pollable : public std::enable_shared_from_this<Pollable> {
   // Makes the Loop call `fired` when the descriptor is ready, or broken: that shows at the next
   // system call.
   virtual void arm(Direction direction) = 0;
-  void fired(Direction direction);
+  // Returns whether anybody still waited.
+  bool fired(Direction direction);
   [[nodiscard]] bool is_armed(Direction direction) { return slot(direction).armed; }
 
  private:
