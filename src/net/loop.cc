@@ -34,6 +34,7 @@ Loop::~Loop() { CHECK(ready_first_ == nullptr && timers_.empty()); }
 void Loop::run() {
   while (true) {
     run_ready();
+    end_turn();
     const Instant until = has_ready() ? Instant() : next_timer();
     if (!poll(until)) return;
     expire_timers(now());
@@ -51,6 +52,35 @@ void Loop::run_ready() {
     remove_ready(*next);
     next->state_ = Waiter::State::kIdle;
     next->handle_.resume();
+  }
+}
+
+void AtTurnEnd::await_suspend(std::coroutine_handle<> handle) {
+  waiter_.park(handle, Deadline::never());
+  Loop& loop = waiter_.loop();
+  previous_ = loop.at_end_last_;
+  (previous_ != nullptr ? previous_->next_ : loop.at_end_first_) = this;
+  loop.at_end_last_ = this;
+  listed_ = true;
+}
+
+AtTurnEnd::~AtTurnEnd() {
+  if (listed_) waiter_.loop().unlist(*this);
+}
+
+void Loop::unlist(AtTurnEnd& item) {
+  (item.previous_ != nullptr ? item.previous_->next_ : at_end_first_) = item.next_;
+  (item.next_ != nullptr ? item.next_->previous_ : at_end_last_) = item.previous_;
+  item.previous_ = item.next_ = nullptr;
+  item.listed_ = false;
+}
+
+void Loop::end_turn() {
+  while (at_end_first_ != nullptr) {
+    AtTurnEnd& item = *at_end_first_;
+    unlist(item);
+    item.act();
+    item.waiter_.wake();
   }
 }
 

@@ -63,6 +63,32 @@ class Waiter {
   static constexpr std::size_t kNoTimer = static_cast<std::size_t>(-1);
 };
 
+// Something that a coroutine waits for and that is done when the Loop's turn ends: back to back
+// with what the others of this turn want done, before the Loop waits. A peer that slept is then
+// woken once for all of it, not once for each.
+class AtTurnEnd {
+ public:
+  explicit AtTurnEnd(Loop& loop) : waiter_(loop) {}
+  AtTurnEnd(const AtTurnEnd&) = delete;
+  AtTurnEnd& operator=(const AtTurnEnd&) = delete;
+  virtual ~AtTurnEnd();  // of one that still waits: it is not done
+
+  bool await_ready() const { return false; }
+  void await_suspend(std::coroutine_handle<> handle);
+  void await_resume() const {}
+
+ protected:
+  // Must not resume or destroy a coroutine.
+  virtual void act() = 0;
+
+ private:
+  friend class Loop;
+  Waiter waiter_;
+  AtTurnEnd* previous_ = nullptr;
+  AtTurnEnd* next_ = nullptr;
+  bool listed_ = false;
+};
+
 class Loop {
  public:
   Loop() = default;
@@ -115,6 +141,9 @@ class Loop {
 
  private:
   friend class Waiter;
+  friend class AtTurnEnd;
+  void end_turn();
+  void unlist(AtTurnEnd& item);
   void push_ready(Waiter& waiter);
   void remove_ready(Waiter& waiter);
   void add_timer(Waiter& waiter);
@@ -126,6 +155,8 @@ class Loop {
   Waiter* ready_first_ = nullptr;
   Waiter* ready_last_ = nullptr;
   std::size_t ready_count_ = 0;
+  AtTurnEnd* at_end_first_ = nullptr;
+  AtTurnEnd* at_end_last_ = nullptr;
   std::vector<Waiter*> timers_;  // a binary heap by deadline
 };
 

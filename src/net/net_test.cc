@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <memory>
 #include <string>
@@ -93,6 +94,51 @@ TEST(Event, WakesEveryWaiterAndTimesOutTheRest) {
   loop->run_for(100ms);
   EXPECT_EQ(woken, 2);
   EXPECT_EQ(late, 2);
+}
+
+class NotedAtTurnEnd : public AtTurnEnd {
+ public:
+  NotedAtTurnEnd(Loop& loop, std::string& notes) : AtTurnEnd(loop), notes_(notes) {}
+
+ private:
+  void act() override { notes_ += "a"; }
+  std::string& notes_;
+};
+
+Task<void> noting(Loop* loop, std::string* notes) {
+  *notes += "r";
+  NotedAtTurnEnd item(*loop, *notes);
+  co_await item;
+  *notes += "d";
+}
+
+TEST(AtTurnEnd, IsDoneWhenAllThatWasReadyHasRun) {
+  auto loop = make_sim_loop(1);
+  std::string notes;
+  Nursery nursery(*loop);
+  for (int i = 0; i < 3; ++i) nursery.spawn(noting(loop.get(), &notes));
+  loop->run_for(1ms);
+  EXPECT_EQ(notes, "rrraaaddd");
+}
+
+TEST(AtTurnEnd, IsNotDoneForWhomIsCancelledBefore) {
+  bool was_listed = false;
+  for (std::uint64_t seed = 1; seed <= 8; ++seed) {
+    auto loop = make_sim_loop(seed);
+    std::string notes;
+    Nursery nursery(*loop);
+    for (int i = 0; i < 2; ++i) nursery.spawn(noting(loop.get(), &notes));
+    auto* cancelled = nursery.spawn(noting(loop.get(), &notes));
+    nursery.spawn([](this auto, Nursery* of, Nursery::Child* child) -> Task<void> {
+      of->cancel(child);
+      co_return;
+    }(&nursery, cancelled));
+    loop->run_for(1ms);
+    was_listed |= std::ranges::count(notes, 'r') == 3;
+    EXPECT_EQ(std::ranges::count(notes, 'a'), 2) << seed;
+    EXPECT_EQ(std::ranges::count(notes, 'd'), 2) << seed;
+  }
+  EXPECT_TRUE(was_listed);
 }
 
 TEST(WaitReadable, WithoutANumberForACopyNothingIsMissedAndNothingTakenForAnEnd) {

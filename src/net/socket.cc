@@ -99,6 +99,22 @@ Result<Address> address_of(const Endpoint& endpoint) {
   return address;
 }
 
+// One send(2) among those of a turn.
+class Send : public AtTurnEnd {
+ public:
+  Send(Loop& loop, int fd, std::string_view bytes) : AtTurnEnd(loop), fd_(fd), bytes_(bytes) {}
+  ssize_t put = -1;
+  int error = 0;  // where `put` is negative
+
+ private:
+  void act() override {
+    put = ::send(fd_, bytes_.data(), bytes_.size(), MSG_NOSIGNAL);
+    error = errno;
+  }
+  int fd_;
+  std::string_view bytes_;
+};
+
 class SocketStream : public LocalStream {
  public:
   explicit SocketStream(std::shared_ptr<Pollable> pollable) : pollable_(std::move(pollable)) {}
@@ -123,13 +139,16 @@ class SocketStream : public LocalStream {
   }
   Task<Result<void>> write(std::string_view bytes, Deadline deadline) override {
     while (!bytes.empty()) {
-      const ssize_t put = ::send(fd(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
-      if (put >= 0) {
-        bytes.remove_prefix(static_cast<std::size_t>(put));
+      Send send(pollable_->loop(), fd(), bytes);
+      co_await send;
+      if (send.put >= 0) {
+        bytes.remove_prefix(static_cast<std::size_t>(send.put));
         continue;
       }
-      if (errno == EINTR) continue;
-      if (errno != EAGAIN) co_return failure_from_errno(errno, "writing to " + peer().text());
+      if (send.error == EINTR) continue;
+      if (send.error != EAGAIN) {
+        co_return failure_from_errno(send.error, "writing to " + peer().text());
+      }
       pollable_->drained(Direction::kWrite);
       CO_TRY(co_await pollable_->wait(Direction::kWrite, deadline));
     }

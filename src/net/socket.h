@@ -24,6 +24,7 @@ class Pollable : public std::enable_shared_from_this<Pollable> {
   Pollable(const Pollable&) = delete;
   Pollable& operator=(const Pollable&) = delete;
 
+  [[nodiscard]] Loop& loop() const { return *loop_; }
   [[nodiscard]] virtual int fd() = 0;
   virtual void close() = 0;
   // A system call has found nothing (more) there.
