@@ -91,13 +91,12 @@ Result<supervisor::ConfigRead> read_again(const std::string& path, const control
                               form_of(now, said),
                               now.metrics_listen,
                               now.admin.at,
+                              now.attach.at,
                               {}};
   if (now.host != first.host) read.at_restart.emplace_back("host");
   const auto& attach = now.attach;
-  if (attach.at != first.attach.at) read.at_restart.emplace_back("attach.listen");
-  if (attach.advertised != first.attach.advertised) {
-    read.at_restart.emplace_back("attach.advertise");
-  }
+  // Whether agents outside of sandboxes are let in at all.
+  if (attach.at.empty() != first.attach.at.empty()) read.at_restart.emplace_back("attach.listen");
   if (attach.token_life_s != first.attach.token_life_s) {
     read.at_restart.emplace_back("attach.token_seconds");
   }

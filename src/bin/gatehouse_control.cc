@@ -108,6 +108,10 @@ net::Task<Result<ipc::ConfigApplied>> reload(control::Control* control, PortsTls
     CO_TRY(control::check_attach_pair(config.attach, secrets, WallTime::now()));
     settings.changed.emplace_back("attach.tls_certificate");
   }
+  const std::string advertised = config.attach.at.empty() ? "" : config.attach.advertised;
+  const bool is_other_place = tls->attachments != nullptr && !advertised.empty()
+                              && advertised != tls->attachments->place().address;
+  if (is_other_place) settings.changed.emplace_back("attach.advertise");
   const bool has_metrics = !config.metrics_listen.empty();
   const std::string admin_at = config.admin.at;
   settings.put_in_force = [&] {
@@ -117,6 +121,7 @@ net::Task<Result<ipc::ConfigApplied>> reload(control::Control* control, PortsTls
       tls->pairs.attach_certificate = std::move(secrets.attach_certificate);
       tls->pairs.attach_key = std::move(secrets.attach_key);
     }
+    if (is_other_place) tls->attachments->advertise(advertised);
     if (!has_metrics) tls->metrics_at_port->close_local();
     if (admin_at.empty()) tls->front->close_tcp();
     // A listener elsewhere comes from the supervisor next; until then the one before is as it was.

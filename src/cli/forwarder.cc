@@ -320,6 +320,8 @@ Task<Result<std::unique_ptr<net::Stream>>> Forwarder::dial() {
     if (stream) co_return *std::move(stream);
     // They may have another certificate by now.
     if (dials == 1 && stream.error() == Error::kUpstream) co_await another_token();
+    // Or be elsewhere; while they are only being started anew, nothing comes of it.
+    if (dials == 1 && stream.error() == Error::kUnreachable) refused_.set();
     if (dials == kDialsMost || loop_.now() + pause >= deadline.at()) {
       co_return failure(Error::kUnreachable,
                         fmt::format("the gatehouse at {} cannot be reached: {}", place_.address,

@@ -199,6 +199,16 @@ TEST_F(ForwarderTest, AGatewayWithAnotherCertificateIsAskedForFirstAndElseNotTru
   EXPECT_TRUE(seen.empty());
 }
 
+TEST_F(ForwarderTest, GatewaysThatAreElsewhereAreAskedForAndFound) {
+  auto elsewhere = *loop->listen(net::Endpoint::ip("127.0.0.1", 0));
+  serving.cancel_all();
+  listener = std::move(elsewhere);
+  serving.spawn(serve(this));
+  serving.spawn(renew_when_refused(this));
+  EXPECT_EQ(ask(get()), answers.front());
+  ASSERT_EQ(seen.size(), 1U);
+}
+
 TEST_F(ForwarderTest, WithoutATokenItSaysWhy) {
   EXPECT_TRUE(forwarder->use({listener->local().text(), identity.certificate_pem},
                              Secret("token-1"), loop->now()));

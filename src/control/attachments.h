@@ -66,6 +66,9 @@ class Attachments final : public Outside {
     place_.private_key_pem = std::move(private_key_pem);
   }
 
+  // Where forwarders find the gateways from their next renewal on.
+  void advertise(std::string address) { place_.address = std::move(address); }
+
   // For Control.
   void add_keys(ipc::Snapshot& snapshot) override;
   [[nodiscard]] net::Task<Result<void>> tell(std::string gateway) override;

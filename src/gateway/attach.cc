@@ -106,7 +106,8 @@ std::string answer_to(const Client& client, const Door* door, const Error& error
 
 }  // namespace
 
-Attach::Attach(Gate& gate) : gate_(gate), tasks_(gate.loop) {}
+Attach::Attach(Gate& gate)
+    : gate_(gate), tasks_(gate.loop), accepting_(gate.loop), retiring_(gate.loop) {}
 
 void Attach::listen(net::Descriptor listener) {
   given_ = std::move(listener);
@@ -128,20 +129,25 @@ void Attach::begin() {
     log_error("the listener for agents outside of sandboxes", {{"why", adopted.error().message()}});
     return;
   }
+  accepting_.cancel_all();
+  if (listener_) {
+    retiring_.spawn(accept_all(std::move(listener_), gate_.loop.in(kLeavesAfter)));
+  }
   listener_ = std::move(*adopted);
-  tasks_.spawn(accept_all());
+  accepting_.spawn(accept_all(listener_, Deadline::never()));
 }
 
-Task<void> Attach::accept_all() {
+Task<void> Attach::accept_all(std::shared_ptr<net::Listener> listener, Deadline until) {
   while (true) {
-    auto stream = co_await listener_->accept(Deadline::never());
+    auto stream = co_await listener->accept(until);
+    if (!stream && stream.error() == Error::kTimeout) co_return;
     if (!stream) {
       log_warning("agents outside of sandboxes cannot come in for now",
                   {{"why", stream.error().message()}});
       co_await gate_.loop.sleep_for(100ms);
       continue;
     }
-    if (tasks_.size() > kStrangersMost) {  // this task is one of them
+    if (tasks_.size() >= kStrangersMost) {
       (*stream)->close_with_reset();
       ++turned_away_;
       continue;

@@ -52,7 +52,10 @@ class Attach {
 
   explicit Attach(Gate& gate);
 
-  // Accepts there, once there is an identity to do it with.
+  // So long it goes on at the listener before, for who is on the way there.
+  static constexpr Nanos kLeavesAfter = std::chrono::seconds(1);
+
+  // Accepts there instead of at an earlier one, once there is an identity to do it with.
   void listen(net::Descriptor listener);
   // In the place of an earlier one; handshakes under way go on with that. Errors: kInvalid.
   [[nodiscard]] net::Task<Result<ipc::Done>> use(ipc::UseAttachIdentity identity);
@@ -63,12 +66,12 @@ class Attach {
 
  private:
   void begin();
-  net::Task<void> accept_all();
+  net::Task<void> accept_all(std::shared_ptr<net::Listener> listener, Deadline until);
   net::Task<void> admit(std::unique_ptr<net::Stream> socket);
 
   Gate& gate_;
   net::Descriptor given_;  // until there is an identity
-  std::unique_ptr<net::Listener> listener_;
+  std::shared_ptr<net::Listener> listener_;
   std::shared_ptr<net::TlsServer> server_;
   std::uint64_t handshakes_failed_ = 0;
   std::uint64_t turned_away_ = 0;  // too many at a time
@@ -76,7 +79,9 @@ class Attach {
   std::uint64_t unrecorded_ = 0;  // refusals since the last on record
   std::uint64_t unrecorded_ever_ = 0;
   PerSecond records_{kRecordedMost};
-  net::Nursery tasks_;
+  net::Nursery tasks_;  // of who is not let in yet
+  net::Nursery accepting_;
+  net::Nursery retiring_;
 };
 
 // Whether another request on a connection that was let in may begin, by the token that it brings or

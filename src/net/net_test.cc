@@ -15,6 +15,7 @@
 #include "net/nursery.h"
 #include "net/real_loop.h"
 #include "net/sim_loop.h"
+#include "net/turn.h"
 
 namespace gatehouse::net {
 namespace {
@@ -75,6 +76,30 @@ TEST(Nursery, CountsATaskThatThrowsAndGoesOn) {
   loop->run_for(1ms);
   EXPECT_EQ(nursery.size(), 0u);
   EXPECT_EQ(tasks_failed(), before + 1);
+}
+
+TEST(Turns, AreOneAtATimeAndAreGivenBackByWhoIsCancelled) {
+  auto loop = make_sim_loop(1);
+  Turns turns(*loop);
+  std::string story;
+  const auto work = [](this auto, Loop* in, Turns* of, char name, std::string* out) -> Task<void> {
+    const Turn turn = co_await of->take();
+    *out += name;
+    co_await in->sleep_for(1s);
+    *out += name;
+  };
+  Nursery tasks(*loop);
+  Nursery::Child* first = tasks.spawn(work(loop.get(), &turns, 'a', &story));
+  loop->run_for(500ms);
+  tasks.spawn(work(loop.get(), &turns, 'b', &story));
+  tasks.spawn(work(loop.get(), &turns, 'c', &story));
+  loop->run_for(200ms);
+  EXPECT_EQ(story, "a");
+  EXPECT_TRUE(turns.is_taken());
+  tasks.cancel(first);
+  loop->run_for(10s);
+  EXPECT_TRUE(story == "abbcc" || story == "accbb") << story;
+  EXPECT_FALSE(turns.is_taken());
 }
 
 TEST(Event, WakesEveryWaiterAndTimesOutTheRest) {

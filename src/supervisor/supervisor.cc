@@ -347,10 +347,12 @@ class Supervisor::Impl {
     }
     co_return applied;
   }
-  // A port of control's, and where the config has it now; closed where it has none.
+  // A port of control's or of the gateways', and where the config has it now; closed where it has
+  // none.
   struct Port {
     const char* key;    // in the config
-    const char* given;  // as control is given it
+    const char* given;  // as those roles are given it
+    const char* role;
     std::string Settings::* address;
     net::Descriptor Impl::* listener;
     std::string to;
@@ -369,22 +371,42 @@ class Supervisor::Impl {
       moved.push_back(std::move(port));
       return {};
     };
-    TRY(look({"metrics.listen", "metrics", &Settings::metrics, &Impl::metrics_, read.metrics, {}}));
+    TRY(look({"metrics.listen",
+              "metrics",
+              "control",
+              &Settings::metrics,
+              &Impl::metrics_,
+              read.metrics,
+              {}}));
     TRY(look({"admin.listen",
               "admin.tcp",
+              "control",
               &Settings::admin_listen,
               &Impl::admin_,
               read.admin_listen,
               {}}));
+    // Whether there is one at all is of the start.
+    if (!settings_.attach_listen.empty() && !read.attach_listen.empty()) {
+      TRY(look({"attach.listen",
+                "attach.tcp",
+                "gateway",
+                &Settings::attach_listen,
+                &Impl::attach_,
+                read.attach_listen,
+                {}}));
+    }
     return moved;
   }
-  // Control goes on for a moment at the one before, and closes what the config has no more by
-  // itself.
+  // The roles go on for a moment at the one before, and control closes what the config has no more
+  // by itself.
   void use_port(Port port) {
     settings_.*port.address = std::move(port.to);
     net::Descriptor& listener = this->*port.listener;
     listener = std::move(port.opened);
-    if (listener.is_open()) give_port("control", port.given, listener);
+    if (!listener.is_open()) return;
+    for (const auto& [name, child] : children_) {
+      if (child.furnished && ipc::role_of(name) == port.role) give_port(name, port.given, listener);
+    }
   }
   void give_port(const std::string& to, const char* name, const net::Descriptor& listener) {
     joiner_.give(to, name, [&listener]() -> Result<net::Descriptor> {
@@ -584,7 +606,7 @@ class Supervisor::Impl {
       joiner_.give(role, "kill-table", [this] { return copy_of(table_->fd()); });
     }
     if (ipc::role_of(role) == "gateway" && attach_.is_open()) {
-      joiner_.give(role, "attach.tcp", same(attach_));
+      give_port(role, "attach.tcp", attach_);
     }
     if (role == "control") {
       for (const char* name : {"control.sock", "admin.sock", "metrics.sock"}) {

@@ -36,8 +36,9 @@ struct ConfigRead {
   net::Descriptor memory;        // as control takes it
   net::Descriptor secrets;       // of the files that only root may be able to read
   LogForm log = LogForm::kText;  // that the house's log has from now on
-  std::string metrics;           // both addresses as in Settings
+  std::string metrics;           // addresses as in Settings
   std::string admin_listen;
+  std::string attach_listen;
   std::vector<std::string> at_restart;  // settings that are another at the next start only
 };
 

@@ -54,6 +54,15 @@ def free_port():
         return listener.getsockname()[1]
 
 
+def is_open(address):
+    host, port = address.split(":")
+    try:
+        socket.create_connection((host, int(port)), 20).close()
+    except ConnectionRefusedError:
+        return False
+    return True
+
+
 def base64url(data):
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
@@ -477,6 +486,29 @@ class Trouble(unittest.TestCase):
         self.assertIn("attach.pem", done.stderr)
         make_certificate(HOUSE.folder / "attach")
         self.assertEqual(HOUSE.ask("reload").returncode, 0)
+
+    def test_the_port_moves_and_who_is_there_follows(self):
+        go_on = HOUSE.folder / "go-on"
+        self.addCleanup(go_on.unlink, True)
+        go_on.touch()
+        run = Attached(f"while [ -e {go_on} ]; do {ECHO} || echo FAILED; echo; done; echo over")
+        text = HOUSE.config.read_text()
+        before, fresh = f"127.0.0.1:{ATTACH}", f"127.0.0.1:{free_port()}"
+        for old, new in ((before, fresh), (fresh, before)):
+            self.assertIn("you_said", run.line())
+            HOUSE.config.write_text(text.replace(before, new))
+            done = HOUSE.ask("reload")
+            self.assertIn("attach.listen", done.stdout, done.stderr)
+            self.assertNotIn("at the next start", done.stdout)
+            eventually(lambda at=old: not is_open(at), "the one before is closed")
+            for _ in range(3):
+                self.assertIn("you_said", run.line())
+        self.assertEqual(HOUSE.config.read_text(), text)
+        go_on.unlink()
+        code, out, error = run.end()
+        self.assertEqual(code, 0, error)
+        self.assertNotIn("FAILED", out)
+        self.assertTrue(out.endswith("over\n"))
 
     def test_strangers_at_the_port_hold_up_nobody_for_long(self):
         held = []
