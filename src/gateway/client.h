@@ -75,9 +75,10 @@ struct Admission {
 
 struct Client {
   explicit Client(std::unique_ptr<net::Stream> from) : stream(std::move(from)), inbox(*stream) {}
-  // A stream that is not ended in order is reset, so that a cut is never taken for a clean end.
+  // A stream that is not ended in order is reset, so that a cut is never taken for a clean end. One
+  // whose chunks just end is none either, and there what was said last is not lost.
   ~Client() {
-    if (mid_answer && stream) stream->close_with_reset();
+    if (mid_answer && !last_words_said && stream) stream->close_with_reset();
   }
   Client(const Client&) = delete;
   Client& operator=(const Client&) = delete;
@@ -89,6 +90,7 @@ struct Client {
   std::string json_rpc_id;  // of the MCP message under way, as it stood: its error repeats it
   std::optional<Admission> admission;  // none at a sandbox's Door
   bool mid_answer = false;             // the head of an answer has gone out, its end has not
+  bool last_words_said = false;        // it is cut, and an error event of its own says why
   bool body_unread = false;            // the request's body has not been read to its end
 };
 

@@ -61,6 +61,14 @@ std::string_view Reading::finish() {
   return rest;
 }
 
+std::string Reading::error_event(const Error& error) {
+  if (!model_ || !is_stream_ || !model_->is_between_events()) return "";
+  const ErrorRow& row = row_of(error.code());
+  std::string event = model_->error_event({row.http_status, row.label, "", error.message()});
+  keep(event);
+  return event;
+}
+
 void Reading::keep(std::string_view payload) {
   answer_bytes_ += payload.size();
   if (answer_.size() + payload.size() <= kKeptMost) answer_ += payload;
@@ -111,16 +119,13 @@ void Reading::tell_usage(const LlmCall& call, const wire::LlmAnswer& answer) {
   };
   count("tokens.input", usage.input);
   count("tokens.output", usage.output);
-  if (usage.is_estimated) {
-    intent_.tag("tokens.estimated", "true");
-  } else {
-    count("tokens.cached", usage.cache_read);
-    count_any("tokens.cache_write_5m", usage.cache_write_5m);
-    count_any("tokens.cache_write_1h", usage.cache_write_1h);
-    count_any("tokens.input_audio", usage.input_audio);
-    count("tokens.reasoning", usage.reasoning);
-    count_any("tokens.output_audio", usage.output_audio);
-  }
+  if (usage.is_estimated) intent_.tag("tokens.estimated", "true");
+  count("tokens.cached", usage.cache_read);
+  count_any("tokens.cache_write_5m", usage.cache_write_5m);
+  count_any("tokens.cache_write_1h", usage.cache_write_1h);
+  count_any("tokens.input_audio", usage.input_audio);
+  count("tokens.reasoning", usage.reasoning);
+  count_any("tokens.output_audio", usage.output_audio);
   tell_cost(call, answer, usage);
 }
 

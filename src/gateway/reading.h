@@ -34,6 +34,9 @@ class Reading {
   [[nodiscard]] std::string_view take(std::string_view payload);
   // The answer has ended in order: what goes to the agent yet.
   [[nodiscard]] std::string_view finish();
+  // The event that tells the agent, in its stream's dialect, why there is no more of it; "" where
+  // the stream has none, or an event of it is not whole. It is a part of the answer.
+  [[nodiscard]] std::string error_event(const Error& error);
 
  private:
   void keep(std::string_view payload);

@@ -21,6 +21,8 @@ constexpr Nanos kIdleMost = std::chrono::minutes(5);        // between two piece
 constexpr Nanos kPatience = 20ms;  // an answer that takes longer is worth a watch on the client
 constexpr std::size_t kKeptMost = 64 * 1024;  // of a body, to send it again
 constexpr Nanos kDurableMost = 250ms;
+constexpr Nanos kLastWordsMost = 2s;
+constexpr Nanos kDrainMost = std::chrono::minutes(10);  // of an answer that nobody waits for
 constexpr std::string_view kRemoved = "[credential removed by gatehouse]";
 constexpr wire::BodyFraming::Kind kNoBody = wire::BodyFraming::Kind::kNone;
 
@@ -65,6 +67,15 @@ class Relay {
         guard_(gate_, leased_.lease),
         reading_(intent_, *ruled_),
         watch_(gate_.loop) {}
+  Relay(const Relay&) = delete;
+  Relay& operator=(const Relay&) = delete;
+  // A kill ends the task that this is of: there is no turn to wait in.
+  ~Relay() {
+    if (!gate_.is_killed(ruled_->door->run.run)) return;
+    const std::string words = last_words({Error::kKilled, "the run was killed"});
+    if (words.empty()) return;
+    client_.last_words_said = client_.stream->write_now(words) == words.size();
+  }
 
   Task<Result<void>> run() {
     const Result<void> done = co_await exchange();
@@ -72,7 +83,8 @@ class Relay {
     if (done) {
       intent_.outcome.state = "done";
     } else if (intent_.outcome.state != "refused") {  // an alarm has said so
-      intent_.outcome.state = done.error() == Error::kKilled ? "cut" : "failed";
+      const bool is_cut = done.error() == Error::kKilled || agent_left_;
+      intent_.outcome.state = is_cut ? "cut" : "failed";
     }
     if (!done) intent_.outcome.reason = done.error().message();
     co_return done;
@@ -96,7 +108,11 @@ class Relay {
                                                       gate_.loop.in(kDurableMost)));
     }
     CO_TRY(still_alive());
-    CO_TRY(co_await relay_body(std::move(head), framing));
+    const Result<void> relayed = co_await relay_body(std::move(head), framing);
+    if (!relayed) {
+      co_await say_last_words(relayed.error());
+      co_return relayed;
+    }
     if (keep && upstream_inbox_->waiting().empty()) gate_.upstreams.release(std::move(upstream_));
     co_return Result<void>();
   }
@@ -357,13 +373,18 @@ class Relay {
   }
   // Reads once. An upstream that lets us wait gets a watch on the client beside it.
   Task<Result<bool>> fill_from_upstream(Deadline deadline) {
-    if (!watching_) {
+    if (!watching_ && !is_drained()) {
       Result<bool> soon = co_await upstream_inbox_->fill(gate_.loop.in(kPatience));
       if (soon || soon.error().code() != Error::kTimeout) co_return soon;
       watching_ = true;
       watch_.spawn(watch_client(&gate_, ruled_->door, &client_));
     }
     co_return co_await upstream_inbox_->fill(deadline);
+  }
+
+  // Whether an answer whose agent has left is taken all the same: for what it says it used.
+  [[nodiscard]] bool is_drained() const {
+    return std::holds_alternative<LlmCall>(ruled_->call) && ruled_->service->drains;
   }
 
   // What may come back in any answer from that upstream, also to a request without a credential.
@@ -419,26 +440,25 @@ class Relay {
     // Redaction, or usage that is hidden, may change the length, so that it cannot be promised.
     const bool known = framing.kind == Kind::kLength && !redactor_ && !reading_.hides_usage();
     const bool has_body = framing.kind != Kind::kNone;
-    const bool chunked = has_body && !known && !client_is_10;
+    is_chunked_ = has_body && !known && !client_is_10;
     wire::remove_hop_by_hop(head.headers);
     if (has_body) {
       head.headers.remove("content-length");
       if (known) head.headers.set("content-length", std::to_string(framing.length));
-      if (chunked) head.headers.set("transfer-encoding", "chunked");
+      if (is_chunked_) head.headers.set("transfer-encoding", "chunked");
     }
     if (has_body && !known && client_is_10) head.headers.set("connection", "close");
     head.headers.set("x-gatehouse-run", ruled_->door->run.run.text());
     head.headers.set("x-gatehouse-trace", ruled_->door->run.trace.text());
     head.version = wire::HttpVersion::k11;
-    std::string out;
-    CO_TRY(wire::append_response_head(out, head));
+    CO_TRY(wire::append_response_head(out_, head));
     client_.mid_answer = true;
     wire::BodyReader reader(framing);
     std::string clean;
     while (!reader.done()) {
       if (upstream_inbox_->waiting().empty()) {
         // What is at hand goes out before we wait for more.
-        if (!out.empty()) CO_TRY(co_await to_client(out));
+        if (!out_.empty()) CO_TRY(co_await to_client());
         if (!CO_TRY(co_await fill_from_upstream(gate_.loop.in(kIdleMost)))) {
           CO_TRY(reader.finish());
           break;
@@ -453,30 +473,62 @@ class Relay {
         redactor_->feed(payload, clean);
         payload = clean;
       }
-      append_piece(out, reading_.take(payload), chunked);
+      append_piece(out_, reading_.take(payload), is_chunked_);
       upstream_inbox_->take(piece->consumed);
-      if (out.size() >= 64 * 1024) CO_TRY(co_await to_client(out));
+      if (out_.size() >= 64 * 1024) CO_TRY(co_await to_client());
     }
     if (redactor_) {
       clean.clear();
       redactor_->finish(clean);
-      append_piece(out, reading_.take(clean), chunked);
+      append_piece(out_, reading_.take(clean), is_chunked_);
       if (redactor_->hits() > 0)
         intent_.tag("credential_echoes", std::to_string(redactor_->hits()));
     }
-    append_piece(out, reading_.finish(), chunked);
-    if (chunked) CO_TRY(wire::append_last_chunk(out));
-    CO_TRY(co_await to_client(out));
+    append_piece(out_, reading_.finish(), is_chunked_);
+    if (is_chunked_) CO_TRY(wire::append_last_chunk(out_));
+    CO_TRY(co_await to_client());
+    if (drained_until_) {
+      co_return failure(Error::kClosed, "the agent left; the answer was taken to its end");
+    }
     client_.mid_answer = false;
     if (has_body && !known && client_is_10)
       (void)co_await client_.stream->finish(gate_.loop.in(kWriteMost));
     co_return Result<void>();
   }
-  Task<Result<void>> to_client(std::string& out) {
-    const Result<void> written = co_await client_.stream->write(out, gate_.loop.in(kWriteMost));
-    out.clear();
-    if (!written) co_return Failure(written.error().in("the agent"));
+  Task<Result<void>> to_client() {
+    if (drained_until_) {
+      out_.clear();
+      if (gate_.loop.now() < *drained_until_) co_return Result<void>();
+      co_return failure(Error::kClosed, "the agent left, and the answer has not ended since");
+    }
+    is_writing_ = true;
+    const Result<void> written = co_await client_.stream->write(out_, gate_.loop.in(kWriteMost));
+    out_.clear();
+    if (written) {
+      is_writing_ = false;
+      co_return Result<void>();
+    }
+    agent_left_ = true;
+    if (!is_drained()) co_return Failure(written.error().in("the agent"));
+    drained_until_ = gate_.loop.now() + kDrainMost;
     co_return Result<void>();
+  }
+  // What is still to be sent of a model's stream that ends here, and the event that tells why; ""
+  // where that cannot be told. The chunk that would end the stream in order is never sent.
+  std::string last_words(const Error& error) {
+    if (!client_.mid_answer || !is_chunked_ || is_writing_ || client_.last_words_said) return "";
+    const std::string event = reading_.error_event(error);
+    if (event.empty()) return "";
+    std::string words = std::move(out_);
+    append_piece(words, event, is_chunked_);
+    return words;
+  }
+  Task<void> say_last_words(Error error) {
+    const std::string words = last_words(error);
+    if (words.empty()) co_return;
+    is_writing_ = true;
+    client_.last_words_said =
+        (co_await client_.stream->write(words, gate_.loop.in(kLastWordsMost))).has_value();
   }
   static void wipe(std::string& text) { gatehouse::wipe({text.data(), text.size()}); }
 
@@ -491,7 +543,12 @@ class Relay {
   std::optional<Inbox> upstream_inbox_;
   std::optional<wire::Redactor> redactor_;
   std::optional<std::string> kept_body_;  // all that was streamed, while it is small
-  std::string body_tail_;  // of what was streamed: a placeholder may lie across two pieces
+  std::string body_tail_;    // of what was streamed: a placeholder may lie across two pieces
+  std::string out_;          // to the agent, not sent yet
+  bool is_chunked_ = false;  // the answer, towards the agent
+  bool agent_left_ = false;
+  std::optional<Instant> drained_until_;  // what comes after it left
+  bool is_writing_ = false;               // to the agent; what was begun may be sent in part
   bool upstream_spoke_ = false;
   std::uint64_t seen_generation_ = 0;
   bool watching_ = false;

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <functional>
 #include <utility>
 #include <variant>
@@ -169,7 +170,8 @@ Result<LlmRequest> LlmRequest::parse(const LlmEndpoint& endpoint, std::string_vi
 }
 
 Usage LlmAnswer::usage_or_estimate(std::size_t request_bytes) const {
-  if (usage) return *usage;
+  // Some dialects say in the middle what it has come to so far.
+  if (usage && (is_complete || !finish_reason.empty())) return *usage;
   std::size_t out = text.size() + reasoning.size();
   for (const LlmToolCall& call : tool_calls) out += call.name.size() + call.arguments.size();
   Usage estimate;
@@ -177,6 +179,12 @@ Usage LlmAnswer::usage_or_estimate(std::size_t request_bytes) const {
   estimate.output = estimate_tokens(out);
   estimate.reasoning = estimate_tokens(reasoning.size());
   estimate.is_estimated = true;
+  if (usage) {
+    const std::int64_t counted = estimate.output;
+    estimate = *usage;
+    estimate.output = std::max(estimate.output, counted);
+    estimate.is_estimated = true;
+  }
   return estimate;
 }
 
@@ -263,9 +271,9 @@ std::string_view LlmAnswerReader::feed(std::string_view piece) {
     if (!is_hidden(*progress->event)) give(progress->event->raw.substr(given_on_), piece);
     given_on_ = 0;
   }
-  // The LF of the CR LF that ended an event belongs to the next: it shall not wait for that.
-  if (form_ == Form::kEvents && given_on_ == 0 && state_->unfinished() == "\n") {
-    give(state_->unfinished(), piece);
+  // The LF of the CR LF that ended an event counts as the next one's, but shall not wait for it.
+  if (form_ == Form::kEvents && given_on_ == 0 && state_->unfinished().starts_with('\n')) {
+    give(state_->unfinished().substr(0, 1), piece);
     given_on_ = 1;
   }
   return out_.empty() ? direct_ : out_;

@@ -80,7 +80,8 @@ struct LlmAnswer {
   std::string error;         // what the provider says went wrong, after it had begun to answer
   bool is_complete = false;  // it has ended the way its dialect ends
 
-  // The usage; where the provider said none, an estimate from the bytes of both sides.
+  // The usage; where the provider said none, or the answer was cut, an estimate from the bytes of
+  // both sides, and not less than what was said.
   [[nodiscard]] Usage usage_or_estimate(std::size_t request_bytes) const;
 };
 

@@ -588,7 +588,8 @@ TEST(LlmAnswerReader, KeepsAnEventThatHasNotEndedAndNothingElse) {
   EXPECT_EQ(reader.feed("\ndata: 3\r\n\r"), "data: 2\n\ndata: 3\r\n\r");
   EXPECT_EQ(reader.feed("\n"), "\n") << "nobody waits for the end of a line end";
   EXPECT_EQ(reader.feed("data: 4"), "");
-  EXPECT_EQ(reader.finish(), "data: 4");
+  EXPECT_EQ(reader.feed("\r\n\r\ndata: 5"), "data: 4\r\n\r\n");
+  EXPECT_EQ(reader.finish(), "data: 5");
 }
 
 TEST(LlmAnswerReader, RelaysWhatIsTooLargeToRead) {

@@ -122,6 +122,8 @@ class Kill(HouseTest):
                 if name == "a stream":
                     print("last byte %.1f ms after the acknowledgement"
                           % ((time.monotonic() - acknowledged) * 1000))
+                if name in ("a stream", "an idle stream"):
+                    self.assertIn(b'"type":"gatehouse_killed"', rest, "it is told why")
                 self.assertNotIn(b"[DONE]", rest)
                 self.assertNotIn(b"\r\n0\r\n\r\n", rest, "a cut is never dressed up as an end")
         while sum(began > acknowledged for began, _ in list(answers)) < 50:

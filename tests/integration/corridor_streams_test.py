@@ -36,6 +36,21 @@ def in_pieces(data, sizes):
 
 
 class Events(HouseTest):
+    def told(self, request):
+        """The body of a chunked answer, as far as it came, and whether it ended in order."""
+        with self.house.connect() as sock:
+            sock.sendall(request)
+            stream = sock.makefile("rb")
+            status, _, _ = read_response(stream, head_only=True)
+            self.assertEqual(status, 200)
+            body = b""
+            try:
+                while piece := read_chunk(stream):
+                    body += piece
+                return body, True
+            except (EOFError, ConnectionResetError):
+                return body, False
+
     def ask(self, place=CHAT, model="m"):
         headers = [self.house.bearer("openai")] if place == CHAT else []
         return self.house.request("POST", place, chat("hi", True, model), headers)
@@ -108,12 +123,95 @@ class Events(HouseTest):
             upstream.chunk(event({"content": "half"}))
             upstream.close_connection = True
         Upstream.script = broken
-        with self.assertRaises((EOFError, ConnectionResetError)):
-            self.ask(model="broken")
+        told, clean = self.told(request_bytes("POST", CHAT, chat("hi", True, "broken"),
+                                              [self.house.bearer("openai")]))
+        self.assertFalse(clean)
+        first, last, rest = told.split(b"\n\n")
+        self.assertEqual((first + b"\n\n", rest), (event({"content": "half"}), b""))
+        self.assertEqual(json.loads(last[6:])["error"]["type"], "gatehouse_upstream")
         _, settled = self.house.exchange(llm__model="broken")
         self.assertEqual(settled["tags"]["state"], "failed")
         self.assertEqual(settled["tags"]["llm.complete"], "false")
         self.assertEqual(settled["bodies"]["llm.text"], "half")
+
+    def test_a_break_is_told_in_each_dialect_wherever_it_comes(self):
+        """However much of an event had come: the agent gets whole events, then the error."""
+        hi = [{"role": "user", "content": "hi"}]
+        parts = [{"role": "user", "parts": [{"text": "hi"}]}]
+        begun = {"type": "response.queued", "sequence_number": 3}
+        gemini = "http://gemini.gatehouse/v1beta/models/g:streamGenerateContent"
+        for url, request, kind, first in (
+                (PROVIDER, {"model": "m", "messages": hi, "stream": True}, "text/event-stream",
+                 event({"content": "half"})),
+                ("http://provider.gatehouse/v1/responses",
+                 {"model": "m", "input": "hi", "stream": True}, "text/event-stream",
+                 b"data: %s\n\n" % json.dumps(begun).encode()),
+                ("http://searching.gatehouse/v1/messages",
+                 {"model": "m", "messages": hi, "stream": True}, "text/event-stream",
+                 b'event: ping\ndata: {"type": "ping"}\n\n'),
+                (gemini + "?alt=sse", {"contents": parts}, "text/event-stream",
+                 b"data: {}\r\n\r\n"),
+                (gemini, {"contents": parts}, "application/json", b'[{"candidates":[]}')):
+            sent = request_bytes("POST", url, json.dumps(request).encode())
+            halves = (b"", b"d", b'data: {"cho', b"event: message_stop\n")
+            for half in (b"", b",\n{") if kind == "application/json" else halves:
+                def broken(upstream, _, more=first + half, kind=kind):
+                    upstream.begin(kind=kind)
+                    upstream.chunk(more)
+                    upstream.close_connection = True
+                Upstream.script = broken
+                told, clean = self.told(sent)
+                with self.subTest(url=url, half=half):
+                    self.assertFalse(clean)
+                    self.assertTrue(told.startswith(first), told)
+                    self.check_error(url, told[len(first):])
+
+    def check_error(self, url, told):
+        data = told[told.index(b"{"):]
+        error = json.loads(data)
+        if "responses" in url:
+            self.assertTrue(told.startswith(b"event: error\ndata: "), told)
+            self.assertEqual((error["type"], error["code"], error["sequence_number"]),
+                             ("error", "gatehouse_upstream", 4))
+        elif "messages" in url:
+            self.assertTrue(told.startswith(b"event: error\ndata: "), told)
+            self.assertEqual((error["type"], error["error"]["type"]), ("error", "api_error"))
+        elif "gemini" in url:
+            self.assertEqual(error["error"]["code"], 502)
+        else:
+            self.assertEqual(error["error"]["type"], "gatehouse_upstream")
+
+    def test_an_answer_whose_agent_left_is_cancelled_or_drained_as_the_service_says(self):
+        usage = b'data: {"choices":[],"usage":{"prompt_tokens":21,"completion_tokens":8}}\n\n'
+        for place, drained in (("provider", False), ("drained", True)):
+            left = threading.Event()
+
+            def slow(upstream, _, left=left):
+                upstream.begin()
+                upstream.chunk(event({"content": "three words here"}))
+                left.wait(20)
+                try:
+                    for _ in range(400):
+                        upstream.chunk(event({"content": "and more of them, long enough"}) * 40)
+                    upstream.chunk(usage + b"data: [DONE]\n\n")
+                    upstream.end()
+                except OSError:
+                    upstream.close_connection = True
+            Upstream.script = slow
+            with self.house.connect() as sock:
+                sock.sendall(request_bytes("POST", PROVIDER.replace("provider", place),
+                                           chat("hi", True, "left-" + place)))
+                stream = sock.makefile("rb")
+                self.assertEqual(read_response(stream, head_only=True)[0], 200)
+                self.assertTrue(read_chunk(stream))
+                stream.close()
+            left.set()
+            _, settled = self.house.exchange(llm__model="left-" + place)
+            tags = settled["tags"]
+            self.assertEqual(tags["state"], "cut")
+            self.assertEqual("tokens.estimated" not in tags, drained, tags)
+            if drained:
+                self.assertEqual((tags["tokens.input"], tags["tokens.output"]), ("21", "8"))
 
     def test_an_upstream_that_answers_nonsense_is_told_as_a_502(self):
         for nonsense in [b"", b"hello\r\n\r\n", b"HTTP/1.1 200 OK\n\n", b"HTTP/1.1 200",
