@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Installs the fixtures' npm packages (a Node of its own, OpenClaw, oidc-provider, MCP's
-# server-everything) into build/npm, and has Node compile OpenClaw once for all runs. Does nothing
-# when that is there already in these versions.
+# Installs the fixtures' npm packages (a Node of its own, OpenClaw and other agents, the clients of
+# model providers, oidc-provider, MCP's server-everything) into build/npm, and has Node compile
+# OpenClaw once for all runs. Does nothing when that is there already in these versions.
 #
 #   demo/setup-npm.sh [TARGET]        TARGET defaults to build/npm
 set -eu
@@ -26,7 +26,7 @@ install() {
   mkdir -p "$target"
   rm -f "$target/installed" "$target/compiled"
   cp "$root/tests/fixtures/package.json" "$root/tests/fixtures/package-lock.json" "$target/"
-  echo "npm packages: installing into $target (about 870 MB on disk, half a minute)"
+  echo "npm packages: installing into $target (about 1.9 GB on disk, a minute)"
   started=$(date +%s)
   # No install scripts: what runs here is what the lock file's hashes name, and nothing else.
   # The engine warnings are about the system's Node, which only unpacks.

@@ -108,6 +108,7 @@ class Leased {
   LeaseId lease = ipc::no_lease();
   Secret value;             // empty: this Exchange needs no credential
   std::string placeholder;  // what it stands for
+  std::string_view header;  // which carries it; "" at a Service without a credential
   bool renewable = false;   // a 401 is worth one renewal
   // What the Run was ever leased towards the upstream, `value` among it.
   std::vector<Secret> known;
@@ -126,6 +127,9 @@ class Leased {
 // The upstream answered 401 to the leased value: puts a renewed one, under a lease of its own, in
 // its place. Errors: the vault's; then nothing has changed.
 [[nodiscard]] net::Task<Result<void>> renew(Leased& leased);
+// Clients of a model's provider send the same key in the provider's own header or, by their
+// version, as a bearer token: both are places for it.
+[[nodiscard]] bool takes_bearer_too(const ipc::ServiceSpec& service);
 // The first placeholder of this Run that the request carries anywhere; null if none.
 [[nodiscard]] const ipc::Placeholder* carried_placeholder(const Ruled& ruled);
 // The alarm that a placeholder was sent where it is not bound to, and the refusal.

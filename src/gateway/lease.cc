@@ -14,9 +14,23 @@ using net::Task;
 
 constexpr Nanos kLeaseMost = std::chrono::seconds(25);  // a refresh may be under way
 
+constexpr std::string_view kBearerHeader = "authorization";
+
+// The header that this request has its credential in. The Service's own, where both have one.
+std::string_view header_of_credential(const Ruled& ruled) {
+  if (ruled->service == nullptr) return "";
+  const std::string_view own = ruled->service->credential_header;
+  if (!takes_bearer_too(*ruled->service)) return own;
+  const wire::Headers& headers = ruled->request.head.headers;
+  const auto in_own = headers.find(own);
+  if (in_own && ruled->door->placeholder_in(*in_own) != nullptr) return own;
+  const auto bearer = headers.find(kBearerHeader);
+  return bearer && ruled->door->placeholder_in(*bearer) != nullptr ? kBearerHeader : own;
+}
+
 // A placeholder that is not of this Run, or a credential's header of which only one of several
 // would be looked at.
-std::optional<Error> doubtful(const Ruled& ruled) {
+std::optional<Error> doubtful(const Ruled& ruled, std::string_view wanted) {
   const auto foreign = [] {
     return Error(Error::kDenied,
                  "the request holds a placeholder that is not of this run; it is worth nothing, "
@@ -25,12 +39,9 @@ std::optional<Error> doubtful(const Ruled& ruled) {
   int credentials = 0;
   for (const wire::Header header : ruled->request.head.headers) {
     if (ruled->door->holds_foreign(header.value)) return foreign();
-    const bool is_credential =
-        ruled->service != nullptr && !ruled->service->credential_header.empty()
-        && wire::equal_ignoring_case(header.name, ruled->service->credential_header);
+    const bool is_credential = !wanted.empty() && wire::equal_ignoring_case(header.name, wanted);
     if (is_credential && ++credentials > 1) {
-      return Error(Error::kInvalid, fmt::format("the header {} came more than once",
-                                                ruled->service->credential_header));
+      return Error(Error::kInvalid, fmt::format("the header {} came more than once", wanted));
     }
   }
   // Not in the body: what an agent remembers of an earlier run may hold that run's, and is worth
@@ -84,6 +95,11 @@ Task<Result<void>> learn_known(Leased& leased) {
 
 }  // namespace
 
+bool takes_bearer_too(const ipc::ServiceSpec& service) {
+  return provider_of(service.kind) && !service.credential_header.empty()
+         && service.credential_header != kBearerHeader;
+}
+
 const ipc::Placeholder* carried_placeholder(const Ruled& ruled) {
   if (const ipc::Placeholder* found = ruled->door->placeholder_in(ruled->request.head))
     return found;
@@ -107,7 +123,8 @@ Task<Result<Leased>> lease(Recorded recorded) {
   Leased leased(std::move(recorded));
   const Ruled& ruled = leased.recorded.ruled;
   const ipc::ServiceSpec* service = ruled->service;
-  if (const auto refused = doubtful(ruled); refused) {
+  const std::string_view wanted = header_of_credential(ruled);
+  if (const auto refused = doubtful(ruled, wanted); refused) {
     ruled->client->refused_by = kPlaceholderBinding;
     if (*refused == Error::kDenied) {
       ++ruled->gate->counters.alarms;
@@ -115,8 +132,7 @@ Task<Result<Leased>> lease(Recorded recorded) {
     }
     co_return Failure(*refused);
   }
-  const std::string_view wanted =
-      service == nullptr ? std::string_view() : service->credential_header;
+  leased.header = wanted;
   if (const ipc::Placeholder* found = misplaced(ruled, wanted)) {
     co_return misuse(ruled, leased.recorded.intent, *found);
   }

@@ -185,11 +185,11 @@ class Relay {
       head.headers.set("transfer-encoding", "chunked");
     }
     std::string credential;
-    const ipc::ServiceSpec* service = ruled_->service;
-    if (service != nullptr && !service->credential_header.empty()) {
-      const auto original = head.headers.find(service->credential_header);
+    if (!leased_.header.empty()) {
+      const auto original = head.headers.find(leased_.header);
       if (original && !leased_.value.empty()) credential = *original;
-      head.headers.remove(service->credential_header);  // the agent's own never passes
+      head.headers.remove(ruled_->service->credential_header);  // the agent's own never passes
+      if (takes_bearer_too(*ruled_->service)) head.headers.remove("authorization");
     }
     std::string text;
     text.reserve(4096 + leased_.value.size());
@@ -207,7 +207,7 @@ class Relay {
     }
     text.reserve(text.size() + template_value.size() + 2 * value.size() + 256);
     text.resize(text.size() - 2);  // before the empty line
-    text += ruled_->service->credential_header;
+    text += leased_.header;
     text += ": ";
     const std::size_t at = template_value.find(leased_.placeholder);
     if (template_value == leased_.placeholder) {

@@ -102,6 +102,25 @@ class Dialects(HouseTest):
         self.assertEqual(intent["tags"]["llm.operation"], "embeddings")
         self.assertEqual(self.tokens(tags), {"input": 8, "cached": 0, "output": 0, "reasoning": 0})
 
+    def test_a_key_may_come_as_a_bearer_token_and_the_agents_own_never_passes(self):
+        placeholder = self.house.placeholders["claude"]
+        body = json.dumps({"model": "bearer", "max_tokens": 9, "messages": []}).encode()
+        bearer, own = ("authorization", "Bearer " + placeholder), ("x-api-key", placeholder)
+        for sent, filled in (([bearer], "authorization"), ([own], "x-api-key"),
+                             ([bearer, ("x-api-key", "mine")], "authorization"),
+                             ([("authorization", "Bearer mine"), own], "x-api-key"),
+                             ([bearer, own], None)):
+            Upstream.seen.clear()
+            status, _, _ = self.house.request("POST", CLAUDE + "/v1/messages", body, sent)
+            if filled is None:
+                self.assertEqual((status, Upstream.seen), (403, []))
+                continue
+            self.assertEqual(status, 200)
+            headers = Upstream.seen[-1][2]
+            given = {name: headers[name] for name in ("authorization", "x-api-key")
+                     if name in headers}
+            self.assertEqual(given, {filled: KEY if filled == "x-api-key" else "Bearer " + KEY})
+
     def test_anthropic_messages_are_read_and_get_the_key(self):
         for stream in (False, True):
             model = "messages-%s" % stream

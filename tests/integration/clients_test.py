@@ -1,0 +1,228 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Real clients of model providers, unmodified, each directly at a scripted provider and in a
+sandbox through the gateway: the provider receives the same bodies and headers, the client sees the
+same, and the sandbox holds no key."""
+import base64
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import time
+import unittest
+from pathlib import Path
+
+from house import House, main
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "demo"))
+from story import world as worlds  # noqa: E402
+
+KEY = "sk-real-0123456789abcdefghij"
+FIXTURES = "/opt/fixtures"
+PACKAGES = "/opt/fixtures/node_modules"
+PYTHON = "/usr/bin/python3"
+
+SERVICES = {"openai": "https://api.openai.com", "anthropic": "https://api.anthropic.com",
+            "gemini": "https://generativelanguage.googleapis.com"}
+SERVICE = """  - name: {name}
+    kind: {name}
+    url: {url}
+    upstream: {provider}
+    allow_private: true
+    credential: {{kind: static}}
+    scope: user
+"""
+CONFIG = """version: 1
+data: {data}
+users: [{{name: alice}}]
+services:
+{services}agents:
+  - name: shell
+    toolbox: [{toolbox}]
+    environment:
+      OPENAI_API_KEY: "{{{{placeholder:openai}}}}"
+      ANTHROPIC_API_KEY: "{{{{placeholder:anthropic}}}}"
+      GEMINI_API_KEY: "{{{{placeholder:gemini}}}}"
+    rules:
+      - {{id: openai, service: openai}}
+      - {{id: anthropic, service: anthropic}}
+      - {{id: gemini, service: gemini}}
+"""
+
+
+def setUpModule():
+    global HOUSE, WORLD, PROVIDER
+    HOUSE = House()
+    work = HOUSE.folder / "world"
+    work.mkdir()
+    WORLD = worlds.World(work)
+    PROVIDER = WORLD.start("provider", [
+        str(worlds.NODE), str(worlds.FIXTURES / "provider.mjs"), "--script",
+        str(worlds.FIXTURES / "clients.json"), "--key-file", str(WORLD.secret("provider", KEY)),
+        "--record", str(WORLD.log("provider"))])["url"]
+    toolbox = HOUSE.folder / "fixtures"
+    toolbox.mkdir()
+    for name in ("clients.mjs", "clients.py", "package.json"):
+        (toolbox / name).write_bytes((worlds.FIXTURES / name).read_bytes())
+    (toolbox / "node_modules").mkdir()
+    HOUSE.config.write_text(CONFIG.format(
+        data=HOUSE.data,
+        services="".join(SERVICE.format(name=name, url=url, provider=PROVIDER)
+                         for name, url in SERVICES.items()),
+        toolbox=f'"{toolbox}:{FIXTURES}", "{worlds.NPM.resolve()}:{PACKAGES}"'))
+    HOUSE.up()
+    for service in SERVICES:
+        done = HOUSE.ask("connect", service, "--user", "alice", "--from-file",
+                         str(WORLD.secret("key", KEY)))
+        assert done.returncode == 0, done.stderr
+
+
+def tearDownModule():
+    HOUSE.down()
+    WORLD.stop()
+    HOUSE.remove()
+
+
+def listed(whose):
+    """The fields that may differ."""
+    lines = (worlds.FIXTURES / "clients-headers.txt").read_text().splitlines()
+    words = [line.split("#")[0].split() for line in lines]
+    return {pair[1] for pair in words if len(pair) == 2 and pair[0] == whose}
+
+
+def received():
+    """What the provider has on record, whole exchanges alone."""
+    return [line for line in worlds.lines_of(WORLD.log("provider")) if "body" in line]
+
+
+def fields(raw, whose="request"):
+    pairs = zip(raw[::2], raw[1::2])
+    return sorted((name.lower(), value) for name, value in pairs
+                  if name.lower() not in listed(whose))
+
+
+def directly(*command):
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env={
+        "PATH": os.environ["PATH"], "LANG": "C.UTF-8",
+        "OPENAI_BASE_URL": PROVIDER + "/v1", "ANTHROPIC_BASE_URL": PROVIDER,
+        "GOOGLE_GEMINI_BASE_URL": PROVIDER, "OPENAI_API_KEY": KEY, "ANTHROPIC_API_KEY": KEY,
+        "GEMINI_API_KEY": KEY})
+    return done
+
+
+class Clients(unittest.TestCase):
+    maxDiff = 4000
+
+    def both(self, direct, inside):
+        """Runs it both ways; what each saw, and what the provider received of each."""
+        ways = []
+        for run in (lambda: directly(*direct), lambda: HOUSE.run(*inside)):
+            before = len(received())
+            done = run()
+            self.assertEqual(done.returncode, 0, done.stderr[-2000:] + done.stdout[-2000:])
+            saw = {(line["client"], line["case"]): line["saw"]
+                   for line in map(json.loads, lines_in(done.stdout))}
+            self.settle()
+            asked = sorted(received()[before:], key=lambda line: line["request"])
+            ways.append((saw, asked))
+        return ways
+
+    def settle(self):
+        """Until each request that began has ended: those that were left end a moment later."""
+        for _ in range(200):
+            lines = worlds.lines_of(WORLD.log("provider"))
+            if sum("began" in line for line in lines) == sum("body" in line for line in lines):
+                return
+            time.sleep(0.02)
+        raise AssertionError("a request that nobody waits for goes on upstream")
+
+    def compare(self, ways):
+        (saw, asked), (saw_through, asked_through) = ways
+        self.assertEqual(list(saw), list(saw_through))
+        for case, one in saw.items():
+            with self.subTest(case=case):
+                self.assertEqual(comparable(case, one), comparable(case, saw_through[case]))
+        self.assertEqual(len(asked), len(asked_through))
+        for one, through in zip(asked, asked_through):
+            with self.subTest(asked=one["url"], body=base64.b64decode(one["body"])):
+                self.assertEqual((one["method"], one["url"], one["ended"]),
+                                 (through["method"], through["url"], through["ended"]))
+                self.assertEqual(sent(one), sent(through))
+                self.assertEqual(fields(one["headers"]), fields(through["headers"]))
+        return asked
+
+    def test_sdks_of_npm_work_as_they_do_without_a_gateway(self):
+        ways = self.both([str(worlds.NODE), str(worlds.FIXTURES / "clients.mjs")],
+                         [PACKAGES + "/.bin/node", FIXTURES + "/clients.mjs"])
+        asked = self.compare(ways)
+        self.assertGreater(len(asked), 80)
+        left = [line for line in asked if line["ended"] == "cut"]
+        self.assertEqual(len(left), 6, "one for each client that left")
+
+    def test_curl_requests_and_httpx_work_as_they_do_without_a_gateway(self):
+        ways = self.both([PYTHON, str(worlds.FIXTURES / "clients.py")],
+                         [PYTHON, FIXTURES + "/clients.py"])
+        asked = self.compare(ways)
+        self.assertEqual(len([line for line in asked if line["ended"] == "cut"]), 3)
+
+    def test_a_kill_ends_every_stream_of_every_client(self):
+        before = len(received())
+        run = HOUSE.start("sh", "-c", f"{PACKAGES}/.bin/node {FIXTURES}/clients.mjs hang & "
+                          f"{PYTHON} {FIXTURES}/clients.py hang; wait",
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        name = run.stderr.readline().split()[2]
+        for _ in range(500):
+            lines = worlds.lines_of(WORLD.log("provider"))
+            begun = sum("began" in line for line in lines) - sum("body" in line for line in lines)
+            if begun == 9:
+                break
+            time.sleep(0.02)
+        self.assertEqual(begun, 9)
+        self.assertEqual(HOUSE.ask("kill", name).returncode, 0)
+        self.settle()
+        self.assertEqual([line["ended"] for line in received()[before:]], ["cut"] * 9)
+        # The frozen clients cannot tell what they saw of it until they may go on.
+        self.assertEqual(HOUSE.ask("revive", name).returncode, 0)
+        told, _ = run.communicate(timeout=30)
+        ends = {line["client"]: line["saw"][-1] for line in map(json.loads, lines_in(told))}
+        self.assertEqual(len(ends), 9)
+        for client, end in ends.items():
+            self.assertTrue("error" in end or "killed" in end, (client, end))
+            self.assertNotIn("[DONE]", end)
+
+
+def lines_in(text):
+    """Not splitlines(): a line separator of Unicode is text like any other."""
+    return text.strip().split("\n")
+
+
+def sent(line):
+    """The body, but for what the gateway asks for beside: usage in chat streams."""
+    body = base64.b64decode(line["body"])
+    return body.replace(b'"stream_options":{"include_usage":true},', b"")
+
+
+def comparable(case, saw):
+    """Without what differs between two direct connections too."""
+    if case[1] == "reset":  # how much of it arrives before its end is the network's affair
+        return "Error" in str(saw[-1]) or "error" in saw[-1]
+    if isinstance(saw, str):
+        return saw.replace(',"usage":null', "")
+    if isinstance(saw, list):
+        return [comparable(case, one) for one in saw]
+    if isinstance(saw, dict) and ("content-type" in saw or "Content-Type" in saw):
+        return {name.lower(): value for name, value in saw.items()
+                if name.lower() not in listed("response")}
+    if isinstance(saw, dict):  # a chunk of a stream that was asked for usage; or an error
+        return {name: one for name, one in saw.items()
+                if one is not None or name not in ("usage", "cause")}
+    return saw
+
+
+if __name__ == "__main__":
+    if not (worlds.NPM / "@anthropic-ai/sdk").exists():
+        print("skipped: npm's packages are not there; demo/setup-npm.sh brings them")
+        sys.exit(77)
+    main()
