@@ -86,12 +86,9 @@ struct Client {
   std::unique_ptr<net::Stream> stream;
   Inbox inbox;
   std::uint64_t connection = 0;
-  std::string refused_by;   // the rule that refused the request under way, for its answer
-  std::string json_rpc_id;  // of the MCP message under way, as it stood: its error repeats it
   std::optional<Admission> admission;  // none at a sandbox's Door
   bool mid_answer = false;             // the head of an answer has gone out, its end has not
   bool last_words_said = false;        // it is cut, and an error event of its own says why
-  bool body_unread = false;            // the request's body has not been read to its end
 };
 
 }  // namespace gatehouse::gateway

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "gateway/attach.h"
 #include "gateway/exchange.h"
+#include "gateway/http1_caller.h"
 #include "gateway/record.h"
 #include "gateway/refusal.h"
 #include "gateway/tunnel.h"
@@ -136,7 +137,9 @@ Task<void> serve_requests(Gate& gate, Door& door, Client& client, Place place) {
     }
     Result<Decoded> decoded = decode(door, place, std::move(**head));
     if (!decoded) co_return co_await refuse(gate, client, door, place, decoded.error());
-    if (!co_await serve_exchange(gate, door, client, std::move(*decoded))) co_return;
+    Http1Caller caller(gate, door, client, decoded->head);
+    co_await serve_exchange(gate, door, caller, std::move(*decoded));
+    if (client.mid_answer || !caller.may_carry_another()) co_return;
   }
 }
 

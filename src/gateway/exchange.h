@@ -15,7 +15,7 @@
 
 #include "base/secret.h"
 #include "gateway/call.h"
-#include "gateway/client.h"
+#include "gateway/caller.h"
 #include "gateway/gate.h"
 #include "gateway/intent.h"
 #include "wire/http1.h"
@@ -31,19 +31,13 @@ struct Decoded {
   bool tls = false;
 };
 
-// A body of which the beginning has been read.
-struct BegunBody {
-  wire::BodyReader reader;
-  std::string payload;
-};
-
 // All that is known of one Exchange, at one place for its whole life; the types of the phases say
 // how far it is filled.
 struct Exchange {
   // IDENTIFY
   Gate* gate = nullptr;
   Door* door = nullptr;
-  Client* client = nullptr;
+  Caller* caller = nullptr;
   ExchangeId exchange = ExchangeId::fresh();
   SpanId span = SpanId::fresh();
   std::string linked_trace;  // the agent's own traceparent where it names another trace
@@ -58,7 +52,7 @@ struct Exchange {
   Call call;
   // Whole, where the Call is in it or where it is small; else it is relayed as it comes.
   std::optional<std::string> body;
-  std::optional<BegunBody> begun;
+  std::string begun;  // of the latter: what came of it until now
   // ROUTE
   Destination destination;
   std::string target;  // path and query as they are sent upstream
@@ -73,7 +67,7 @@ class Identified {
 
  private:
   explicit Identified(std::unique_ptr<Exchange> known) : known_(std::move(known)) {}
-  friend Result<Identified> identify(Gate&, Door&, Client&, Decoded);
+  friend Result<Identified> identify(Gate&, Door&, Caller&, Decoded);
   std::unique_ptr<Exchange> known_;
 };
 
@@ -118,7 +112,7 @@ class Leased {
   friend net::Task<Result<Leased>> lease(Recorded);
 };
 
-[[nodiscard]] Result<Identified> identify(Gate& gate, Door& door, Client& client, Decoded request);
+[[nodiscard]] Result<Identified> identify(Gate& gate, Door& door, Caller& caller, Decoded request);
 [[nodiscard]] net::Task<Result<Interpreted>> interpret(Identified who);
 [[nodiscard]] Result<Routed> route(Interpreted what);
 [[nodiscard]] Ruled rule(Routed where);
@@ -138,9 +132,8 @@ class Leased {
 // Settles the Intent on every path.
 [[nodiscard]] net::Task<Result<void>> relay(Leased leased);
 
-// All of it, and the error in the caller's dialect where a phase refuses. Returns whether the
-// client's connection can carry another Exchange.
-[[nodiscard]] net::Task<bool> serve_exchange(Gate& gate, Door& door, Client& client,
+// All of it, and the error in the caller's dialect where a phase refuses. The caller outlives it.
+[[nodiscard]] net::Task<void> serve_exchange(Gate& gate, Door& door, Caller& caller,
                                              Decoded request);
 
 }  // namespace gatehouse::gateway

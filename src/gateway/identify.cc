@@ -7,7 +7,7 @@
 
 namespace gatehouse::gateway {
 
-Result<Identified> identify(Gate& gate, Door& door, Client& client, Decoded request) {
+Result<Identified> identify(Gate& gate, Door& door, Caller& caller, Decoded request) {
   if (gate.is_killed(door.run.run)) {
     return failure(Error::kKilled, "the run " + door.run.run.text()
                                        + " is killed; only a person with that right can revive it");
@@ -15,7 +15,7 @@ Result<Identified> identify(Gate& gate, Door& door, Client& client, Decoded requ
   Identified who(std::make_unique<Exchange>());
   who->gate = &gate;
   who->door = &door;
-  who->client = &client;
+  who->caller = &caller;
   who->began = gate.loop.now();
   const std::string_view whole = request.head.path_and_query();
   const std::size_t query = std::min(whole.find('?'), whole.size());
@@ -26,7 +26,6 @@ Result<Identified> identify(Gate& gate, Door& door, Client& client, Decoded requ
     if (parsed && parsed->trace != door.run.trace) who->linked_trace = *parent;
   }
   who->request = std::move(request);
-  client.body_unread = who->request.head.framing.kind != wire::BodyFraming::Kind::kNone;
   return who;
 }
 

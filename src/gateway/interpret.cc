@@ -35,54 +35,51 @@ Failure body_broken(const Error& error) {
   return Failure(error);
 }
 
-Task<Result<std::string>> read_body(Gate& gate, Client& client, const wire::RequestHead& head) {
+// The next piece of the body: nothing of it when none came within `most`.
+Task<Result<Piece>> next_piece(Gate& gate, MessageIn& from, Nanos most) {
+  const Piece here = CO_TRY(from.piece());
+  if (!here.is_nothing()) co_return here;
+  if (!CO_TRY(co_await from.more(gate.loop.in(most)))) {
+    co_return failure(Error::kClosed, "the request's body broke off");
+  }
+  co_return from.piece();
+}
+
+Task<Result<std::string>> read_body(Gate& gate, Caller& caller, const wire::RequestHead& head) {
   std::string body;
-  if (head.framing.kind == wire::BodyFraming::Kind::kNone) co_return body;
   if (head.framing.length > kBodyMost) {
     co_return failure(Error::kTooLarge, fmt::format("a body of {} bytes; {} is the most here",
                                                     head.framing.length, kBodyMost));
   }
-  if (expects_continue(head.headers)) {
-    CO_TRY(co_await client.stream->write("HTTP/1.1 100 Continue\r\n\r\n",
-                                         gate.loop.in(kBodyPieceMost)));
+  MessageIn& from = caller.request();
+  if (!from.is_done() && expects_continue(head.headers)) {
+    CO_TRY(co_await caller.send_continue(gate.loop.in(kBodyPieceMost)));
   }
   body.reserve(head.framing.length);
-  wire::BodyReader reader(head.framing);
-  while (!reader.done()) {
-    if (client.inbox.waiting().empty()) {
-      const Result<bool> more = co_await client.inbox.fill(gate.loop.in(kBodyPieceMost));
-      if (!more) co_return body_broken(more.error());
-      if (!*more) co_return body_broken({Error::kClosed, ""});
-    }
-    const wire::BodyPiece piece = CO_TRY(reader.feed(client.inbox.waiting()));
-    if (body.size() + piece.payload.size() > kBodyMost) {
+  while (!from.is_done()) {
+    const Result<Piece> piece = co_await next_piece(gate, from, kBodyPieceMost);
+    if (!piece) co_return body_broken(piece.error());
+    if (body.size() + piece->payload.size() > kBodyMost) {
       co_return failure(Error::kTooLarge, fmt::format("a body of more than {} bytes", kBodyMost));
     }
-    body.append(piece.payload);
-    client.inbox.take(piece.consumed);
+    body.append(piece->payload);
   }
-  client.body_unread = false;
   co_return body;
 }
 
 // The beginning of a body that need not be understood: what is small is whole before anyone is
 // dialled, so that nobody is for one that is malformed or breaks off.
-Task<Result<BegunBody>> begin_body(Gate& gate, Client& client, const wire::RequestHead& head) {
-  BegunBody begun{wire::BodyReader(head.framing), ""};
+Task<Result<std::string>> begin_body(Gate& gate, Caller& caller, const wire::RequestHead& head) {
+  std::string begun;
+  MessageIn& from = caller.request();
   if (expects_continue(head.headers)) {
-    CO_TRY(co_await client.stream->write("HTTP/1.1 100 Continue\r\n\r\n",
-                                         gate.loop.in(kBodyPieceMost)));
+    CO_TRY(co_await caller.send_continue(gate.loop.in(kBodyPieceMost)));
   }
-  while (!begun.reader.done() && begun.payload.size() < kSmallMost) {
-    if (client.inbox.waiting().empty()) {
-      const Result<bool> more = co_await client.inbox.fill(gate.loop.in(kPatience));
-      if (!more && more.error() == Error::kTimeout) break;
-      if (!more) co_return body_broken(more.error());
-      if (!*more) co_return body_broken({Error::kClosed, ""});
-    }
-    const wire::BodyPiece piece = CO_TRY(begun.reader.feed(client.inbox.waiting()));
-    begun.payload.append(piece.payload);
-    client.inbox.take(piece.consumed);
+  while (!from.is_done() && begun.size() < kSmallMost) {
+    const Result<Piece> piece = co_await next_piece(gate, from, kPatience);
+    if (!piece && piece.error() == Error::kTimeout) break;
+    if (!piece) co_return body_broken(piece.error());
+    begun.append(piece->payload);
   }
   co_return begun;
 }
@@ -124,12 +121,11 @@ Task<Result<Interpreted>> interpret(Identified who) {
   const bool llm = what->endpoint && what->endpoint->has_meaning_in_body();
   if (head.method != "POST" || (!llm && !mcp)) {
     if (!has_body) co_return what;
-    auto begun = CO_TRY(co_await begin_body(*what->gate, *what->client, head));
-    if (begun.reader.done()) {
-      what->client->body_unread = false;
-      what->body = std::move(begun.payload);
+    std::string begun = CO_TRY(co_await begin_body(*what->gate, *what->caller, head));
+    if (what->caller->request().is_done()) {
+      what->body = std::move(begun);
     } else {
-      what->begun.emplace(std::move(begun));
+      what->begun = std::move(begun);
     }
     co_return what;
   }
@@ -137,10 +133,9 @@ Task<Result<Interpreted>> interpret(Identified who) {
     co_return failure(Error::kUnsupported,
                       "a compressed request body cannot be ruled on; send it plain");
   }
-  what->body = CO_TRY(co_await read_body(*what->gate, *what->client, what->request.head));
-  what->client->json_rpc_id.clear();
+  what->body = CO_TRY(co_await read_body(*what->gate, *what->caller, what->request.head));
   what->call = CO_TRY(llm ? llm_call(*what->endpoint, *what->body)
-                          : tool_call(*what->body, what->client->json_rpc_id));
+                          : tool_call(*what->body, what->caller->json_rpc_id));
   if (const auto* tool = std::get_if<ToolCall>(&what->call);
       tool != nullptr && what->linked_trace.empty()) {
     const auto parsed = wire::TraceParent::parse(tool->traceparent);

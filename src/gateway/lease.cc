@@ -109,7 +109,7 @@ const ipc::Placeholder* carried_placeholder(const Ruled& ruled) {
 Failure misuse(const Ruled& ruled, Intent& intent, const ipc::Placeholder& placeholder) {
   ++ruled->gate->counters.alarms;
   intent.raise_alarm("placeholder-misused");
-  ruled->client->refused_by = kPlaceholderBinding;
+  ruled->caller->refused_by = kPlaceholderBinding;
   const bool bound = ruled->service != nullptr && ruled->service->name == placeholder.service;
   return failure(
       Error::kDenied,
@@ -125,7 +125,7 @@ Task<Result<Leased>> lease(Recorded recorded) {
   const ipc::ServiceSpec* service = ruled->service;
   const std::string_view wanted = header_of_credential(ruled);
   if (const auto refused = doubtful(ruled, wanted); refused) {
-    ruled->client->refused_by = kPlaceholderBinding;
+    ruled->caller->refused_by = kPlaceholderBinding;
     if (*refused == Error::kDenied) {
       ++ruled->gate->counters.alarms;
       leased.recorded.intent.raise_alarm("placeholder-of-another-run");
@@ -155,7 +155,7 @@ Task<Result<Leased>> lease(Recorded recorded) {
     co_return leased;
   }
   if (const Result<void> granted = co_await renew(leased); !granted) {  // the first one, too
-    ruled->client->refused_by = "lease";
+    ruled->caller->refused_by = "lease";
     co_return Failure(granted.error());
   }
   co_return leased;

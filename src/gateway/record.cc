@@ -171,7 +171,7 @@ Task<Result<Recorded>> record(Ruled ruled) {
                  {"run", ruled->door->run.run.text()},
                  {"trace", ruled->door->run.trace.text()}});
     gate.recorder.append_now(std::move(entry));
-    ruled->client->refused_by = ruled->ruling.rule;
+    ruled->caller->refused_by = ruled->ruling.rule;
     co_return failure(Error::kDenied, ruled->ruling.reason);
   }
   audit::Entry entry = entry_of(ruled, audit::Kind::kIntent);

@@ -14,17 +14,18 @@ namespace gatehouse::gateway {
 namespace {
 
 using net::Task;
+using Kind = wire::BodyFraming::Kind;
 
 constexpr Nanos kWriteMost = std::chrono::seconds(30);
 constexpr Nanos kFirstByteMost = std::chrono::minutes(10);  // a model may think that long
 constexpr Nanos kIdleMost = std::chrono::minutes(5);        // between two pieces of an answer
 constexpr Nanos kPatience = 20ms;  // an answer that takes longer is worth a watch on the client
-constexpr std::size_t kKeptMost = 64 * 1024;  // of a body, to send it again
+constexpr std::size_t kAtHandMost = 64 * 1024;  // of what waits to be sent
+constexpr std::size_t kKeptMost = 64 * 1024;    // of a body, to send it again
 constexpr Nanos kDurableMost = 250ms;
 constexpr Nanos kLastWordsMost = 2s;
 constexpr Nanos kDrainMost = std::chrono::minutes(10);  // of an answer that nobody waits for
 constexpr std::string_view kRemoved = "[credential removed by gatehouse]";
-constexpr wire::BodyFraming::Kind kNoBody = wire::BodyFraming::Kind::kNone;
 
 // Ends the Lease on every path.
 class LeaseGuard {
@@ -46,16 +47,6 @@ class LeaseGuard {
   LeaseId lease_;
 };
 
-// Ends the connection of a client that leaves while its answer is awaited, so that the upstream is
-// cancelled at once.
-Task<void> watch_client(Gate* gate, Door* door, Client* client) {
-  const Result<void> readable = co_await client->stream->wait_readable(Deadline::never());
-  if (readable && client->stream->is_quiet()) co_return;
-  std::array<char, 1> probe;
-  // Bytes: the client pipelines and is there. An end: it has gone.
-  if (client->stream->peek_now(probe) == 0) gate->cancel_soon(*door, client->connection);
-}
-
 class Relay {
  public:
   explicit Relay(Leased leased)
@@ -63,7 +54,7 @@ class Relay {
         ruled_(leased_.recorded.ruled),
         intent_(leased_.recorded.intent),
         gate_(*ruled_->gate),
-        client_(*ruled_->client),
+        caller_(*ruled_->caller),
         guard_(gate_, leased_.lease),
         reading_(intent_, *ruled_),
         watch_(gate_.loop) {}
@@ -73,8 +64,7 @@ class Relay {
   ~Relay() {
     if (!gate_.is_killed(ruled_->door->run.run)) return;
     const std::string words = last_words({Error::kKilled, "the run was killed"});
-    if (words.empty()) return;
-    client_.last_words_said = client_.stream->write_now(words) == words.size();
+    if (!words.empty()) caller_.say_last_now(words);
   }
 
   Task<Result<void>> run() {
@@ -93,27 +83,25 @@ class Relay {
  private:
   Task<Result<void>> exchange() {
     ask_for_usage();
-    CO_TRY(co_await dial());
-    wire::ResponseHead head = CO_TRY(co_await answered());
-    if (head.status == 401 && CO_TRY(co_await sent_again())) head = CO_TRY(co_await read_head());
-    const wire::BodyFraming framing =
-        CO_TRY(wire::response_framing(head, ruled_->request.head.method));
-    intent_.tag("status", std::to_string(head.status));
-    CO_TRY(prepare_redaction(head));
-    const bool keep = !wire::ends_connection(head.version, head.headers)
-                      && framing.kind != wire::BodyFraming::Kind::kUntilClose;
-    reading_.begin(head);
+    CO_TRY(co_await dial(Upstreams::Reuse::kAllowed));
+    UpstreamExchange::Head head = CO_TRY(co_await answered());
+    if (head.response.status == 401 && CO_TRY(co_await sent_again())) {
+      head = CO_TRY(co_await read_head());
+    }
+    intent_.tag("status", std::to_string(head.response.status));
+    CO_TRY(prepare_redaction(head.response));
+    reading_.begin(head.response);
     if (!may_release_before_durable()) {
       CO_TRY(co_await intent_.recorder().wait_durable(intent_.position(),
                                                       gate_.loop.in(kDurableMost)));
     }
     CO_TRY(still_alive());
-    const Result<void> relayed = co_await relay_body(std::move(head), framing);
+    const Result<void> relayed = co_await relay_body(std::move(head));
     if (!relayed) {
       co_await say_last_words(relayed.error());
       co_return relayed;
     }
-    if (keep && upstream_inbox_->waiting().empty()) gate_.upstreams.release(std::move(upstream_));
+    upstream_->release();
     co_return Result<void>();
   }
 
@@ -128,10 +116,12 @@ class Relay {
     reading_.hide_usage();
   }
 
-  Task<Result<void>> dial() {
-    auto dialled = co_await gate_.upstreams.acquire(ruled_->destination, gate_.loop.in(kWriteMost));
+  Task<Result<void>> dial(Upstreams::Reuse reuse) {
+    upstream_.reset();
+    auto dialled =
+        co_await gate_.upstreams.begin(ruled_->destination, reuse, gate_.loop.in(kWriteMost));
     if (!dialled) {
-      if (dialled.error() == Error::kDenied) client_.refused_by = "private-address";
+      if (dialled.error() == Error::kDenied) caller_.refused_by = "private-address";
       co_return Failure(dialled.error());
     }
     upstream_ = std::move(*dialled);
@@ -139,25 +129,22 @@ class Relay {
   }
   // The answer's head. A connection that was kept may have been closed by the upstream just when it
   // was used again: a safe request then goes once more, on a new one (RFC 9110 section 9.2.2).
-  Task<Result<wire::ResponseHead>> answered() {
+  Task<Result<UpstreamExchange::Head>> answered() {
     const bool again =
-        upstream_.reused && ruled_->request.head.framing.kind == kNoBody
+        upstream_->is_on_kept_connection() && ruled_->request.head.framing.kind == Kind::kNone
         && (ruled_->request.head.method == "GET" || ruled_->request.head.method == "HEAD");
     const Result<void> sent = co_await send_request();
     if (!sent && !again) co_return Failure(sent.error());
     if (sent) {
-      Result<wire::ResponseHead> head = co_await read_head();
-      if (head || !again || upstream_spoke_) co_return head;
+      auto head = co_await read_head();
+      if (head || !again || upstream_->has_spoken()) co_return head;
     }
-    upstream_inbox_.reset();
-    upstream_ = CO_TRY(
-        co_await gate_.upstreams.acquire_new(ruled_->destination, gate_.loop.in(kWriteMost)));
-    CO_TRY(still_alive());
+    CO_TRY(co_await dial(Upstreams::Reuse::kNever));
     CO_TRY(co_await send_request());
     co_return co_await read_head();
   }
 
-  Result<std::string> request_text() {
+  Result<void> begin_request() {
     wire::RequestHead head = ruled_->request.head;
     wire::remove_hop_by_hop(head.headers);
     for (const char* name : {"expect", "traceparent", "tracestate", "proxy-authorization"}) {
@@ -165,7 +152,6 @@ class Relay {
     }
     head.target = ruled_->target;
     head.form = wire::TargetForm::kOrigin;
-    head.version = wire::HttpVersion::k11;
     head.headers.set("host", host_field());
     head.headers.set("traceparent",
                      wire::TraceParent{ruled_->door->run.trace, ruled_->span, true}.text());
@@ -177,66 +163,58 @@ class Relay {
       head.headers.remove("if-range");
     }
     head.headers.remove("content-length");
-    if (ruled_->body) {
-      head.headers.set("content-length", std::to_string(ruled_->body->size()));
-    } else if (head.framing.kind == wire::BodyFraming::Kind::kLength) {
-      head.headers.set("content-length", std::to_string(head.framing.length));
-    } else if (head.framing.kind == wire::BodyFraming::Kind::kChunked) {
-      head.headers.set("transfer-encoding", "chunked");
-    }
-    std::string credential;
+    head.framing = framing_of_request();
+    std::string original;
     if (!leased_.header.empty()) {
-      const auto original = head.headers.find(leased_.header);
-      if (original && !leased_.value.empty()) credential = *original;
+      const auto found = head.headers.find(leased_.header);
+      if (found && !leased_.value.empty()) original = *found;
       head.headers.remove(ruled_->service->credential_header);  // the agent's own never passes
       if (takes_bearer_too(*ruled_->service)) head.headers.remove("authorization");
     }
-    std::string text;
-    text.reserve(4096 + leased_.value.size());
-    TRY(wire::append_request_head(text, head));
-    if (!credential.empty()) TRY(append_credential(text, credential));
-    return text;
+    if (original.empty()) return upstream_->begin(std::move(head), {});
+    return upstream_->begin(std::move(head), TRY(credential_field(original)));
   }
-  // The one place where a credential's value meets a request. `text` has room: no copy of it is
-  // left behind.
-  Result<void> append_credential(std::string& text, std::string& template_value) {
+  [[nodiscard]] wire::BodyFraming framing_of_request() const {
+    if (!ruled_->body) return ruled_->request.head.framing;
+    if (!caller_.request().trailers().empty()) return {Kind::kChunked, 0};
+    return {Kind::kLength, ruled_->body->size()};
+  }
+  // The one place where a credential's value meets a request: in the place of its placeholder.
+  Result<SecretField> credential_field(std::string_view original) {
     const std::string_view value = leased_.value.open(Purpose::kInject);
     if (!wire::all_are(wire::kValueChar, value)) {
       return failure(Error::kLeaseRefused,
                      "the stored credential holds characters that no header may");
     }
-    text.reserve(text.size() + template_value.size() + 2 * value.size() + 256);
-    text.resize(text.size() - 2);  // before the empty line
-    text += leased_.header;
-    text += ": ";
-    const std::size_t at = template_value.find(leased_.placeholder);
-    if (template_value == leased_.placeholder) {
-      text += ruled_->service->credential_prefix;
-      text += value;
-    } else if (at != std::string::npos) {
-      text += std::string_view(template_value).substr(0, at);
-      text += value;
-      text += std::string_view(template_value).substr(at + leased_.placeholder.size());
+    SecretField field(
+        std::string(leased_.header),
+        original.size() + ruled_->service->credential_prefix.size() + 2 * value.size());
+    const std::size_t at = original.find(leased_.placeholder);
+    if (original == leased_.placeholder) {
+      field.value.append(ruled_->service->credential_prefix).append(value);
+    } else if (at != std::string_view::npos) {
+      field.value.append(original, 0, at).append(value);
+      field.value.append(original, at + leased_.placeholder.size());
     } else {
-      // Inside a Basic credential (RFC 7617), as git and curl -u send it.
-      std::string pair =
-          TRY(from_base64(wire::trimmed(std::string_view(template_value).substr(6))));
-      const std::size_t in_pair = pair.find(leased_.placeholder);
-      if (in_pair == std::string::npos) {
-        return failure(Error::kDenied,
-                       "the placeholder is encoded in a way that is not understood");
-      }
-      std::string filled;
-      filled.reserve(pair.size() + value.size());
-      filled.append(pair, 0, in_pair).append(value);
-      filled.append(pair, in_pair + leased_.placeholder.size());
-      std::string encoded = to_base64(filled);
-      text += "Basic ";
-      text += encoded;
-      wipe(filled);
-      wipe(encoded);
+      TRY(append_basic(field.value, original, value));
     }
-    text += "\r\n\r\n";
+    return field;
+  }
+  // Inside a Basic credential (RFC 7617), as git and curl -u send it.
+  Result<void> append_basic(std::string& out, std::string_view original, std::string_view value) {
+    const std::string pair = TRY(from_base64(wire::trimmed(original.substr(6))));
+    const std::size_t in_pair = pair.find(leased_.placeholder);
+    if (in_pair == std::string::npos) {
+      return failure(Error::kDenied, "the placeholder is encoded in a way that is not understood");
+    }
+    std::string filled;
+    filled.reserve(pair.size() + value.size());
+    filled.append(pair, 0, in_pair).append(value);
+    filled.append(pair, in_pair + leased_.placeholder.size());
+    std::string encoded = to_base64(filled);
+    out.append("Basic ").append(encoded);
+    wipe(filled);
+    wipe(encoded);
     return {};
   }
   [[nodiscard]] std::string host_field() const {
@@ -247,18 +225,18 @@ class Relay {
   }
 
   Task<Result<void>> send_request() {
-    std::string text = CO_TRY(request_text());
-    if (ruled_->body && ruled_->body->size() <= 16 * 1024) text += *ruled_->body;
-    const Result<void> sent = co_await upstream_.stream->write(text, gate_.loop.in(kWriteMost));
-    gatehouse::wipe({text.data(), text.size()});
+    CO_TRY(begin_request());
+    if (!ruled_->body) co_return co_await stream_request_body();
+    CO_TRY(look_for_placeholders_in_trailers());
+    co_return co_await finish_request(*ruled_->body);
+  }
+  Task<Result<void>> finish_request(std::string_view rest) {
+    wire::Headers trailers = caller_.request().trailers();
+    wire::remove_hop_by_hop(trailers);
+    const Result<void> sent =
+        co_await upstream_->request().finish(rest, trailers, gate_.loop.in(kWriteMost));
     if (!sent) co_return Failure(sent.error().in("sending to " + ruled_->destination.host));
-    if (ruled_->body) {
-      if (ruled_->body->size() > 16 * 1024) {
-        CO_TRY(co_await upstream_.stream->write(*ruled_->body, gate_.loop.in(kWriteMost)));
-      }
-      co_return Result<void>();
-    }
-    co_return co_await stream_request_body();
+    co_return Result<void>();
   }
   // A token that was revoked before its time: the request, if it is all still here, goes once more
   // with a renewed one. A request that was answered 401 has had no effect (RFC 9110 section
@@ -268,51 +246,51 @@ class Relay {
     if (const Result<void> renewed = co_await renew(leased_); !renewed) co_return false;
     guard_.replace(leased_.lease);
     intent_.tag("renewed", "after 401");
-    upstream_inbox_.reset();
-    CO_TRY(co_await dial());
+    CO_TRY(co_await dial(Upstreams::Reuse::kAllowed));
     CO_TRY(co_await send_request());
     co_return true;
   }
   // A body that need not be understood goes through in pieces; memory does not grow with it.
   Task<Result<void>> stream_request_body() {
-    const wire::BodyFraming framing = ruled_->request.head.framing;
-    const bool chunked = framing.kind == wire::BodyFraming::Kind::kChunked;
-    if (framing.kind == wire::BodyFraming::Kind::kNone) {
-      if (leased_.renewable) kept_body_.emplace();
-      co_return Result<void>();
-    }
-    if (kept_body_) {  // once more
-      std::string out;
-      append_piece(out, *kept_body_, chunked);
-      if (chunked) CO_TRY(wire::append_last_chunk(out));
-      co_return co_await upstream_.stream->write(out, gate_.loop.in(kWriteMost));
-    }
+    MessageIn& from = caller_.request();
+    MessageOut& to = upstream_->request();
+    if (kept_body_) co_return co_await finish_request(*kept_body_);  // once more
     if (leased_.renewable) kept_body_.emplace();
-    wire::BodyReader& reader = leased_.recorded.ruled->begun->reader;
-    std::string out;
-    CO_TRY(look_for_placeholders(ruled_->begun->payload));
-    append_piece(out, ruled_->begun->payload, chunked);
-    reading_.sent(ruled_->begun->payload);
-    keep(ruled_->begun->payload);
-    if (!out.empty()) CO_TRY(co_await upstream_.stream->write(out, gate_.loop.in(kWriteMost)));
-    while (!reader.done()) {
-      if (client_.inbox.waiting().empty()
-          && !CO_TRY(co_await client_.inbox.fill(gate_.loop.in(kWriteMost)))) {
+    CO_TRY(pass_up(ruled_->begun));
+    while (!from.is_done()) {
+      const Piece piece = CO_TRY(from.piece());
+      CO_TRY(pass_up(piece.payload));
+      if (piece.done) break;
+      if (to.waiting() > (piece.payload.empty() ? 0 : kAtHandMost)) {
+        // What is at hand goes out before we wait for more.
+        CO_TRY(still_alive());
+        const Result<void> sent = co_await to.flush(gate_.loop.in(kWriteMost));
+        if (!sent) co_return Failure(sent.error().in("sending to " + ruled_->destination.host));
+      }
+      if (!piece.payload.empty()) continue;
+      if (!CO_TRY(co_await from.more(gate_.loop.in(kWriteMost)))) {
         co_return failure(Error::kClosed, "the request's body broke off");
       }
-      const wire::BodyPiece piece = CO_TRY(reader.feed(client_.inbox.waiting()));
-      CO_TRY(look_for_placeholders(piece.payload));
-      out.clear();
-      append_piece(out, piece.payload, chunked);
-      if (chunked && piece.done) CO_TRY(wire::append_last_chunk(out));
-      reading_.sent(piece.payload);
-      keep(piece.payload);
-      CO_TRY(still_alive());
-      CO_TRY(co_await upstream_.stream->write(out, gate_.loop.in(kWriteMost)));
-      client_.inbox.take(piece.consumed);
     }
-    client_.body_unread = false;
-    co_return Result<void>();
+    CO_TRY(still_alive());
+    CO_TRY(look_for_placeholders_in_trailers());
+    co_return co_await finish_request("");
+  }
+  Result<void> pass_up(std::string_view payload) {
+    if (payload.empty()) return {};
+    TRY(look_for_placeholders(payload));
+    upstream_->request().add(payload);
+    reading_.sent(payload);
+    keep(payload);
+    return {};
+  }
+  Result<void> look_for_placeholders_in_trailers() {
+    for (const wire::Header trailer : caller_.request().trailers()) {
+      if (const ipc::Placeholder* found = ruled_->door->placeholder_in(trailer.value)) {
+        return misuse(ruled_, intent_, *found);
+      }
+    }
+    return {};
   }
   // A placeholder in a body that is streamed: what has gone is not whole, and no more goes.
   Result<void> look_for_placeholders(std::string_view payload) {
@@ -334,52 +312,38 @@ class Relay {
       *kept_body_ += payload;
     }
   }
-  static void append_piece(std::string& out, std::string_view payload, bool chunked) {
-    if (payload.empty()) return;
-    if (chunked) wire::append_chunk_header(out, payload.size());
-    out += payload;
-    if (chunked) out += wire::kChunkEnd;
-  }
 
   // --- from the upstream
 
-  Task<Result<wire::ResponseHead>> read_head() {
-    upstream_inbox_.emplace(*upstream_.stream);
-    upstream_spoke_ = false;
-    wire::ResponseParser parser;
+  Task<Result<UpstreamExchange::Head>> read_head() {
     const Deadline deadline = gate_.loop.in(kFirstByteMost);
+    const std::string& host = ruled_->destination.host;
     while (true) {
-      if (!CO_TRY(co_await fill_from_upstream(deadline))) {
-        co_return failure(Error::kUpstream, ruled_->destination.host + " closed without an answer");
+      if (!CO_TRY(co_await more_from_upstream(deadline))) {
+        co_return failure(Error::kUpstream, host + " closed without an answer");
       }
-      upstream_spoke_ = true;
-      while (!upstream_inbox_->waiting().empty()) {
-        const Result<wire::HeadProgress> progress = parser.feed(upstream_inbox_->waiting());
-        if (!progress) {
-          co_return failure(Error::kUpstream,
-                            fmt::format("{} answered with broken HTTP: {}",
-                                        ruled_->destination.host, progress.error().message()));
-        }
-        upstream_inbox_->take(progress->consumed);
-        if (!progress->done) break;
-        wire::ResponseHead head = parser.take();
-        if (head.status >= 200) co_return head;
-        if (head.status == 101) {
-          co_return failure(Error::kUnsupported, "an upgrade of the protocol is not relayed");
-        }
-        parser = wire::ResponseParser();  // an interim answer: 100, 103
+      auto head = upstream_->head();
+      if (!head) {
+        co_return failure(Error::kUpstream, fmt::format("{} answered with broken HTTP: {}", host,
+                                                        head.error().message()));
       }
+      if (!*head) continue;
+      if ((*head)->response.status == 101) {
+        co_return failure(Error::kUnsupported, "an upgrade of the protocol is not relayed");
+      }
+      co_return std::move(**head);
     }
   }
-  // Reads once. An upstream that lets us wait gets a watch on the client beside it.
-  Task<Result<bool>> fill_from_upstream(Deadline deadline) {
+  // Reads once. An upstream that lets us wait gets a watch on the caller beside it.
+  Task<Result<bool>> more_from_upstream(Deadline deadline) {
+    MessageIn& from = upstream_->answer();
     if (!watching_ && !is_drained()) {
-      Result<bool> soon = co_await upstream_inbox_->fill(gate_.loop.in(kPatience));
+      Result<bool> soon = co_await from.more(gate_.loop.in(kPatience));
       if (soon || soon.error().code() != Error::kTimeout) co_return soon;
       watching_ = true;
-      watch_.spawn(watch_client(&gate_, ruled_->door, &client_));
+      caller_.watch(watch_);
     }
-    co_return co_await upstream_inbox_->fill(deadline);
+    co_return co_await from.more(deadline);
   }
 
   // Whether an answer whose agent has left is taken all the same: for what it says it used.
@@ -400,17 +364,20 @@ class Relay {
                        "though it was asked not to");
       }
     }
-    wire::Headers clean;
-    for (const wire::Header header : head.headers) {
-      if (redacted(header.name) != header.name) continue;  // a name that is the credential
-      clean.add(TRY(wire::HeaderName::parse(header.name)), redacted(header.value));
-    }
-    head.headers = std::move(clean);
+    head.headers = TRY(redacted(head.headers));
     head.reason = redacted(head.reason);
     return {};
   }
   Result<std::shared_ptr<const wire::RedactionForms>> forms() {
     return ruled_->door->known.forms_of(ruled_->destination.host, std::move(leased_.known));
+  }
+  Result<wire::Headers> redacted(const wire::Headers& headers) {
+    wire::Headers clean;
+    for (const wire::Header header : headers) {
+      if (redacted(header.name) != header.name) continue;  // a name that is the credential
+      clean.add(TRY(wire::HeaderName::parse(header.name)), redacted(header.value));
+    }
+    return clean;
   }
   std::string redacted(std::string_view text) {
     std::string clean;
@@ -434,101 +401,86 @@ class Relay {
     return failure(Error::kKilled, "the run was killed");
   }
 
-  Task<Result<void>> relay_body(wire::ResponseHead head, wire::BodyFraming framing) {
-    using Kind = wire::BodyFraming::Kind;
-    const bool client_is_10 = ruled_->request.head.version == wire::HttpVersion::k10;
+  Task<Result<void>> relay_body(UpstreamExchange::Head head) {
+    wire::BodyFraming body = head.body;
     // Redaction, or usage that is hidden, may change the length, so that it cannot be promised.
-    const bool known = framing.kind == Kind::kLength && !redactor_ && !reading_.hides_usage();
-    const bool has_body = framing.kind != Kind::kNone;
-    is_chunked_ = has_body && !known && !client_is_10;
-    wire::remove_hop_by_hop(head.headers);
-    if (has_body) {
-      head.headers.remove("content-length");
-      if (known) head.headers.set("content-length", std::to_string(framing.length));
-      if (is_chunked_) head.headers.set("transfer-encoding", "chunked");
+    const bool known = body.kind == Kind::kLength && !redactor_ && !reading_.hides_usage();
+    if (body.kind != Kind::kNone && !known) body = {Kind::kChunked, 0};
+    wire::Headers& headers = head.response.headers;
+    wire::remove_hop_by_hop(headers);
+    if (body.kind != Kind::kNone) headers.remove("content-length");
+    headers.set("x-gatehouse-run", ruled_->door->run.run.text());
+    headers.set("x-gatehouse-trace", ruled_->door->run.trace.text());
+    CO_TRY(caller_.begin(std::move(head.response), body));
+    CO_TRY(co_await relay_pieces());
+    wire::Headers trailers = CO_TRY(finished_trailers());
+    CO_TRY(co_await to_caller(
+        caller_.answer().finish(reading_.finish(), trailers, gate_.loop.in(kWriteMost))));
+    if (drained_until_) {
+      co_return failure(Error::kClosed, "the agent left; the answer was taken to its end");
     }
-    if (has_body && !known && client_is_10) head.headers.set("connection", "close");
-    head.headers.set("x-gatehouse-run", ruled_->door->run.run.text());
-    head.headers.set("x-gatehouse-trace", ruled_->door->run.trace.text());
-    head.version = wire::HttpVersion::k11;
-    CO_TRY(wire::append_response_head(out_, head));
-    client_.mid_answer = true;
-    wire::BodyReader reader(framing);
+    co_return Result<void>();
+  }
+  Task<Result<void>> relay_pieces() {
+    MessageIn& from = upstream_->answer();
+    MessageOut& to = caller_.answer();
     std::string clean;
-    while (!reader.done()) {
-      if (upstream_inbox_->waiting().empty()) {
+    while (!from.is_done()) {
+      const Result<Piece> piece = from.piece();
+      if (!piece) co_return failure(Error::kUpstream, piece.error().message());
+      if (piece->is_nothing()) {
         // What is at hand goes out before we wait for more.
-        if (!out_.empty()) CO_TRY(co_await to_client());
-        if (!CO_TRY(co_await fill_from_upstream(gate_.loop.in(kIdleMost)))) {
-          CO_TRY(reader.finish());
+        if (to.waiting() > 0) CO_TRY(co_await to_caller(to.flush(gate_.loop.in(kWriteMost))));
+        if (!CO_TRY(co_await more_from_upstream(gate_.loop.in(kIdleMost)))) {
+          CO_TRY(from.closed());
           break;
         }
         CO_TRY(still_alive());
+        continue;
       }
-      const Result<wire::BodyPiece> piece = reader.feed(upstream_inbox_->waiting());
-      if (!piece) co_return failure(Error::kUpstream, piece.error().message());
       std::string_view payload = piece->payload;
       if (redactor_) {
         clean.clear();
         redactor_->feed(payload, clean);
         payload = clean;
       }
-      append_piece(out_, reading_.take(payload), is_chunked_);
-      upstream_inbox_->take(piece->consumed);
-      if (out_.size() >= 64 * 1024) CO_TRY(co_await to_client());
+      to.add(reading_.take(payload));
+      if (to.waiting() >= kAtHandMost)
+        CO_TRY(co_await to_caller(to.flush(gate_.loop.in(kWriteMost))));
     }
-    if (redactor_) {
-      clean.clear();
-      redactor_->finish(clean);
-      append_piece(out_, reading_.take(clean), is_chunked_);
-      if (redactor_->hits() > 0)
-        intent_.tag("credential_echoes", std::to_string(redactor_->hits()));
-    }
-    append_piece(out_, reading_.finish(), is_chunked_);
-    if (is_chunked_) CO_TRY(wire::append_last_chunk(out_));
-    CO_TRY(co_await to_client());
-    if (drained_until_) {
-      co_return failure(Error::kClosed, "the agent left; the answer was taken to its end");
-    }
-    client_.mid_answer = false;
-    if (has_body && !known && client_is_10)
-      (void)co_await client_.stream->finish(gate_.loop.in(kWriteMost));
+    if (!redactor_) co_return Result<void>();
+    clean.clear();
+    redactor_->finish(clean);
+    to.add(reading_.take(clean));
+    if (redactor_->hits() > 0) intent_.tag("credential_echoes", std::to_string(redactor_->hits()));
     co_return Result<void>();
   }
-  Task<Result<void>> to_client() {
+  Result<wire::Headers> finished_trailers() {
+    wire::Headers trailers = upstream_->answer().trailers();
+    wire::remove_hop_by_hop(trailers);
+    return trailers.empty() || !redactor_ ? trailers : redacted(trailers);
+  }
+  Task<Result<void>> to_caller(Task<Result<void>> sending) {
     if (drained_until_) {
-      out_.clear();
+      caller_.answer().discard();
       if (gate_.loop.now() < *drained_until_) co_return Result<void>();
       co_return failure(Error::kClosed, "the agent left, and the answer has not ended since");
     }
-    is_writing_ = true;
-    const Result<void> written = co_await client_.stream->write(out_, gate_.loop.in(kWriteMost));
-    out_.clear();
-    if (written) {
-      is_writing_ = false;
-      co_return Result<void>();
-    }
+    const Result<void> written = co_await std::move(sending);
+    if (written) co_return Result<void>();
     agent_left_ = true;
     if (!is_drained()) co_return Failure(written.error().in("the agent"));
     drained_until_ = gate_.loop.now() + kDrainMost;
     co_return Result<void>();
   }
-  // What is still to be sent of a model's stream that ends here, and the event that tells why; ""
-  // where that cannot be told. The chunk that would end the stream in order is never sent.
+  // The event that tells why a model's stream ends here, behind what is still to be sent of it; ""
+  // where that cannot be told. What would end the stream in order is never sent.
   std::string last_words(const Error& error) {
-    if (!client_.mid_answer || !is_chunked_ || is_writing_ || client_.last_words_said) return "";
-    const std::string event = reading_.error_event(error);
-    if (event.empty()) return "";
-    std::string words = std::move(out_);
-    append_piece(words, event, is_chunked_);
-    return words;
+    return caller_.takes_last_words() ? reading_.error_event(error) : "";
   }
   Task<void> say_last_words(Error error) {
     const std::string words = last_words(error);
-    if (words.empty()) co_return;
-    is_writing_ = true;
-    client_.last_words_said =
-        (co_await client_.stream->write(words, gate_.loop.in(kLastWordsMost))).has_value();
+    if (!words.empty()) co_await caller_.say_last(words, gate_.loop.in(kLastWordsMost));
   }
   static void wipe(std::string& text) { gatehouse::wipe({text.data(), text.size()}); }
 
@@ -536,20 +488,15 @@ class Relay {
   const Ruled& ruled_;
   Intent& intent_;
   Gate& gate_;
-  Client& client_;
+  Caller& caller_;
   LeaseGuard guard_;
   Reading reading_;
-  Upstreams::Connection upstream_;
-  std::optional<Inbox> upstream_inbox_;
+  std::unique_ptr<UpstreamExchange> upstream_;
   std::optional<wire::Redactor> redactor_;
   std::optional<std::string> kept_body_;  // all that was streamed, while it is small
-  std::string body_tail_;    // of what was streamed: a placeholder may lie across two pieces
-  std::string out_;          // to the agent, not sent yet
-  bool is_chunked_ = false;  // the answer, towards the agent
+  std::string body_tail_;  // of what was streamed: a placeholder may lie across two pieces
   bool agent_left_ = false;
   std::optional<Instant> drained_until_;  // what comes after it left
-  bool is_writing_ = false;               // to the agent; what was begun may be sent in part
-  bool upstream_spoke_ = false;
   std::uint64_t seen_generation_ = 0;
   bool watching_ = false;
   net::Nursery watch_;

@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include "gateway/http1_upstream.h"
+
 namespace gatehouse::gateway {
 namespace {
 
@@ -24,6 +26,14 @@ void Upstreams::use(const ipc::NetworkSpec& network) {
   egress_.use(network);
   ++networks_;
   idle_.clear();
+}
+
+Task<Result<std::unique_ptr<UpstreamExchange>>> Upstreams::begin(Destination to, Reuse reuse,
+                                                                 Deadline deadline) {
+  Connection connection =
+      CO_TRY(reuse == Reuse::kAllowed ? co_await acquire(std::move(to), deadline)
+                                      : co_await acquire_new(std::move(to), deadline));
+  co_return std::make_unique<Http1Upstream>(*this, std::move(connection));
 }
 
 Task<Result<Upstreams::Connection>> Upstreams::acquire(Destination to, Deadline deadline) {

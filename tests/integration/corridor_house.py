@@ -47,6 +47,7 @@ class Upstream(http.server.BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
     seen = []
+    trailers = []  # lines behind the last body that came in chunks
     script = None  # answers the next request instead: called with the handler and the body
 
     def log_message(self, *args):
@@ -86,10 +87,11 @@ class Upstream(http.server.BaseHTTPRequestHandler):
                 if not line:
                     return out  # cut
                 size = int(line, 16)
+                if size == 0:
+                    Upstream.trailers = list(iter(self.rfile.readline, b"\r\n"))
+                    return out
                 out += self.rfile.read(size)
                 self.rfile.readline()
-                if size == 0:
-                    return out
         return self.rfile.read(int(self.headers.get("content-length", 0)))
 
     def handle_any(self):

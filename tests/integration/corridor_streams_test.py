@@ -229,6 +229,48 @@ class Events(HouseTest):
                 self.assertEqual(json.loads(body)["error"]["type"], "gatehouse_upstream")
 
 
+class Trailers(HouseTest):
+    """Fields behind a body pass both ways, but for those that frame or authorize."""
+
+    def send(self, size, trailer):
+        piece = b"%x\r\n%s\r\n" % (size, b"x" * size)
+        return self.house.raw(b"POST http://web.gatehouse/up HTTP/1.1\r\nhost: web.gatehouse\r\n"
+                              b"transfer-encoding: chunked\r\nconnection: close\r\n\r\n"
+                              + piece + b"0\r\n" + trailer + b"\r\n\r\n")
+
+    def test_of_a_request_whether_it_is_short_or_streamed(self):
+        for size in (5, 300_000):
+            Upstream.trailers = []
+            answer = self.send(size, b"x-checksum: 17")
+            self.assertTrue(answer.startswith(b"HTTP/1.1 200"), answer)
+            self.assertEqual(Upstream.trailers, [b"x-checksum: 17\r\n"])
+            self.assertEqual(Upstream.seen[-1][3], b"x" * size)
+
+    def test_of_an_answer(self):
+        def trailing(upstream, _):
+            upstream.begin(kind="text/plain")
+            upstream.chunk(b"ok")
+            upstream.wfile.write(b"0\r\nx-checksum: 17\r\n\r\n")
+        Upstream.script = trailing
+        answer = self.house.raw(b"GET http://web.gatehouse/down HTTP/1.1\r\nhost: web.gatehouse\r\n"
+                                b"connection: close\r\n\r\n")
+        self.assertTrue(answer.endswith(b"ok\r\n0\r\nx-checksum: 17\r\n\r\n"), answer)
+
+    def test_one_that_authorizes_does_not_pass(self):
+        seen = len(Upstream.seen)
+        answer = self.send(5, b"authorization: Bearer x")
+        self.assertTrue(answer.startswith(b"HTTP/1.1 400"), answer)
+        self.assertEqual(len(Upstream.seen), seen)
+
+    def test_one_that_holds_a_placeholder_is_misuse(self):
+        mine = self.house.placeholders["openai"].encode()
+        for size in (5, 300_000):
+            Upstream.trailers = []
+            self.assertIn(b"placeholder-binding", self.send(size, b"x-key: " + mine))
+            self.assertEqual(Upstream.trailers, [])
+        self.house.entry(kind="alarm", alarm="placeholder-misused", path="/up")
+
+
 class Usage(HouseTest):
     """Tokens, as the log has them."""
 

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "gateway/http1_message.h"
+
+#include <algorithm>
+
+#include "base/secret.h"
+
+namespace gatehouse::gateway {
+namespace {
+
+using net::Task;
+
+constexpr std::size_t kCopiedMost = 16 * 1024;  // of a last piece; a longer one has its own write
+constexpr std::size_t kChunkOverhead = 32;
+
+}  // namespace
+
+Result<Piece> Http1In::piece() {
+  while (true) {
+    settle();
+    if (reader_.done()) return Piece{{}, true};
+    if (inbox_.waiting().empty()) return Piece{};
+    const wire::BodyPiece piece = TRY(reader_.feed(inbox_.waiting()));
+    consumed_ = piece.consumed;
+    if (!piece.payload.empty() || piece.done) return Piece{piece.payload, piece.done};
+  }
+}
+
+void Http1Out::add(std::string_view payload) {
+  if (payload.empty()) return;
+  make_room(payload.size() + kChunkOverhead);
+  if (chunked_) wire::append_chunk_header(text_, payload.size());
+  text_ += payload;
+  if (chunked_) text_ += wire::kChunkEnd;
+}
+
+Task<Result<void>> Http1Out::flush(Deadline deadline) {
+  sending_ = true;
+  const Result<void> written = co_await stream_.write(text_, deadline);
+  sending_ = !written;
+  forget();
+  co_return written;
+}
+
+bool Http1Out::flush_now() {
+  const bool whole = stream_.write_now(text_) == text_.size();
+  sending_ = !whole;
+  forget();
+  return whole;
+}
+
+Task<Result<void>> Http1Out::finish(std::string_view rest, const wire::Headers& trailers,
+                                    Deadline deadline) {
+  const bool is_apart = rest.size() > kCopiedMost && !chunked_;
+  if (!is_apart) add(rest);
+  if (chunked_) {
+    make_room(wire::kMaxTrailerBytes + kChunkOverhead);
+    CO_TRY(wire::append_last_chunk(text_, trailers));
+  }
+  if (!text_.empty()) CO_TRY(co_await flush(deadline));
+  if (is_apart) co_return co_await stream_.write(rest, deadline);
+  co_return Result<void>();
+}
+
+// A string that grows leaves its bytes where they were.
+void Http1Out::make_room(std::size_t size) {
+  if (!is_secret_ || text_.capacity() - text_.size() >= size) return;
+  std::string wider;
+  wider.reserve(std::max(2 * text_.capacity(), text_.size() + size));
+  wider += text_;
+  wipe({text_.data(), text_.size()});
+  text_ = std::move(wider);
+}
+
+void Http1Out::forget() {
+  if (is_secret_) wipe({text_.data(), text_.size()});
+  is_secret_ = false;
+  text_.clear();
+}
+
+}  // namespace gatehouse::gateway
