@@ -44,6 +44,7 @@ ipc::ServiceSpec spec_of(const Service& service) {
   if (service.credential) {
     spec.credential_header = service.credential->header;
     spec.credential_prefix = service.credential->prefix;
+    spec.signs = service.credential->kind == "sigv4";
   }
   spec.intent_paths = service.intent;
   spec.asks_usage = service.include_usage;
@@ -84,6 +85,8 @@ std::vector<ipc::PublishService> compiled_services(const State& state) {
     publish.revocation_endpoint = credential.revocation_endpoint;
     publish.issuer = credential.issuer;
     publish.client_id = credential.client_id;
+    publish.sign_region = credential.region;
+    publish.sign_service = credential.service;
     publish.scopes = credential.scopes;
     publish.shared = service->shared;
     out.push_back(std::move(publish));

@@ -97,6 +97,20 @@ TEST(Config, RefusesWhatWouldOpenTheHouse) {
   EXPECT_NE(problems_of(with("    environment", "    memory: 1KiB\n    environment")), "");
 }
 
+TEST(Config, KnowsWhatACredentialForAwsNeeds) {
+  const auto told = [](std::string_view credential) {
+    return problems_of(
+        with("{kind: static, header: authorization, prefix: \"Bearer \"}", credential));
+  };
+  EXPECT_EQ(told("{kind: sigv4, region: us-east-1}"), "");
+  EXPECT_EQ(told("{kind: sigv4, region: us-east-1, service: bedrock}"), "");
+  EXPECT_TRUE(told("{kind: sigv4}").contains("region"));
+  EXPECT_TRUE(told("{kind: sigv4, region: \"us east\"}").contains("us-east-1"));
+  EXPECT_TRUE(told("{kind: sigv4, region: r, header: x}").contains("header belongs"));
+  EXPECT_TRUE(told("{kind: sigv4, region: r, client_id: x}").contains("client_id belongs"));
+  EXPECT_TRUE(told("{kind: static, region: r}").contains("region belongs"));
+}
+
 TEST(Config, SaysHowTheWorldIsReached) {
   const auto read = [](const std::string&) -> Result<std::string> {
     return "-----BEGIN CERTIFICATE-----\n";

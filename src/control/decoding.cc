@@ -372,8 +372,10 @@ class Decoding {
     const bool allow_private = of.allow_private;
     Section section(node, "a credential", problems_);
     Credential credential;
-    const bool oauth = section.word("kind", {"static", "oauth"}, Need::kRequired) == 1;
-    credential.kind = oauth ? "oauth" : "static";
+    const std::vector<std::string_view> kinds = {"static", "oauth", "sigv4"};
+    credential.kind = kinds.at(section.word("kind", kinds, Need::kRequired));
+    if (credential.kind == "sigv4") return decode_signing(section, std::move(credential));
+    const bool oauth = credential.kind == "oauth";
     credential.header = section.string_or("header", std::string(usual_header(of.kind)));
     std::transform(credential.header.begin(), credential.header.end(), credential.header.begin(),
                    [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
@@ -395,6 +397,7 @@ class Decoding {
     credential.client_id = section.string("client_id", need).value_or("");
     credential.scopes = section.strings("scopes");
     if (!oauth) refuse_oauth_keys(section);
+    refuse_keys(section, {"region", "service"}, "sigv4", credential.kind);
     if (!is_plain(credential.client_id) || !is_plain(credential.issuer)) {
       section.problem("client_id", "client_id and issuer must be printable ASCII");
     }
@@ -403,16 +406,38 @@ class Decoding {
     return credential;
   }
 
-  static void refuse_oauth_keys(Section& section) {
-    for (const std::string_view key : {"authorization_endpoint", "token_endpoint",
-                                       "revocation_endpoint", "issuer", "client_id", "scopes"}) {
-      if (section.value(key) != nullptr) {
-        section.problem(key,
-                        fmt::format("{} belongs to a credential of kind oauth, and this one "
-                                    "is static",
-                                    key),
-                        ProblemKind::kWrongTogether);
+  // The vault signs with a key pair: there is no header to choose.
+  static Credential decode_signing(Section& section, Credential credential) {
+    credential.header = "authorization";
+    credential.region = section.string("region", Need::kRequired).value_or("");
+    credential.service = section.string_or("service", "bedrock");
+    for (const std::string_view key : {"region", "service"}) {
+      const std::string& value = key == "region" ? credential.region : credential.service;
+      if (section.value(key) != nullptr && !is_name(value)) {
+        section.problem(key, fmt::format("{} must be as AWS calls it: us-east-1, bedrock", key));
       }
+    }
+    refuse_keys(section, {"header", "prefix"}, "static or oauth", credential.kind);
+    refuse_oauth_keys(section);
+    section.finish();
+    return credential;
+  }
+
+  static void refuse_oauth_keys(Section& section) {
+    refuse_keys(section,
+                {"authorization_endpoint", "token_endpoint", "revocation_endpoint", "issuer",
+                 "client_id", "scopes"},
+                "oauth", section.value("kind") == nullptr ? "" : section.value("kind")->text);
+  }
+
+  static void refuse_keys(Section& section, std::initializer_list<std::string_view> keys,
+                          std::string_view of, std::string_view kind) {
+    for (const std::string_view key : keys) {
+      if (section.value(key) == nullptr) continue;
+      section.problem(key,
+                      fmt::format("{} belongs to a credential of kind {}, and this one is {}", key,
+                                  of, printable(kind.substr(0, 16))),
+                      ProblemKind::kWrongTogether);
     }
   }
 

@@ -155,9 +155,13 @@ struct Credential {
   std::string issuer;
   std::string client_id;
   std::vector<std::string> scopes;
+  // AWS Signature Version 4; "" for the others.
+  std::string region;
+  std::string service;
   template <class F>
   void fields(F& f) {
     f("kind", kind), f("header", header), f("prefix", prefix);
+    f("region", region), f("service", service);
     f("authorization_endpoint", authorization_endpoint), f("token_endpoint", token_endpoint);
     f("revocation_endpoint", revocation_endpoint), f("issuer", issuer);
     f("client_id", client_id), f("scopes", scopes);

@@ -105,12 +105,17 @@ std::string json_of(const Binding& binding) {
 std::string json_of(const Credential& credential, ipc::ServiceKind kind) {
   const bool bearer = credential.header == "authorization";
   Spec spec;
-  spec.text("kind", credential.kind).text("header", credential.header, usual_header(kind));
-  spec.text("prefix", credential.prefix, bearer ? "Bearer " : "");
+  spec.text("kind", credential.kind)
+      .text("header", credential.header,
+            credential.kind == "sigv4" ? "authorization" : usual_header(kind));
+  const bool has_prefix = bearer && credential.kind != "sigv4";
+  spec.text("prefix", credential.prefix, has_prefix ? "Bearer " : "");
   spec.text("authorization_endpoint", credential.authorization_endpoint);
   spec.text("token_endpoint", credential.token_endpoint);
   spec.text("revocation_endpoint", credential.revocation_endpoint);
   spec.text("issuer", credential.issuer).text("client_id", credential.client_id);
+  spec.text("region", credential.region);
+  if (!credential.region.empty()) spec.text("service", credential.service, "bedrock");
   return spec.list("scopes", credential.scopes).json();
 }
 

@@ -104,6 +104,7 @@ class Leased {
   std::string placeholder;  // what it stands for
   std::string_view header;  // which carries it; "" at a Service without a credential
   bool renewable = false;   // a 401 is worth one renewal
+  std::string signed_at;    // where `value` is a signature: the date that it is for
   // What the Run was ever leased towards the upstream, `value` among it.
   std::vector<Secret> known;
 

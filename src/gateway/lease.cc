@@ -5,7 +5,9 @@
 
 #include "gateway/exchange.h"
 #include "gateway/record.h"
+#include "gateway/signing.h"
 #include "ipc/gateway_vault.h"
+#include "wire/sigv4.h"
 
 namespace gatehouse::gateway {
 namespace {
@@ -172,6 +174,10 @@ Task<Result<void>> renew(Leased& leased) {
   ask.path = ruled->path;
   ask.rejected = leased.lease;
   Gate& gate = *ruled->gate;
+  if (ruled->service->signs) {
+    leased.signed_at = wire::sigv4_date(gate.loop.wall().unix_seconds());
+    ask.to_sign = CO_TRY(canonical_request(ruled, leased.signed_at));
+  }
   ipc::Leased granted =
       CO_TRY(co_await gate.role.call("vault", std::move(ask), gate.loop.in(kLeaseMost)));
   leased.lease = granted.lease;

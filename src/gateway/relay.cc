@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "gateway/exchange.h"
 #include "gateway/reading.h"
+#include "gateway/signing.h"
 #include "wire/trace.h"
 
 namespace gatehouse::gateway {
@@ -152,7 +153,7 @@ class Relay {
     }
     head.target = ruled_->target;
     head.form = wire::TargetForm::kOrigin;
-    head.headers.set("host", host_field());
+    head.headers.set("host", host_field(ruled_->destination));
     head.headers.set("traceparent",
                      wire::TraceParent{ruled_->door->run.trace, ruled_->span, true}.text());
     const bool inspected = !std::holds_alternative<HttpCall>(ruled_->call) || is_looked_through();
@@ -170,6 +171,10 @@ class Relay {
       if (found && !leased_.value.empty()) original = *found;
       head.headers.remove(ruled_->service->credential_header);  // the agent's own never passes
       if (takes_bearer_too(*ruled_->service)) head.headers.remove("authorization");
+    }
+    if (!leased_.signed_at.empty()) {
+      make_ready_to_sign(head.headers, leased_.signed_at);
+      original = leased_.placeholder;  // all of the agent's own signature is replaced
     }
     if (original.empty()) return upstream_->begin(std::move(head), {});
     return upstream_->begin(std::move(head), TRY(credential_field(original)));
@@ -217,13 +222,6 @@ class Relay {
     wipe(encoded);
     return {};
   }
-  [[nodiscard]] std::string host_field() const {
-    const Destination& to = ruled_->destination;
-    const std::string host = to.host.contains(':') ? "[" + to.host + "]" : to.host;
-    const std::uint16_t usual = to.tls ? 443 : 80;
-    return to.port == usual ? host : fmt::format("{}:{}", host, to.port);
-  }
-
   Task<Result<void>> send_request() {
     CO_TRY(begin_request());
     if (!ruled_->body) co_return co_await stream_request_body();

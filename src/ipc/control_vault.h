@@ -45,11 +45,15 @@ struct PublishService {
   std::string issuer;  // checked against `iss` of the redirect (RFC 9207)
   std::string client_id;
   std::vector<std::string> scopes;
+  // AWS: the stored key pair never leaves the vault, which signs for this region and service with
+  // it; "" where the value itself is leased.
+  std::string sign_region;
+  std::string sign_service;
   bool shared = false;  // the tenant's Connection (user "") serves every user; else only each's own
   template <class F>
   void fields(F& f) {
     f(tenant, name, kind, hosts, authorization_endpoint, token_endpoint, revocation_endpoint,
-      issuer, client_id, scopes, shared);
+      issuer, client_id, scopes, sign_region, sign_service, shared);
   }
 };
 

@@ -43,9 +43,12 @@ struct Lease {
   // A live lease of this Run at this service, to whose value the upstream answered 401: renew it,
   // unless someone has since.
   LeaseId rejected = no_lease();
+  // Where the vault signs: the canonical request (wire/sigv4.h) that goes upstream. What is leased
+  // then is the signature of that one request.
+  std::string to_sign;
   template <class F>
   void fields(F& f) {
-    f(run, exchange, service, host, method, path, rejected);
+    f(run, exchange, service, host, method, path, rejected, to_sign);
   }
 };
 

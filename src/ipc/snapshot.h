@@ -51,6 +51,7 @@ struct ServiceSpec {
   // The credential: "" when the service needs none. The header is set to `prefix` + value.
   std::string credential_header;          // "authorization", "x-api-key"
   std::string credential_prefix;          // "Bearer "
+  bool signs = false;                     // the vault signs each request (AWS Signature Version 4)
   std::vector<std::string> intent_paths;  // GETs that need a durable Intent, path patterns
   // OpenAI chat: whether a stream's usage is asked for where the agent does not.
   bool asks_usage = true;
@@ -61,7 +62,7 @@ struct ServiceSpec {
   void fields(F& f) {
     f(tenant, name, kind, host, port, agent_tls, upstream_host, upstream_port, upstream_tls,
       base_path, upstream_ca_pem, allow_private_upstream, credential_header, credential_prefix,
-      intent_paths, asks_usage, drains);
+      signs, intent_paths, asks_usage, drains);
   }
 };
 

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/random.h"
 #include "ipc/counters.h"
+#include "wire/sigv4.h"
 #include "wire/trace.h"
 
 namespace gatehouse::vault {
@@ -20,6 +21,7 @@ using net::Task;
 constexpr double kLeasesPerSecond = 500;  // per Run, unless its agent has another figure
 constexpr double kBurstSeconds = 4;
 constexpr std::size_t kLeasesMost = 100'000;
+constexpr std::int64_t kSignedMost_s = 300;  // between the date of a request and now
 constexpr std::size_t kRememberedMost = 24;  // tokens are renewed by the hour: these are a day's
 constexpr std::size_t kKnownBytesMost = 40 * 1024;  // beside a lease in one message
 constexpr std::uint32_t kRefusalsPerSecond = 20;    // that get an Entry
@@ -228,7 +230,8 @@ Task<Result<ipc::Leased>> Service::checked_lease(ipc::Lease request, std::string
       Secret value = CO_TRY(store_.get(key));
       found = statics_.emplace(key, std::move(value)).first;
     }
-    leased.value = found->second.duplicate(Purpose::kInject);
+    leased.value = service.sign_region.empty() ? found->second.duplicate(Purpose::kInject)
+                                               : CO_TRY(signature(service, found->second, request));
   } else {
     const auto connection = CO_TRY(co_await with_valid_token(
         key, service, {rejected_generation(request), request.run, run->about.trace}));
@@ -239,7 +242,10 @@ Task<Result<ipc::Leased>> Service::checked_lease(ipc::Lease request, std::string
     generation = connection->generation;
   }
   run = CO_TRY(live_run(request.run));  // it may have ended while a refresh was under way
-  const std::string fingerprint = remember(*run, service.name, leased.value).fingerprint;
+  // A signature is worth nothing for another request, so that nobody looks for it in answers.
+  const bool signs = !service.sign_region.empty();
+  const std::string fingerprint = signs ? sealer_.fingerprint(run->about.tenant, statics_.at(key))
+                                        : remember(*run, service.name, leased.value).fingerprint;
   Use use{request.run,       run->about.trace, request.exchange,
           run->about.tenant, run->about.user,  service.name,
           request.host,      request.method,   request.path.substr(0, 2048),
@@ -250,6 +256,27 @@ Task<Result<ipc::Leased>> Service::checked_lease(ipc::Lease request, std::string
   leases_.insert_or_assign(leased.lease,
                            LiveLease{request.run, service.name, generation, std::move(holder)});
   co_return leased;
+}
+
+Result<Secret> Service::signature(const ipc::PublishService& service, const Secret& key_pair,
+                                  const ipc::Lease& asked) const {
+  const auto refused = [&](std::string_view why) {
+    return failure(Error::kLeaseRefused,
+                   fmt::format("{} is not signed for: {}", service.name, why));
+  };
+  const auto request = wire::SigV4Request::parse(asked.to_sign);
+  if (!request) return refused(request.error().message());
+  const std::string_view host = request->host.substr(0, request->host.rfind(':'));
+  const auto& hosts = service.hosts;
+  if (std::find(hosts.begin(), hosts.end(), host) == hosts.end()) {
+    return refused("the request is for " + printable(request->host.substr(0, 256)));
+  }
+  if (request->method != asked.method) return refused("the request has another method");
+  const std::int64_t off = loop_.wall().unix_seconds() - request->date_unix_s;
+  if (off < -kSignedMost_s || off > kSignedMost_s) return refused("its date is not of now");
+  std::string value = TRY(wire::sigv4_authorization(key_pair, service.sign_region,
+                                                    service.sign_service, asked.to_sign));
+  return Secret(value);
 }
 
 Task<Result<void>> Service::record(Use use) {

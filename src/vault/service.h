@@ -134,6 +134,10 @@ class Service {
   // What it was leased towards any of those hosts; at most what one message carries.
   [[nodiscard]] std::vector<Secret> leased_to(const LiveRun& run,
                                               const std::vector<std::string>& hosts) const;
+  // The signature of the one request that a gateway asks it for. Errors: kLeaseRefused when the
+  // request is another than it says, for another host, or not of now.
+  [[nodiscard]] Result<Secret> signature(const ipc::PublishService& service, const Secret& key_pair,
+                                         const ipc::Lease& asked) const;
   // Puts the value at the front of what the Run was leased.
   LiveRun::Value& remember(LiveRun& run, const std::string& service, const Secret& value) const;
   Result<const ipc::PublishService*> service_of(std::string_view tenant,

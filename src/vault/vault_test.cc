@@ -11,6 +11,7 @@
 #include "net/sim_loop.h"
 #include "vault/root_key.h"
 #include "vault/service.h"
+#include "wire/sigv4.h"
 
 namespace gatehouse::vault {
 namespace {
@@ -273,6 +274,69 @@ TEST_F(VaultTest, GivesNothingWithoutALiveRunTheServiceTheHostOrTheLog) {
   ASSERT_TRUE(run(service->declare_ended({of})));
   refused(ask(of, "openai", "api.openai.test"), Error::kLeaseRefused);
   EXPECT_EQ(ports.uses.back().what, "refused") << "who asks for what it must not have is on record";
+}
+
+class Signing : public VaultTest {
+ protected:
+  Signing() {
+    ipc::PublishService aws;
+    aws.tenant = "acme";
+    aws.name = "aws";
+    aws.hosts = {"aws.gatehouse", "bedrock-runtime.us-east-1.amazonaws.com"};
+    aws.sign_region = "us-east-1";
+    aws.sign_service = "bedrock";
+    EXPECT_TRUE(run(service->publish(aws)));
+    EXPECT_TRUE(run(service->put({"acme", "alice", "aws", ipc::CredentialKind::kStatic,
+                                  sealed("AKIDEXAMPLE:canary/secret+key")})));
+    of = live("alice", {"aws"});
+  }
+  ipc::Lease asked(const std::string& host, std::int64_t off_s,
+                   const std::string& method = "POST") {
+    ipc::Lease lease = ask(of, "aws", "aws.gatehouse");
+    lease.to_sign = wire::sigv4_canonical_request(
+        method, "/model/m/converse", "",
+        {{"host", host}, {"x-amz-date", wire::sigv4_date(loop->wall().unix_seconds() + off_s)}},
+        "{}");
+    return lease;
+  }
+  RunId of = ipc::no_run();
+};
+
+TEST_F(Signing, LeasesASignatureAndNeverTheKey) {
+  const ipc::Lease lease = asked("bedrock-runtime.us-east-1.amazonaws.com", 0);
+  auto leased = run(service->lease(lease, "gateway"));
+  ASSERT_TRUE(leased) << leased.error().message();
+  EXPECT_EQ(leased->value.open(Purpose::kCompare),
+            *wire::sigv4_authorization(Secret("AKIDEXAMPLE:canary/secret+key"), "us-east-1",
+                                       "bedrock", lease.to_sign));
+  EXPECT_TRUE(leased->known.empty()) << "a signature is worth nothing for another request";
+  EXPECT_EQ(ports.uses.back().what, "lease");
+  EXPECT_EQ(ports.uses.back().fingerprint.size(), 16u);
+  const std::string first = ports.uses.back().fingerprint;
+  ASSERT_TRUE(run(service->lease(asked("aws.gatehouse:8080", 299), "gateway")));
+  EXPECT_EQ(ports.uses.back().fingerprint, first) << "of the key pair";
+}
+
+TEST_F(Signing, SignsOnlyWhatTheGatewayMayHaveSigned) {
+  ipc::Lease nothing = asked("aws.gatehouse", 0);
+  nothing.to_sign.clear();
+  ipc::Lease changed = asked("aws.gatehouse", 0);
+  changed.to_sign += "0";
+  for (const ipc::Lease& lease :
+       {nothing, changed, asked("evil.test", 0), asked("s3.amazonaws.com", 0),
+        asked("aws.gatehouse", 301), asked("aws.gatehouse", -301),
+        asked("aws.gatehouse", 0, "DELETE")}) {
+    const auto refused = run(service->lease(lease, "gateway"));
+    ASSERT_FALSE(refused) << lease.to_sign;
+    EXPECT_EQ(refused.error(), Error::kLeaseRefused) << refused.error().message();
+    EXPECT_FALSE(refused.error().message().contains("canary"));
+  }
+  ASSERT_TRUE(run(service->put(
+      {"acme", "alice", "aws", ipc::CredentialKind::kStatic, sealed("canary-is-no-pair")})));
+  const auto broken = run(service->lease(asked("aws.gatehouse", 0), "gateway"));
+  ASSERT_FALSE(broken);
+  EXPECT_TRUE(broken.error().message().contains("ACCESS_KEY_ID")) << broken.error().message();
+  EXPECT_FALSE(broken.error().message().contains("canary"));
 }
 
 TEST_F(VaultTest, ForgetsAServiceThatIsNoLongerThere) {

@@ -2,8 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Model providers' protocols through the corridor: each is read, ruled on and recorded in the same
 words, and passes unharmed."""
+import binascii
+import hashlib
+import hmac
 import json
+import struct
 import unittest
+import urllib.parse
 
 from corridor_house import KEY, HouseTest, Upstream
 
@@ -51,6 +56,17 @@ GEMINI = {
                       "candidatesTokenCount": 5, "thoughtsTokenCount": 4, "totalTokenCount": 17}}
 GEMINI_BEGUN = {"candidates": [{"content": {"parts": [{"text": "Hel"}]}}],
                 "usageMetadata": {"promptTokenCount": 8}}
+
+
+def frame(kind, event):
+    """Of AWS's event stream."""
+    headers = b"".join(bytes([len(name)]) + name + b"\7" + struct.pack(">H", len(value)) + value
+                       for name, value in ((b":event-type", kind.encode()),
+                                           (b":message-type", b"event")))
+    payload = json.dumps(event).encode()
+    out = struct.pack(">II", 16 + len(headers) + len(payload), len(headers))
+    out += struct.pack(">I", binascii.crc32(out)) + headers + payload
+    return out + struct.pack(">I", binascii.crc32(out))
 
 
 def says(body, kind="application/json", status=200):
@@ -168,6 +184,60 @@ class Dialects(HouseTest):
         self.assertEqual(Upstream.seen[-1][1],
                          "/openai/deployments/mine/chat/completions?api-version=1")
         self.assertEqual(self.settled("mine")[2]["llm.text"], "Hello!")
+
+    def converse(self, model, stream, answer, kind):
+        """As an AWS client asks: signed with the placeholder for an access key id, and with a
+        secret that opens nothing."""
+        Upstream.script = says(answer, kind)
+        url = "http://bedrock.gatehouse/model/%s/converse%s" % (model, "-stream" if stream else "")
+        scope = self.house.placeholders["bedrock"] + "/20200101/eu-west-9/bedrock/aws4_request"
+        headers = [("content-type", "application/json"), ("x-amz-date", "20200101T000000Z"),
+                   ("x-amz-security-token", "of the agent's"),
+                   ("authorization", "AWS4-HMAC-SHA256 Credential=%s, SignedHeaders=host, "
+                                     "Signature=00" % scope)]
+        sent = json.dumps({"messages": [{"role": "user", "content": [{"text": "hi"}]}]}).encode()
+        status, _, body = self.house.request("POST", url, sent, headers)
+        self.assertEqual((status, body), (200, answer))
+        self.check_signature(sent)
+
+    def check_signature(self, body):
+        """Done by hand, as AWS documents it."""
+        method, target, headers, seen = Upstream.seen[-1]
+        self.assertEqual(seen, body)
+        self.assertNotIn("x-amz-security-token", headers)
+        date = headers["x-amz-date"]
+        scope = date[:8] + "/us-east-1/bedrock/aws4_request"
+        names = ["content-type", "host", "x-amz-date"]
+        canonical = "\n".join(
+            [method, urllib.parse.quote(target), ""] + [n + ":" + headers[n] for n in names]
+            + ["", ";".join(names), hashlib.sha256(body).hexdigest()])
+        key = b"AWS4" + KEY.encode()
+        for part in scope.split("/"):
+            key = hmac.digest(key, part.encode(), "sha256")
+        text = "\n".join(["AWS4-HMAC-SHA256", date, scope,
+                          hashlib.sha256(canonical.encode()).hexdigest()])
+        signature = hmac.digest(key, text.encode(), "sha256").hex()
+        self.assertEqual(headers["authorization"], "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/%s, "
+                         "SignedHeaders=%s, Signature=%s" % (scope, ";".join(names), signature))
+
+    def test_bedrock_is_read_and_signed_with_a_key_that_nobody_sends(self):
+        usage = {"inputTokens": 8, "outputTokens": 9, "cacheReadInputTokens": 3}
+        self.converse("amazon.nova%3A0", False, json.dumps(
+            {"output": {"message": {"content": [{"text": "Hello!"}]}}, "usage": usage,
+             "stopReason": "end_turn"}).encode(), "application/json")
+        self.converse("amazon.nova-stream-v1:0", True, b"".join([
+            frame("contentBlockDelta", {"contentBlockIndex": 0, "delta": {"text": "Hel"}}),
+            frame("contentBlockDelta", {"contentBlockIndex": 0, "delta": {"text": "lo!"}}),
+            frame("messageStop", {"stopReason": "end_turn"}),
+            frame("metadata", {"usage": usage})]), "application/vnd.amazon.eventstream")
+        for model in ("amazon.nova:0", "amazon.nova-stream-v1:0"):
+            intent, tags, bodies = self.settled(model)
+            self.assertEqual(intent["tags"]["llm.stream"], str("stream" in model).lower())
+            self.assertEqual(bodies["llm.text"], "Hello!")
+            self.assertEqual(tags["llm.finish_reason"], "end_turn")
+            self.assertEqual(self.tokens(tags),
+                             {"input": 11, "cached": 3, "output": 9, "reasoning": 0})
+        self.assertNotIn(KEY, str(self.house.entries()))
 
     def test_gemini_is_refused_in_its_own_words(self):
         place = "http://gemini.gatehouse/v1beta/"
