@@ -288,6 +288,11 @@ void Gate::cut_killed() {
   }
 }
 
+void Counters::add(std::uint64_t& counter, std::int64_t more) {
+  const auto plus = static_cast<std::uint64_t>(std::max<std::int64_t>(more, 0));
+  counter = plus > UINT64_MAX - counter ? UINT64_MAX : counter + plus;
+}
+
 ipc::CounterList Counters::list() const {
   ipc::CounterList list;
   list.counters = {{"connections", connections},
@@ -296,7 +301,11 @@ ipc::CounterList Counters::list() const {
                    {"cut_by_kill", cut_by_kill},
                    {"client_left", client_left},
                    {"names_refused", names_refused},
-                   {"alarms", alarms}};
+                   {"alarms", alarms},
+                   {"llm.tokens_in", tokens_in},
+                   {"llm.tokens_out", tokens_out},
+                   {"llm.cost_micro_usd", cost_micro_usd},
+                   {"llm.unpriced", calls_unpriced}};
   for (const auto& [label, count] : refused) {
     list.counters.push_back({"refused." + std::string(label), count});
   }

@@ -29,9 +29,16 @@ struct Counters {
   std::uint64_t client_left = 0;
   std::uint64_t names_refused = 0;
   std::uint64_t alarms = 0;
+  // Of models: what was used, estimates among it, and what it cost where that is known.
+  std::uint64_t tokens_in = 0;
+  std::uint64_t tokens_out = 0;
+  std::uint64_t cost_micro_usd = 0;
+  std::uint64_t calls_unpriced = 0;
   std::map<std::string_view, std::uint64_t> refused;  // by the label of the error (base/result.h)
 
   void refuse(Error::Code code) { ++refused[row_of(code).label]; }
+  // A provider may say anything: a counter stays where it cannot grow.
+  static void add(std::uint64_t& counter, std::int64_t more);
   [[nodiscard]] ipc::CounterList list() const;
 };
 

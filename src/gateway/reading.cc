@@ -117,6 +117,9 @@ void Reading::tell_usage(const LlmCall& call, const wire::LlmAnswer& answer) {
   const auto count_any = [&](std::string_view key, std::int64_t tokens) {
     if (tokens != 0) count(key, tokens);
   };
+  Counters& counters = of_.gate->counters;
+  Counters::add(counters.tokens_in, usage.input);
+  Counters::add(counters.tokens_out, usage.output);
   count("tokens.input", usage.input);
   count("tokens.output", usage.output);
   if (usage.is_estimated) intent_.tag("tokens.estimated", "true");
@@ -133,7 +136,12 @@ void Reading::tell_cost(const LlmCall& call, const wire::LlmAnswer& answer,
                         const wire::Usage& usage) {
   const auto cost =
       of_.rulebook->prices().cost(*of_.service, answer.model, call.request.model, usage);
-  if (!cost) return intent_.tag("cost.unknown", "true");
+  Counters& counters = of_.gate->counters;
+  if (!cost) {
+    ++counters.calls_unpriced;
+    return intent_.tag("cost.unknown", "true");
+  }
+  Counters::add(counters.cost_micro_usd, cost->micro_usd);
   intent_.tag("cost.micro_usd", std::to_string(cost->micro_usd));
   intent_.tag("cost.prices", cost->origin);
 }

@@ -310,6 +310,7 @@ class Dialects(HouseTest):
         self.assertIn("mcp:mcp.test", json.loads(body)["error"]["message"])
 
     def test_what_a_call_cost_is_on_record_or_that_nobody_knows(self):
+        before = self.house.counters()
         for model, said in (("priced-1", {"cost.micro_usd": "%d" % (13 * 3 + 2 + 7 * 15),
                                           "cost.prices": "config"}),
                             ("other-1", {"cost.unknown": "true"})):
@@ -320,6 +321,12 @@ class Dialects(HouseTest):
             _, tags, _ = self.settled(model)
             self.assertEqual({name: value for name, value in tags.items()
                               if name.startswith("cost.")}, said)
+        after = self.house.counters()
+        self.assertEqual(
+            {name: after["llm." + name] - before["llm." + name]
+             for name in ("tokens_in", "tokens_out", "cost_micro_usd", "unpriced")},
+            {"tokens_in": 2 * 18, "tokens_out": 2 * 7, "cost_micro_usd": 13 * 3 + 2 + 7 * 15,
+             "unpriced": 1})
 
     def test_a_request_that_cannot_be_read_is_refused_in_its_dialect(self):
         for url in (PROVIDER + "/v1/responses", CLAUDE + "/v1/messages"):
