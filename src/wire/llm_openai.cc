@@ -232,7 +232,8 @@ Result<void> read_openai_other_event(std::string_view data, AnswerBuilder& into)
 }
 
 bool is_usage_chunk(std::string_view data) {
-  if (!may_say(data, "usage")) return false;
+  // Where usage was asked for, every chunk says at least that it has none.
+  if (!may_say(data, "usage") || data.contains(R"("choices":[{)")) return false;
   const auto body = scan_object(data);
   if (!body) return false;
   const JsonValue* const usage = present(*body, "usage");
