@@ -31,6 +31,13 @@ Task<Result<Leased>> prepare(Gate& gate, Door& door, Caller& caller, Decoded req
 
 }  // namespace
 
+void Exchange::edit_body(const wire::TextEdit& edit) {
+  body = wire::edited(readable_body(), edit);
+  if (!decoded) return;
+  decoded.reset();
+  request.head.headers.remove("content-encoding");
+}
+
 Task<void> serve_exchange(Gate& gate, Door& door, Caller& caller, Decoded request) {
   ++gate.counters.exchanges;
   const ipc::ServiceKind dialect = dialect_of(gate, door, request);

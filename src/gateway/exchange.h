@@ -53,11 +53,17 @@ struct Exchange {
   // Whole, where the Call is in it or where it is small; else it is relayed as it comes.
   std::optional<std::string> body;
   std::string begun;  // of the latter: what came of it until now
+  // What `body` says, where it came in a content coding and its meaning is in it.
+  std::optional<std::string> decoded;
   // ROUTE
   Destination destination;
   std::string target;  // path and query as they are sent upstream
   // RULE
   Ruling ruling;
+
+  [[nodiscard]] std::string_view readable_body() const { return decoded ? *decoded : *body; }
+  // Changes what the body says. It goes out without the coding that it came in.
+  void edit_body(const wire::TextEdit& edit);
 };
 
 class Identified {

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "gateway/exchange.h"
+#include "wire/content_coding.h"
 #include "wire/jsonrpc.h"
 #include "wire/mcp.h"
 #include "wire/trace.h"
@@ -84,11 +85,19 @@ Task<Result<std::string>> begin_body(Gate& gate, Caller& caller, const wire::Req
   co_return begun;
 }
 
-Result<Call> llm_call(const wire::LlmEndpoint& endpoint, const std::string& body) {
+// What a body says that came in a content coding.
+Result<std::optional<std::string>> decoded_body(const wire::RequestHead& head,
+                                                std::string_view body) {
+  const auto coding = TRY(wire::content_coding_of(head.headers));
+  if (coding == wire::ContentCoding::kIdentity) return std::nullopt;
+  return TRY(wire::decoded_content(coding, body, {.size_most = kBodyMost}));
+}
+
+Result<Call> llm_call(const wire::LlmEndpoint& endpoint, std::string_view body) {
   return LlmCall{endpoint, TRY(wire::LlmRequest::parse(endpoint, body)), body.size()};
 }
 
-Result<Call> tool_call(const std::string& body, std::string& id_json) {
+Result<Call> tool_call(std::string_view body, std::string& id_json) {
   const auto message = TRY(wire::JsonRpcMessage::parse(body));
   ToolCall call;
   call.method = message.method;
@@ -129,13 +138,10 @@ Task<Result<Interpreted>> interpret(Identified who) {
     }
     co_return what;
   }
-  if (what->request.head.headers.find("content-encoding")) {
-    co_return failure(Error::kUnsupported,
-                      "a compressed request body cannot be ruled on; send it plain");
-  }
   what->body = CO_TRY(co_await read_body(*what->gate, *what->caller, what->request.head));
-  what->call = CO_TRY(llm ? llm_call(*what->endpoint, *what->body)
-                          : tool_call(*what->body, what->caller->json_rpc_id));
+  what->decoded = CO_TRY(decoded_body(head, *what->body));
+  what->call = CO_TRY(llm ? llm_call(*what->endpoint, what->readable_body())
+                          : tool_call(what->readable_body(), what->caller->json_rpc_id));
   if (const auto* tool = std::get_if<ToolCall>(&what->call);
       tool != nullptr && what->linked_trace.empty()) {
     const auto parsed = wire::TraceParent::parse(tool->traceparent);

@@ -55,7 +55,7 @@ std::optional<Error> doubtful(const Ruled& ruled, std::string_view wanted) {
 const ipc::Placeholder* in_body(const Ruled& ruled) {
   if (!ruled->body) return nullptr;
   for (const ipc::Placeholder& placeholder : ruled->door->placeholders) {
-    if (ruled->body->contains(placeholder.text)) return &placeholder;
+    if (ruled->readable_body().contains(placeholder.text)) return &placeholder;
   }
   return nullptr;
 }

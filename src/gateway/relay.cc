@@ -9,6 +9,7 @@
 #include "gateway/exchange.h"
 #include "gateway/reading.h"
 #include "gateway/signing.h"
+#include "wire/content_coding.h"
 #include "wire/trace.h"
 
 namespace gatehouse::gateway {
@@ -91,6 +92,7 @@ class Relay {
     }
     intent_.tag("status", std::to_string(head.response.status));
     CO_TRY(prepare_redaction(head.response));
+    CO_TRY(prepare_decoding(head.response, head.body));
     reading_.begin(head.response);
     if (!may_release_before_durable()) {
       CO_TRY(co_await intent_.recorder().wait_durable(intent_.position(),
@@ -113,7 +115,7 @@ class Relay {
   void ask_for_usage() {
     const auto* llm = std::get_if<LlmCall>(&ruled_->call);
     if (llm == nullptr || !llm->request.usage_edit || !ruled_->service->asks_usage) return;
-    leased_.recorded.ruled->body = wire::edited(*ruled_->body, *llm->request.usage_edit);
+    leased_.recorded.ruled->edit_body(*llm->request.usage_edit);
     reading_.hide_usage();
   }
 
@@ -354,16 +356,27 @@ class Relay {
   Result<void> prepare_redaction(wire::ResponseHead& head) {
     if (!is_looked_through()) return {};
     redactor_.emplace(TRY(forms()), kRemoved);
-    for (const wire::Header header : head.headers) {
-      if (wire::equal_ignoring_case(header.name, "content-encoding")
-          && !wire::equal_ignoring_case(header.value, "identity")) {
-        return failure(Error::kUpstream,
-                       "the upstream compressed an answer that must be looked through, "
-                       "though it was asked not to");
-      }
-    }
     head.headers = TRY(redacted(head.headers));
     head.reason = redacted(head.reason);
+    return {};
+  }
+  // An answer that is looked into was asked for uncompressed. One that came in a coding all the
+  // same goes on without it; what need not be looked into keeps its bytes.
+  Result<void> prepare_decoding(wire::ResponseHead& head, wire::BodyFraming body) {
+    const bool has_body =
+        body.kind == Kind::kChunked || body.length > 0 || body.kind == Kind::kUntilClose;
+    if (!has_body) return {};
+    if (!redactor_ && std::holds_alternative<HttpCall>(ruled_->call)) return {};
+    const auto coding = wire::content_coding_of(head.headers);
+    if (!coding) {
+      if (!redactor_) return {};  // it is relayed; what it says of itself stays unknown
+      return failure(Error::kUpstream,
+                     "the upstream compressed an answer that must be looked through in a way that "
+                     "is not understood, though it was asked not to");
+    }
+    if (*coding == wire::ContentCoding::kIdentity) return {};
+    head.headers.remove("content-encoding");
+    decoder_.emplace(*coding, wire::DecodingLimits{.size_most = UINT64_MAX});
     return {};
   }
   Result<std::shared_ptr<const wire::RedactionForms>> forms() {
@@ -402,7 +415,8 @@ class Relay {
   Task<Result<void>> relay_body(UpstreamExchange::Head head) {
     wire::BodyFraming body = head.body;
     // Redaction, or usage that is hidden, may change the length, so that it cannot be promised.
-    const bool known = body.kind == Kind::kLength && !redactor_ && !reading_.hides_usage();
+    const bool known =
+        body.kind == Kind::kLength && !redactor_ && !decoder_ && !reading_.hides_usage();
     if (body.kind != Kind::kNone && !known) body = {Kind::kChunked, 0};
     wire::Headers& headers = head.response.headers;
     wire::remove_hop_by_hop(headers);
@@ -422,6 +436,7 @@ class Relay {
   Task<Result<void>> relay_pieces() {
     MessageIn& from = upstream_->answer();
     MessageOut& to = caller_.answer();
+    std::string decoded;
     std::string clean;
     while (!from.is_done()) {
       const Result<Piece> piece = from.piece();
@@ -437,6 +452,11 @@ class Relay {
         continue;
       }
       std::string_view payload = piece->payload;
+      if (decoder_) {
+        decoded.clear();
+        CO_TRY(as_upstreams(decoder_->feed(payload, decoded)));
+        payload = decoded;
+      }
       if (redactor_) {
         clean.clear();
         redactor_->feed(payload, clean);
@@ -446,12 +466,18 @@ class Relay {
       if (to.waiting() >= kAtHandMost)
         CO_TRY(co_await to_caller(to.flush(gate_.loop.in(kWriteMost))));
     }
+    if (decoder_) CO_TRY(as_upstreams(decoder_->finish()));
     if (!redactor_) co_return Result<void>();
     clean.clear();
     redactor_->finish(clean);
     to.add(reading_.take(clean));
     if (redactor_->hits() > 0) intent_.tag("credential_echoes", std::to_string(redactor_->hits()));
     co_return Result<void>();
+  }
+  // What is wrong with an answer's coding is its sender's fault.
+  static Result<void> as_upstreams(const Result<void>& decoded) {
+    if (decoded) return {};
+    return failure(Error::kUpstream, "the upstream's answer: " + decoded.error().message());
   }
   Result<wire::Headers> finished_trailers() {
     wire::Headers trailers = upstream_->answer().trailers();
@@ -491,6 +517,7 @@ class Relay {
   Reading reading_;
   std::unique_ptr<UpstreamExchange> upstream_;
   std::optional<wire::Redactor> redactor_;
+  std::optional<wire::ContentDecoder> decoder_;
   std::optional<std::string> kept_body_;  // all that was streamed, while it is small
   std::string body_tail_;  // of what was streamed: a placeholder may lie across two pieces
   bool agent_left_ = false;

@@ -13,7 +13,6 @@
 
 #include "base/check.h"
 #include "wire/characters.h"
-#include "wire/headers.h"
 
 namespace gatehouse::wire {
 namespace {
@@ -148,6 +147,16 @@ Result<ContentCoding> parse_content_coding(std::string_view field) {
                  fmt::format("a body in the content coding '{}' cannot be looked into; send it "
                              "plain, or in gzip, deflate, br or zstd",
                              coding.substr(0, 64)));
+}
+
+Result<ContentCoding> content_coding_of(const Headers& headers) {
+  std::string all;
+  for (const Header header : headers) {
+    if (!equal_ignoring_case(header.name, "content-encoding")) continue;
+    if (!all.empty()) all += ", ";
+    all += header.value;
+  }
+  return parse_content_coding(all);
 }
 
 std::unique_ptr<ContentDecoder::Codec> ContentDecoder::codec_for(ContentCoding coding) {

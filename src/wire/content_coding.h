@@ -10,6 +10,7 @@
 #include <string_view>
 
 #include "base/result.h"
+#include "wire/headers.h"
 
 namespace gatehouse::wire {
 
@@ -18,6 +19,9 @@ enum class ContentCoding : std::uint8_t { kIdentity, kGzip, kDeflate, kBrotli, k
 // Of a Content-Encoding field's value, in any case. Errors: kUnsupported for a coding that is not
 // known, and for several on top of each other, which nobody sends in good faith.
 [[nodiscard]] Result<ContentCoding> parse_content_coding(std::string_view field);
+
+// Of a message's. Errors: the same; several fields are several codings.
+[[nodiscard]] Result<ContentCoding> content_coding_of(const Headers& headers);
 
 struct DecodingLimits {
   std::uint64_t size_most = 16 * 1024 * 1024;  // of what comes out, bytes

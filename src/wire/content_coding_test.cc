@@ -56,6 +56,15 @@ TEST(ContentCoding, IsWhatTheFieldSays) {
   }
 }
 
+TEST(ContentCoding, OfAMessageIsThatOfAllItsFields) {
+  Headers headers;
+  EXPECT_EQ(content_coding_of(headers).value(), kIdentity);
+  headers.add(HeaderName::parse("content-encoding").value(), "gzip");
+  EXPECT_EQ(content_coding_of(headers).value(), kGzip);
+  headers.add(HeaderName::parse("Content-Encoding").value(), "br");
+  EXPECT_EQ(content_coding_of(headers).error(), Error::kUnsupported);
+}
+
 TEST(ContentDecoder, TakesOffEachCodingHoweverTheBodyComes) {
   for (const Golden& one : golden()) {
     for (const std::size_t piece : {one.body.size(), std::size_t{1}, std::size_t{7}}) {

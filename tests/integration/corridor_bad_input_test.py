@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Bad input: a correct error in the caller's own dialect, a counter, no crash, no leak, and nobody
 is contacted."""
+import gzip
 import json
 import unittest
 
@@ -188,12 +189,17 @@ class BadInput(HouseTest):
                            "openai")
         self.assertEqual(self.counted("refused.invalid_request"), len(bodies) - 1)
 
-    def test_a_compressed_body_cannot_be_ruled_on(self):
+    def test_a_compressed_body_that_cannot_be_looked_into_is_not_ruled_on(self):
+        bomb = gzip.compress(b'{"model":"m","messages":[],"x":"' + b" " * (4 << 20) + b'"}')
         for url, dialect in [(CHAT, "openai"), (MCP, "json-rpc")]:
-            answer = self.house.request("POST", url, b"\x1f\x8b\x08",
-                                        [("content-encoding", "gzip")])
-            self.check(answer, 501, "unsupported", dialect)
-        self.assertEqual(self.counted("refused.unsupported"), 2)
+            for coding, body, status, label in [
+                    ("gzip", b"\x1f\x8b\x08", 400, "invalid_request"),
+                    ("gzip", b"{}", 400, "invalid_request"), ("gzip", bomb, 413, "too_large"),
+                    ("compress", b"x", 501, "unsupported"), ("gzip, br", b"x", 501, "unsupported")]:
+                with self.subTest(url=url, coding=coding, size=len(body)):
+                    answer = self.house.request("POST", url, body, [("content-encoding", coding)])
+                    self.check(answer, status, label, dialect)
+        self.assertEqual(Upstream.seen, [])
 
     def test_unknown_routes_in_each_dialect(self):
         for url, dialect in [("http://openai.gatehouse/v1/nothing", "openai"),

@@ -4,7 +4,9 @@
 upstream that proves who it is. Every misuse of a placeholder is refused and raises an alarm."""
 import base64
 import gzip
+import json
 import unittest
+import zlib
 
 from corridor_house import (CHAT, KEY, MCP, HouseTest, Server, Upstream, chat, connect_bytes,
                             make_certificates, read_response, request_bytes, tool_call)
@@ -92,11 +94,52 @@ class Echo(HouseTest):
 
     def test_an_answer_that_cannot_be_looked_through_does_not_pass(self):
         packed = gzip.compress(KEY.encode())
-        status, headers, body = self.ask(lambda upstream, _: upstream.answer(
-            200, packed, headers=[("content-encoding", "gzip")]))
-        self.assertEqual(Upstream.seen[-1][2]["accept-encoding"], "identity")
-        self.assertEqual((status, headers["x-gatehouse-error"]), (502, "upstream"))
-        self.assertNotIn(packed, body)
+        for coding in ("compress", "gzip, gzip"):
+            status, headers, body = self.ask(lambda upstream, _: upstream.answer(
+                200, packed, headers=[("content-encoding", coding)]))
+            self.assertEqual(Upstream.seen[-1][2]["accept-encoding"], "identity")
+            self.assertEqual((status, headers["x-gatehouse-error"]), (502, "upstream"))
+            self.assertNotIn(packed, body)
+
+    def test_a_compressed_answer_is_unpacked_and_looked_through(self):
+        text = b'{"you_sent":"%s"}' % KEY.encode()
+        for coding, packed in [("gzip", gzip.compress(text)), ("deflate", zlib.compress(text))]:
+            status, headers, body = self.ask(lambda upstream, _: upstream.answer(
+                200, packed, headers=[("content-encoding", coding)]))
+            self.assertEqual((status, body.decode()), (200, '{"you_sent":"%s"}' % REMOVED))
+            self.assertNotIn("content-encoding", headers)
+
+    def test_a_compressed_answer_that_is_broken_or_a_bomb_is_cut(self):
+        whole = gzip.compress(b"x" * 1000)
+        bomb = gzip.compress(b"\0" * (4 << 20))
+        for packed in (whole[:-4], whole[:12] + b"zzzz" + whole[16:], bomb):
+            with self.assertRaises((OSError, EOFError)):
+                self.ask(lambda upstream, _: upstream.answer(
+                    200, packed, headers=[("content-encoding", "gzip")]))
+        self.assertEqual(self.house.chat("hi")[0], 200)
+
+
+class Compressed(HouseTest):
+    def test_a_compressed_body_is_ruled_on_as_if_it_were_plain(self):
+        packed = [self.house.bearer("openai"), ("content-encoding", "gzip")]
+        asked = gzip.compress(chat("hi", model="packed"))
+        Upstream.script = lambda upstream, _: upstream.answer(200, b"{}")
+        self.assertEqual(self.house.request("POST", CHAT, asked, packed)[0], 200)
+        self.assertEqual((Upstream.seen[-1][3], Upstream.seen[-1][2]["content-encoding"]),
+                         (asked, "gzip"), "its bytes are as they came")
+        intent, _ = self.house.exchange(**{"llm.model": "packed"})
+        self.assertIn("hi", intent["bodies"]["llm.input"])
+        # Its usage is asked for by an edit: what is edited goes out plain.
+        self.house.request("POST", CHAT, gzip.compress(chat("hi", stream=True)), packed)
+        self.assertTrue(json.loads(Upstream.seen[-1][3])["stream_options"]["include_usage"])
+        self.assertNotIn("content-encoding", Upstream.seen[-1][2])
+        seen = len(Upstream.seen)
+        tools = {"model": "m", "messages": [], "web_search_options": {}}
+        hidden = chat("psst: " + self.house.placeholders["openai"])
+        for body in (json.dumps(tools).encode(), hidden):
+            self.assertEqual(self.house.request("POST", CHAT, gzip.compress(body), packed)[0], 403)
+        self.house.entry(kind="alarm", alarm="placeholder-misused")
+        self.assertEqual(len(Upstream.seen), seen)
 
 
 class Placeholders(HouseTest):
