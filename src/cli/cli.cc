@@ -123,7 +123,7 @@ void add_looking(CLI::App& app, Options& options, Verb& chosen) {
   link->add_flag("--remove", options.remove, "unlink it");
   CLI::App* adopt = verb(app, options, "adopt", "move the keys in an agent's files into the vault",
                          adopt_keys, chosen);
-  adopt->add_option("PATH", options.directory, "~/.openclaw, or a .env or what holds one")
+  adopt->add_option("PATH", options.directory, "~/.openclaw, ~/.claude, ~/.codex, or a .env")
       ->required();
   adopt->add_option("--user,-u", options.user, "whose accounts the keys are of");
   adopt->add_option("--tenant", options.tenant, "of which tenant, if there are several");

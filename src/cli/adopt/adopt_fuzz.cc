@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <cstdint>
+#include <iterator>
 
 #include "base/check.h"
 #include "cli/adopt/plan.h"
@@ -10,8 +11,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   using namespace gatehouse::cli::adopt;
   if (size == 0) return 0;
   const std::string text(reinterpret_cast<const char*>(data) + 1, size - 1);
-  constexpr Reader kReaders[] = {read_openclaw_config, read_openclaw_profiles, read_dotenv};
-  const Reader read = kReaders[data[0] % 3];
+  constexpr Reader kReaders[] = {read_openclaw_config, read_openclaw_profiles, read_dotenv,
+                                 read_claude_settings, read_codex_auth,        read_codex_config};
+  const Reader read = kReaders[data[0] % std::size(kReaders)];
   const SourceFile file{"f", PrivateText(text)};
   std::vector<Finding> found;
   if (!read(file, found)) return 0;

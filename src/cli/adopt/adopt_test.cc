@@ -120,6 +120,59 @@ TEST(OpenclawProfiles, AKeyBecomesAReferenceMemberAndAll) {
       R"("keyRef": {"source": "env", "provider": "default", "id": "ANTHROPIC_API_KEY"}},)"));
 }
 
+TEST(ClaudeSettings, AVariableGivesWayToTheEnvironmentsOwn) {
+  const Judged found = judged(read_claude_settings, R"({
+    "model": "opus", "apiKeyHelper": "/usr/local/bin/key-0123456789",
+    "env": { "ANTHROPIC_API_KEY": "sk-ant-api03-0123456789abcdefgh", "GITHUB_TOKEN": "abcdefgh12",
+             "MY_TOKEN": "abcdefgh12", "DEBUG": "abcdefgh12" },
+    "primaryApiKey": "sk-ant-api03-0123456789abcdefgi",
+    "claudeAiOauth": { "accessToken": "sk-ant-oat01-0123456789abcdefgh" },
+    "mcpServers": { "x": { "type": "http", "url": "https://x.example.com/mcp",
+                           "headers": { "Authorization": "Bearer abcdefgh12" } } }
+  })");
+  const std::string kept = R"("GATEHOUSE_KEEPS_": "in its vault")";
+  EXPECT_EQ(found, (Judged{
+                       {"env.ANTHROPIC_API_KEY", "https://api.anthropic.com x-api-key " + kept},
+                       {"env.GITHUB_TOKEN", "https://api.github.com authorization " + kept},
+                       {"env.MY_TOKEN", "it is not known wher"},
+                       {"primaryApiKey", "https://api.anthropic.com x-api-key " + kept},
+                       {"claudeAiOauth.accessToken", "it is of a sign-in t"},
+                       {"mcpServers.x.headers.Authorization",
+                        "https://x.example.com authorization \"Bearer ${}\""},
+                   }));
+}
+
+TEST(ClaudeSettings, AKeyOfAGatewayGoesThere) {
+  const auto of = [](const std::string& url) {
+    return judged(read_claude_settings, R"({"env": {"ANTHROPIC_AUTH_TOKEN": "abcdefgh12",
+                                                    "ANTHROPIC_BASE_URL": ")"
+                                            + url + "\"}}")["env.ANTHROPIC_AUTH_TOKEN"];
+  };
+  EXPECT_TRUE(of("https://llm.example.com").starts_with("https://llm.example.com authorization "));
+  EXPECT_EQ(of("http://127.0.0.1:4000"), "it is for a server o");
+  EXPECT_EQ(of("llm"), "the ANTHROPIC_BASE_U");
+  // Without an address it is a sign-in's.
+  EXPECT_EQ(judged(read_claude_settings, R"({"env": {"ANTHROPIC_AUTH_TOKEN": "abcdefgh12"}})"),
+            (Judged{{"env.ANTHROPIC_AUTH_TOKEN", "it is of a sign-in t"}}));
+}
+
+TEST(CodexFiles, TheKeyIsTakenFromTheEnvironmentAndSignInsStay) {
+  const std::string text = R"({"OPENAI_API_KEY": "sk-proj-0123456789abcdefghijkl",
+                               "tokens": {"id_token": "abcdefgh12", "refresh_token": "bcdefgh123"},
+                               "last_refresh": null})";
+  EXPECT_EQ(judged(read_codex_auth, text),
+            (Judged{{"OPENAI_API_KEY", R"(https://api.openai.com authorization )"
+                                       R"("GATEHOUSE_KEEPS_": "in its vault")"},
+                    {"tokens.id_token", "it is of a sign-in t"},
+                    {"tokens.refresh_token", "it is of a sign-in t"}}));
+  EXPECT_EQ(read(read_codex_auth, text)[0].variable, "CODEX_API_KEY");
+  EXPECT_EQ(judged(read_codex_config,
+                   "[model_providers.x]\nenv_key = \"OPENAI_API_KEY\"\n"
+                   "experimental_bearer_token = \""
+                       + kOpenai + "\"\n"),
+            (Judged{{"", "Codex's settings nam"}}));
+}
+
 TEST(DotenvKeys, AreKnownByNameAndShape) {
   EXPECT_EQ(judged(read_dotenv, "OPENAI_API_KEY=sk-or-0123456789abcdefgh\nA='" + kAnthropic
                                     + "'\nX_SECRET=abcdefgh12\nAWS_SECRET_ACCESS_KEY=abcdefgh12\n"

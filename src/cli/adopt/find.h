@@ -85,6 +85,13 @@ using Reader = Result<std::vector<std::string>> (*)(const SourceFile& file,
 [[nodiscard]] Result<std::vector<std::string>> read_openclaw_profiles(const SourceFile& file,
                                                                       std::vector<Finding>& found);
 
+[[nodiscard]] Result<std::vector<std::string>> read_claude_settings(const SourceFile& file,
+                                                                    std::vector<Finding>& found);
+[[nodiscard]] Result<std::vector<std::string>> read_codex_auth(const SourceFile& file,
+                                                               std::vector<Finding>& found);
+[[nodiscard]] Result<std::vector<std::string>> read_codex_config(const SourceFile& file,
+                                                                 std::vector<Finding>& found);
+
 struct FileRow {
   std::string_view pattern;  // fnmatch(3), segment by segment
   Reader read = nullptr;
@@ -93,7 +100,8 @@ struct FileRow {
 };
 struct Layout {
   std::string_view agent;
-  std::string_view marker;  // the file by which the directory is known
+  std::string_view marker;  // the file by which the directory is known, or
+  std::string_view folder;  // its name
   std::span<const FileRow> files;
 };
 [[nodiscard]] std::span<const Layout> layouts();

@@ -20,6 +20,13 @@ Result<wire::JsonObject> spec_of(const wire::JsonObject& object) {
   return wire::scan_object(spec->raw);
 }
 
+// Which the API leaves out: docs/configuration.md, credential.
+std::string_view usual_header(std::string_view kind) {
+  if (kind == "anthropic") return "x-api-key";
+  if (kind == "gemini") return "x-goog-api-key";
+  return kind == "azure-openai" ? "api-key" : "authorization";
+}
+
 }  // namespace
 
 Result<ServiceFact> parse_service(std::string_view item) {
@@ -33,7 +40,8 @@ Result<ServiceFact> parse_service(std::string_view item) {
   if (const wire::JsonValue* raw = spec.find("credential")) {
     const wire::JsonObject credential = TRY(wire::scan_object(raw->raw));
     if (credential.string("kind") == "static") {
-      service.header = credential.string("header").value_or("authorization");
+      const std::string usual(usual_header(spec.string("kind").value_or("")));
+      service.header = credential.string("header").value_or(usual);
     }
   }
   return service;

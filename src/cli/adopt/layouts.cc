@@ -28,9 +28,25 @@ constexpr std::array kDotenv = {
     FileRow{".env.development", read_dotenv},
     FileRow{".env.production", read_dotenv},
 };
+// Its other files hold no keys of its own. With CLAUDE_CONFIG_DIR .claude.json is here, else it is
+// beside the directory.
+constexpr std::array kClaude = {
+    FileRow{"settings.json", read_claude_settings},
+    FileRow{"settings.local.json", read_claude_settings},
+    FileRow{".claude.json", read_claude_settings},
+    FileRow{".credentials.json", read_claude_settings},
+    FileRow{"backups/.claude.json.*", read_claude_settings, true},
+};
+constexpr std::array kCodex = {
+    FileRow{"auth.json", read_codex_auth},
+    FileRow{"config.toml", read_codex_config},
+    FileRow{".env", read_dotenv},
+};
 constexpr std::array kLayouts = {
-    Layout{"openclaw", "openclaw.json", kOpenclaw},
-    Layout{"env", ".env", kDotenv},
+    Layout{"openclaw", "openclaw.json", "", kOpenclaw},
+    Layout{"claude", "", ".claude", kClaude},
+    Layout{"codex", "", ".codex", kCodex},
+    Layout{"env", ".env", "", kDotenv},
 };
 
 }  // namespace

@@ -5,62 +5,11 @@
 #include <array>
 
 #include "cli/adopt/find.h"
-#include "cli/json5_scan.h"
+#include "cli/adopt/json_tree.h"
 #include "wire/url.h"
 
 namespace gatehouse::cli::adopt {
 namespace {
-
-constexpr std::string_view kUnknown = "it is not known where it is used";
-
-class Tree {
- public:
-  Tree(std::string_view text, std::vector<Json5Node> nodes)
-      : text_(text), nodes_(std::move(nodes)) {}
-
-  [[nodiscard]] const std::vector<Json5Node>& nodes() const { return nodes_; }
-  [[nodiscard]] const Json5Node* parent(const Json5Node& node) const {
-    return node.parent == Json5Node::kNone ? nullptr : &nodes_[node.parent];
-  }
-  [[nodiscard]] std::string_view token(const Json5Node& node) const {
-    return text_.substr(node.begin, node.end - node.begin);
-  }
-  // The keys from the root to the node.
-  [[nodiscard]] std::vector<std::string_view> path(const Json5Node& node) const {
-    std::vector<std::string_view> keys;
-    for (const Json5Node* at = &node; at->parent != Json5Node::kNone; at = parent(*at)) {
-      keys.push_back(at->key);
-    }
-    std::reverse(keys.begin(), keys.end());
-    return keys;
-  }
-  // A string member beside `node`, or "".
-  [[nodiscard]] std::string beside(const Json5Node& node, std::string_view key) const {
-    for (const Json5Node& other : nodes_) {
-      if (other.parent == node.parent && other.key == key && other.type == Json5Type::kString) {
-        return json5_string(token(other)).value_or("");
-      }
-    }
-    return "";
-  }
-
- private:
-  std::string_view text_;
-  std::vector<Json5Node> nodes_;
-};
-
-std::string joined(const std::vector<std::string_view>& path) {
-  std::string out;
-  for (const std::string_view key : path) {
-    if (!out.empty()) out += '.';
-    out += key;
-  }
-  return out;
-}
-
-bool has(const std::vector<std::string_view>& path, std::string_view key) {
-  return std::ranges::find(path, key) != path.end();
-}
 
 // A variable of the environment: env.NAME, env.vars.NAME, mcp.servers.X.env.NAME, ...
 bool is_variable(const std::vector<std::string_view>& path) {
@@ -174,7 +123,7 @@ void judge(Finding& finding, const Tree& tree, const Json5Node& node,
   }
   if (!finding.left_because.empty()) return;
   if (finding.target.origin.empty()) {
-    finding.left_because = kUnknown;
+    finding.left_because = kUnknownPlace;
     return;
   }
   if (is_header(path)) {
@@ -182,33 +131,9 @@ void judge(Finding& finding, const Tree& tree, const Json5Node& node,
     for (char& c : finding.target.header) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
     finding.target.prefix = scheme;
   }
-  if (has(path, "mcp") && provider_at(finding.target.origin) == nullptr)
+  if ((has(path, "mcp") || has(path, "mcpServers"))
+      && provider_at(finding.target.origin) == nullptr)
     finding.target.kind = "mcp";
-}
-
-void look_at(const SourceFile& file, const Tree& tree, const Json5Node& node,
-             std::vector<Finding>& found) {
-  const std::vector<std::string_view> path = tree.path(node);
-  if (path.empty()) return;
-  PrivateText whole(json5_string(tree.token(node)).value_or(""));
-  const std::string_view scheme = scheme_of(whole.view());
-  const std::string_view value = whole.view().substr(scheme.size());
-  if (!may_be_key(value) || is_profile(value, path)) return;
-  const Provider* by_shape = provider_of_shape(value);
-  const bool is_secret =
-      by_shape != nullptr || names_a_secret(path.back()) || (is_header(path) && !scheme.empty());
-  if (!is_secret || path.back() == "id" || path.back().ends_with("Ref")) return;
-  Finding finding = finding_at(file, joined(path), node.begin, tree.token(node));
-  finding.value = Secret(value);
-  finding.provider = by_shape != nullptr ? by_shape
-                     : is_variable(path) ? provider_of_variable(path.back())
-                                         : provider_by_place(path);
-  if (is_variable(path)) finding.variable = path.back();
-  judge(finding, tree, node, path, scheme);
-  const char quote = tree.token(node)[0];
-  finding.splice.head = quote + std::string(scheme) + "${";
-  finding.splice.tail = std::string("}") + quote;
-  found.push_back(std::move(finding));
 }
 
 // "$include": a file or several, of the same directory or below.
@@ -226,10 +151,6 @@ std::vector<std::string> included(const Tree& tree) {
     if (!name.empty()) names.push_back(std::move(name));
   }
   return names;
-}
-
-Result<Tree> tree_of(const SourceFile& file) {
-  return Tree(file.text.view(), TRY(scan_json5(file.text.view())));
 }
 
 struct ProfileKey {
@@ -263,7 +184,7 @@ void look_at_profile(const SourceFile& file, const Tree& tree, const Json5Node& 
   if (is_sign_in) {
     finding.left_because = "it is of a sign-in that the agent renews itself";
   } else if (finding.provider == nullptr) {
-    finding.left_because = kUnknown;
+    finding.left_because = kUnknownPlace;
   } else {
     finding.left_because = finding.provider->left_because;
   }
@@ -278,12 +199,37 @@ void look_at_profile(const SourceFile& file, const Tree& tree, const Json5Node& 
 
 }  // namespace
 
+void look_at_setting(const SourceFile& file, const Tree& tree, const Json5Node& node,
+                     std::vector<Finding>& found) {
+  const std::vector<std::string_view> path = tree.path(node);
+  if (path.empty()) return;
+  PrivateText whole(json5_string(tree.token(node)).value_or(""));
+  const std::string_view scheme = scheme_of(whole.view());
+  const std::string_view value = whole.view().substr(scheme.size());
+  if (!may_be_key(value) || is_profile(value, path)) return;
+  const Provider* by_shape = provider_of_shape(value);
+  const bool is_secret =
+      by_shape != nullptr || names_a_secret(path.back()) || (is_header(path) && !scheme.empty());
+  if (!is_secret || path.back() == "id" || path.back().ends_with("Ref")) return;
+  Finding finding = finding_at(file, joined(path), node.begin, tree.token(node));
+  finding.value = Secret(value);
+  finding.provider = by_shape != nullptr ? by_shape
+                     : is_variable(path) ? provider_of_variable(path.back())
+                                         : provider_by_place(path);
+  if (is_variable(path)) finding.variable = path.back();
+  judge(finding, tree, node, path, scheme);
+  const char quote = tree.token(node)[0];
+  finding.splice.head = quote + std::string(scheme) + "${";
+  finding.splice.tail = std::string("}") + quote;
+  found.push_back(std::move(finding));
+}
+
 Result<std::vector<std::string>> read_openclaw_config(const SourceFile& file,
                                                       std::vector<Finding>& found) {
   const Tree tree = TRY(tree_of(file));
   for (const Json5Node& node : tree.nodes()) {
     if (found.size() > kFindingsMost) break;
-    if (node.type == Json5Type::kString) look_at(file, tree, node, found);
+    if (node.type == Json5Type::kString) look_at_setting(file, tree, node, found);
   }
   add_by_shape(file, found);
   return included(tree);

@@ -84,6 +84,7 @@ constexpr std::array kVariables = {
     Word{"XI_API_KEY", "elevenlabs"},
     Word{"SLACK_APP_TOKEN", "slack"},
     Word{"DISCORD_TOKEN", "discord"},
+    Word{"CODEX_API_KEY", "openai"},
     Word{"AWS_ACCESS_KEY_ID", "aws"},
     Word{"AWS_SESSION_TOKEN", "aws"},
     Word{"ANTHROPIC_AUTH_TOKEN", "anthropic-login"},

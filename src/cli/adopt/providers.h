@@ -12,7 +12,7 @@ namespace gatehouse::cli::adopt {
 struct Provider {
   std::string_view name;      // as configurations call it; a service's name is made of it
   std::string_view origin;    // where its keys are used; "" where no gate can fill them in
-  std::string_view kind;      // of the service: openai or http
+  std::string_view kind;      // of the service: a model provider's, or http
   std::string_view header;    // which carries the key, in lower case
   std::string_view prefix;    // before the key
   std::string_view variable;  // the usual name in the environment

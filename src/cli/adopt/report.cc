@@ -21,11 +21,15 @@ std::string whose(const Finding& finding) {
   return finding.target.name.empty() ? "unknown" : finding.target.name;
 }
 
-std::string what_happens(const Decision& decision, bool is_dry) {
+std::string what_happens(const Finding& finding, const Decision& decision, bool is_dry) {
   if (decision.outcome != Outcome::kMoved) return "stays: " + decision.why;
-  return fmt::format("{} the vault, for service {}; ${{{}}} {} there",
-                     is_dry ? "would go into" : "in", decision.service, decision.variable,
-                     is_dry ? "would stand" : "stands");
+  const std::string_view head = finding.splice.head;
+  const bool is_filled_in = head.ends_with("${") || !head.contains("GATEHOUSE_KEEPS_");
+  return fmt::format(
+      "{} the vault, for service {}; {} {} there", is_dry ? "would go into" : "in",
+      decision.service,
+      is_filled_in ? "${" + decision.variable + "}" : "GATEHOUSE_KEEPS_" + decision.variable,
+      is_dry ? "would stand" : "stands");
 }
 
 // The services that are missing, as they are written in gatehouse.yaml.
@@ -135,7 +139,8 @@ std::string for_people(const Report& report) {
     const Finding& finding = (*report.found)[i];
     table.add({fmt::format("{}:{}:{}", finding.file, finding.line, finding.column),
                finding.where.empty() ? "in the text" : finding.where, whose(finding),
-               masked_value(finding), what_happens(report.plan->decisions[i], report.is_dry)});
+               masked_value(finding),
+               what_happens(finding, report.plan->decisions[i], report.is_dry)});
   }
   std::string out = table.empty() ? fmt::format("no key is found in {}\n", report.path)
                                   : table.text(Form::kTable);

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -37,6 +38,7 @@ struct Place {
 
 Reader reader_for(const std::string& name) {
   if (name == "openclaw.json") return read_openclaw_config;
+  if (name == ".claude.json") return read_claude_settings;
   return name.starts_with(".env") || name.ends_with(".env") ? read_dotenv : nullptr;
 }
 
@@ -49,6 +51,11 @@ Result<Folder> folder_of(const std::string& path) {
   return Folder::open(path);
 }
 
+bool is_named(std::string_view path, std::string_view folder) {
+  while (path.ends_with('/')) path.remove_suffix(1);
+  return path.substr(path.rfind('/') + 1) == folder;  // npos + 1 is 0
+}
+
 Result<Place> place_of(const std::string& path) {
   Place place{TRY(folder_of(path)), "", {}, ""};
   struct stat about{};
@@ -57,19 +64,26 @@ Result<Place> place_of(const std::string& path) {
     const Reader reader = reader_for(place.file);
     if (reader == nullptr) {
       return failure(Error::kUnsupported, path + " is none of the files that are understood: an "
-                                                 "agent's directory (~/.openclaw), openclaw.json "
-                                                 "or a .env");
+                                                 "agent's directory (~/.openclaw, ~/.claude, "
+                                                 "~/.codex), openclaw.json, .claude.json or a "
+                                                 ".env");
     }
-    place.layout = reader == read_dotenv ? "env" : "openclaw";
+    place.layout = reader == read_dotenv            ? "env"
+                   : reader == read_claude_settings ? "claude"
+                                                    : "openclaw";
     return place;
   }
   for (const Layout& layout : layouts()) {
-    if (TRY(place.folder.matching(layout.marker)).empty()) continue;
+    const bool is_it = layout.folder.empty() ? !TRY(place.folder.matching(layout.marker)).empty()
+                                             : is_named(path, layout.folder)
+                                                   || is_named(place.folder.path(), layout.folder);
+    if (!is_it) continue;
     place.layout = layout.agent;
     place.rows.assign(layout.files.begin(), layout.files.end());
     return place;
   }
-  return failure(Error::kNotFound, path + " holds neither openclaw.json nor .env; nothing else is "
+  return failure(Error::kNotFound, path + " holds neither openclaw.json nor .env, and is not "
+                                          "called .claude or .codex; nothing else is "
                                           "understood yet");
 }
 
@@ -142,6 +156,13 @@ Result<Reading> read_all(const Place& place) {
     }
   }
   return reading;
+}
+
+// Claude Code keeps one file outside of its directory.
+void add_note_of_claude(const Place& place, std::vector<std::string>& notes) {
+  const std::string beside = place.folder.path() + "/../.claude.json";
+  if (place.layout != "claude" || !place.file.empty() || access(beside.c_str(), F_OK) != 0) return;
+  notes.push_back("the .claude.json beside it may hold keys too; adopt it by itself");
 }
 
 Result<void> nobody_uses(const Folder& folder) {
@@ -276,6 +297,7 @@ Result<int> adopt(const Options& options, const Wiring& wiring) {
   report.is_dry = options.dry_run;
   report.creates = options.create;
   report.notes = std::move(reading.notes);
+  add_note_of_claude(place, report.notes);
   auto house = house_of(options, wiring);
   if (!house && !options.dry_run) return Failure(house.error());
   if (!house) {
