@@ -67,6 +67,11 @@ def setUpModule():
     for name in ("clients.mjs", "clients.py", "package.json"):
         (toolbox / name).write_bytes((worlds.FIXTURES / name).read_bytes())
     (toolbox / "node_modules").mkdir()
+    # As Debian builds it: its standard library is compiled already.
+    subprocess.run(["go", "build", "-o", str(toolbox / "clients_go"),
+                    str(worlds.FIXTURES / "clients.go")], check=True, env={
+                        "PATH": "/usr/bin:/bin", "GOCACHE": str(work / "go"),
+                        "GOPATH": str(work / "gopath")})
     HOUSE.config.write_text(CONFIG.format(
         data=HOUSE.data,
         services="".join(SERVICE.format(name=name, url=url, provider=PROVIDER)
@@ -167,27 +172,32 @@ class Clients(unittest.TestCase):
         asked = self.compare(ways)
         self.assertEqual(len([line for line in asked if line["ended"] == "cut"]), 3)
 
+    def test_go_works_as_it_does_without_a_gateway(self):
+        program = HOUSE.folder / "fixtures/clients_go"
+        asked = self.compare(self.both([str(program)], [FIXTURES + "/clients_go"]))
+        self.assertEqual(len([line for line in asked if line["ended"] == "cut"]), 1)
+
     def test_a_kill_ends_every_stream_of_every_client(self):
         before = len(received())
         run = HOUSE.start("sh", "-c", f"{PACKAGES}/.bin/node {FIXTURES}/clients.mjs hang & "
-                          f"{PYTHON} {FIXTURES}/clients.py hang; wait",
+                          f"{PYTHON} {FIXTURES}/clients.py hang & {FIXTURES}/clients_go hang; wait",
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         name = run.stderr.readline().split()[2]
         for _ in range(500):
             lines = worlds.lines_of(WORLD.log("provider"))
             begun = sum("began" in line for line in lines) - sum("body" in line for line in lines)
-            if begun == 9:
+            if begun == 10:
                 break
             time.sleep(0.02)
-        self.assertEqual(begun, 9)
+        self.assertEqual(begun, 10)
         self.assertEqual(HOUSE.ask("kill", name).returncode, 0)
         self.settle()
-        self.assertEqual([line["ended"] for line in received()[before:]], ["cut"] * 9)
+        self.assertEqual([line["ended"] for line in received()[before:]], ["cut"] * 10)
         # The frozen clients cannot tell what they saw of it until they may go on.
         self.assertEqual(HOUSE.ask("revive", name).returncode, 0)
         told, _ = run.communicate(timeout=30)
         ends = {line["client"]: line["saw"][-1] for line in map(json.loads, lines_in(told))}
-        self.assertEqual(len(ends), 9)
+        self.assertEqual(len(ends), 10)
         for client, end in ends.items():
             self.assertTrue("error" in end or "killed" in end, (client, end))
             self.assertNotIn("[DONE]", end)
