@@ -142,6 +142,14 @@ TEST(ClaudeSettings, AVariableGivesWayToTheEnvironmentsOwn) {
                    }));
 }
 
+TEST(ClaudeSettings, WhatIsNoVariableIsLeftToItsShape) {
+  const std::string key = "\"sk-ant-api03-0123456789abcdefgh\"";
+  const Judged by_shape = {{"", "it is part of a comm"}};
+  EXPECT_EQ(judged(read_claude_settings, R"({"env": [)" + key + "]}"), by_shape);
+  EXPECT_EQ(judged(read_claude_settings, R"({"env": {"A\"KEY": )" + key + "}}"), by_shape);
+  EXPECT_EQ(judged(read_claude_settings, R"({"env": {"": )" + key + "}}"), by_shape);
+}
+
 TEST(ClaudeSettings, AKeyOfAGatewayGoesThere) {
   const auto of = [](const std::string& url) {
     return judged(read_claude_settings, R"({"env": {"ANTHROPIC_AUTH_TOKEN": "abcdefgh12",

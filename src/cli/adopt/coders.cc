@@ -2,6 +2,8 @@
 // Files of the coding agents Claude Code (https://code.claude.com/docs/en/settings) and Codex
 // (https://developers.openai.com/codex/config-reference). Neither fills in variables where it reads
 // its own key, but both take it from the environment where no file has it.
+#include <algorithm>
+
 #include "cli/adopt/find.h"
 #include "cli/adopt/json_tree.h"
 #include "wire/url.h"
@@ -29,6 +31,13 @@ void aim_at_base_url(Finding& finding, const std::string& address) {
   finding.target.origin = url->origin();
   finding.target.name = "claude-gateway";
   finding.target.kind = "anthropic";
+}
+
+// What can stand in a file unquoted, and in an environment.
+bool is_variable_name(std::string_view name) {
+  return !name.empty() && std::ranges::all_of(name, [](char c) {
+    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_';
+  });
 }
 
 // env.NAME of settings.json: such a variable wins over the one that Claude Code was started with.
@@ -98,7 +107,8 @@ void look_at_claude(const SourceFile& file, const Tree& tree, const Json5Node& n
                     std::vector<Finding>& found) {
   const Path path = tree.path(node);
   if (path.empty()) return;
-  if (path.size() == 2 && path[0] == "env") {
+  const bool is_member = tree.parent(node)->type == Json5Type::kObject;
+  if (path.size() == 2 && path[0] == "env" && is_member && is_variable_name(path[1])) {
     look_at_variable(file, tree, node, path[1], found);
   } else if (path.size() == 1 && path[0] == "primaryApiKey") {
     look_at_own_key(file, tree, node, provider_named("anthropic"), "ANTHROPIC_API_KEY", found);
