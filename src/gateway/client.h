@@ -87,6 +87,7 @@ struct Client {
   Inbox inbox;
   std::uint64_t connection = 0;
   std::optional<Admission> admission;  // none at a sandbox's Door
+  bool speaks_http2 = false;           // agreed on by ALPN
   bool mid_answer = false;             // the head of an answer has gone out, its end has not
   bool last_words_said = false;        // it is cut, and an error event of its own says why
 };

@@ -9,9 +9,11 @@
 #include "gateway/attach.h"
 #include "gateway/exchange.h"
 #include "gateway/http1_caller.h"
+#include "gateway/http2_connection.h"
 #include "gateway/record.h"
 #include "gateway/refusal.h"
 #include "gateway/tunnel.h"
+#include "wire/http2.h"
 
 namespace gatehouse::gateway {
 namespace {
@@ -53,8 +55,35 @@ Task<Result<std::optional<wire::RequestHead>>> read_head(net::Loop& loop, Client
   }
 }
 
-// Where a request is meant to go, from how it came in. The three names that a request can carry
-// (the address it was captured on the way to, the TLS name, its Host) must agree.
+// What cannot be read as a request, told in the dialect of the Service that the connection leads
+// to, where that is known.
+Task<void> refuse(Gate& gate, Client& client, const Door& door, const Place& place, Error error) {
+  const ipc::ServiceKind dialect = record_malformed(gate, door, place, error);
+  const Refusal refusal{std::move(error), dialect, "", "", door.headers(), true};
+  (void)co_await client.stream->write(response_of(refusal), gate.loop.in(kWriteMost));
+  (void)co_await client.stream->finish(gate.loop.in(kWriteMost));
+}
+
+// How a connection begins: HTTP/2 with prior knowledge (RFC 9113 section 3.3), or not at all.
+enum class Beginning : std::uint8_t { kHttp1, kHttp2, kNone };
+
+// What was read stays in the inbox.
+Task<Beginning> beginning(net::Loop& loop, Client& client) {
+  const auto waiting = [&client] { return client.inbox.waiting(); };
+  if (waiting().empty()
+      && !(co_await client.inbox.fill(loop.in(idle_most(loop, client)))).value_or(false)) {
+    co_return Beginning::kNone;
+  }
+  const Deadline deadline = loop.in(kHeadMost);
+  while (waiting().size() < wire::kHttp2Preface.size()
+         && wire::kHttp2Preface.starts_with(waiting())) {
+    if (!(co_await client.inbox.fill(deadline)).value_or(false)) break;
+  }
+  co_return waiting().starts_with(wire::kHttp2Preface) ? Beginning::kHttp2 : Beginning::kHttp1;
+}
+
+}  // namespace
+
 Result<Decoded> decode(const Door& door, const Place& place, wire::RequestHead head) {
   if (head.form == wire::TargetForm::kAsterisk) {
     return failure(Error::kUnsupported,
@@ -91,9 +120,8 @@ Result<Decoded> decode(const Door& door, const Place& place, wire::RequestHead h
   return decoded;
 }
 
-// What cannot be read as a request, told in the dialect of the Service that the connection leads
-// to, where that is known.
-Task<void> refuse(Gate& gate, Client& client, const Door& door, const Place& place, Error error) {
+ipc::ServiceKind record_malformed(Gate& gate, const Door& door, const Place& place,
+                                  const Error& error) {
   ++gate.counters.malformed;
   gate.counters.refuse(error.code());
   record_refusal(gate, door, "HTTP",
@@ -105,19 +133,13 @@ Task<void> refuse(Gate& gate, Client& client, const Door& door, const Place& pla
       place.host && gate.rulebook
           ? gate.rulebook->service_at(door.run.tenant, place.host->text(), place.port)
           : nullptr;
-  const Refusal refusal{std::move(error),
-                        service == nullptr ? ipc::ServiceKind::kHttp : service->kind,
-                        "",
-                        "",
-                        door.headers(),
-                        true};
-  (void)co_await client.stream->write(response_of(refusal), gate.loop.in(kWriteMost));
-  (void)co_await client.stream->finish(gate.loop.in(kWriteMost));
+  return service == nullptr ? ipc::ServiceKind::kHttp : service->kind;
 }
 
-}  // namespace
-
 Task<void> serve_requests(Gate& gate, Door& door, Client& client, Place place) {
+  const Beginning how = co_await beginning(gate.loop, client);
+  if (how == Beginning::kNone) co_return;
+  if (how == Beginning::kHttp2) co_return co_await serve_http2(gate, door, client, place);
   while (true) {
     auto head = co_await read_head(gate.loop, client);
     if (!head) {

@@ -26,7 +26,8 @@ net::Task<Result<std::shared_ptr<net::TlsServer>>> Interceptor::server_for(ipc::
   ask.host = host;
   ipc::LeafIssued leaf = CO_TRY(co_await role_.call("vault", std::move(ask), deadline));
   const net::TlsIdentity identity{std::move(leaf.certificate_pem), std::move(leaf.private_key_pem)};
-  std::shared_ptr<net::TlsServer> server = CO_TRY(net::TlsServer::make({.identity = &identity}));
+  std::shared_ptr<net::TlsServer> server =
+      CO_TRY(net::TlsServer::make({.identity = &identity, .http2 = true}));
   if (kept_.size() >= kKeptMost) kept_.clear();
   kept_[key] = {server, now_s, leaf.not_after_unix_s - kRenewBefore_s};
   co_return server;

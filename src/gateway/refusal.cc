@@ -31,16 +31,22 @@ std::string body_of(const Refusal& refusal) {
 
 }  // namespace
 
+RefusalParts parts_of(const Refusal& refusal) {
+  const ErrorRow& row = row_of(refusal.error.code());
+  return {
+      row.http_status,
+      refusal.dialect == ipc::ServiceKind::kHttp ? "application/problem+json" : "application/json",
+      row.label, body_of(refusal) + "\n"};
+}
+
 std::string response_of(const Refusal& refusal) {
-  const int status = row_of(refusal.error.code()).http_status;
-  const std::string body = body_of(refusal) + "\n";
+  const RefusalParts parts = parts_of(refusal);
   return fmt::format(
       "HTTP/1.1 {} {}\r\ncontent-type: {}\r\ncontent-length: {}\r\ncache-control: no-store\r\n"
       "x-gatehouse-error: {}\r\n{}{}\r\n{}",
-      status, wire::reason_phrase(status),
-      refusal.dialect == ipc::ServiceKind::kHttp ? "application/problem+json" : "application/json",
-      body.size(), row_of(refusal.error.code()).label, refusal.trace_headers,
-      refusal.close ? "connection: close\r\n" : "", refusal.to_head ? "" : body);
+      parts.status, wire::reason_phrase(parts.status), parts.content_type, parts.body.size(),
+      parts.label, refusal.trace_headers, refusal.close ? "connection: close\r\n" : "",
+      refusal.to_head ? "" : parts.body);
 }
 
 }  // namespace gatehouse::gateway

@@ -21,6 +21,14 @@ struct Refusal {
   bool to_head = false;       // the request was a HEAD: its answer has no body
 };
 
+// Its status, media type and body, for who writes no text of HTTP/1.1.
+struct RefusalParts {
+  int status = 0;
+  std::string_view content_type;
+  std::string_view label;  // the x-gatehouse-error field
+  std::string body;
+};
+[[nodiscard]] RefusalParts parts_of(const Refusal& refusal);
 // The whole response.
 [[nodiscard]] std::string response_of(const Refusal& refusal);
 

@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "gateway/exchange.h"
+#include "gateway/http2_connection.h"
 #include "gateway/pipe.h"
 #include "gateway/record.h"
 #include "gateway/refusal.h"
@@ -36,7 +37,9 @@ Task<Result<std::unique_ptr<Client>>> intercept(Gate& gate, Door& door,
     co_return failure(Error::kDenied, fmt::format("the TLS name {} on a connection to {}",
                                                   accepted.server_name, host.text()));
   }
-  co_return std::make_unique<Client>(std::move(accepted.stream));
+  auto client = std::make_unique<Client>(std::move(accepted.stream));
+  client->speaks_http2 = accepted.speaks_http2;
+  co_return client;
 }
 
 const ipc::ServiceSpec* service_at(Gate& gate, const Door& door, const wire::Host& host,
@@ -125,8 +128,12 @@ Task<void> serve_intercepted(Gate& gate, Door& door, Client& client, wire::Host 
   (*inner)->connection = client.connection;
   (*inner)->admission = client.admission;
   if (client.admission) (*inner)->admission->takes_tokens = false;
-  co_await serve_requests(gate, door, **inner,
-                          {Entrance::kCaptured, host, std::nullopt, port, true});
+  const Place place{Entrance::kCaptured, host, std::nullopt, port, true};
+  if ((*inner)->speaks_http2) {
+    co_await serve_http2(gate, door, **inner, place);
+  } else {
+    co_await serve_requests(gate, door, **inner, place);
+  }
 }
 
 // The name behind an address that was dialled. Nothing: it stands for a name that another gateway

@@ -365,6 +365,29 @@ Task<Result<std::unique_ptr<Stream>>> TlsClient::connect(Loop& loop, std::unique
   co_return stream;
 }
 
+namespace {
+
+constexpr unsigned char kOurs[] = "\x02h2\x08http/1.1";  // as ALPN writes it
+
+// A client that offers neither goes on without ALPN, as it does with a server that knows none.
+int choose_protocol(SSL*, const unsigned char** chosen, unsigned char* size,
+                    const unsigned char* offered, unsigned int offered_size, void*) {
+  unsigned char* found = nullptr;
+  const int how =
+      SSL_select_next_proto(&found, size, kOurs, sizeof(kOurs) - 1, offered, offered_size);
+  *chosen = found;
+  return how == OPENSSL_NPN_NEGOTIATED ? SSL_TLSEXT_ERR_OK : SSL_TLSEXT_ERR_NOACK;
+}
+
+bool speaks_http2(const SSL* ssl) {
+  const unsigned char* name = nullptr;
+  unsigned int size = 0;
+  SSL_get0_alpn_selected(ssl, &name, &size);
+  return size == 2 && name[0] == 'h' && name[1] == '2';
+}
+
+}  // namespace
+
 class TlsServer::Impl {
  public:
   ContextPtr context;
@@ -404,6 +427,7 @@ Result<std::unique_ptr<TlsServer>> TlsServer::make(const Options& options) {
     SSL_CTX_set_verify(impl->context.get(), SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT,
                        nullptr);
   }
+  if (options.http2) SSL_CTX_set_alpn_select_cb(impl->context.get(), choose_protocol, nullptr);
   if (options.any_client_certificate) {
     SSL_CTX_set_min_proto_version(impl->context.get(), TLS1_3_VERSION);
     SSL_CTX_set_options(impl->context.get(), SSL_OP_NO_TICKET);
@@ -435,7 +459,7 @@ Task<Result<TlsServer::Accepted>> TlsServer::accept(Loop& loop, std::unique_ptr<
   const char* name = SSL_get_servername(raw, TLSEXT_NAMETYPE_host_name);
   const X509* client = SSL_get0_peer_certificate(raw);
   co_return Accepted{std::move(stream), name == nullptr ? "" : name,
-                     client == nullptr ? "" : sha256_of(client)};
+                     client == nullptr ? "" : sha256_of(client), speaks_http2(raw)};
 }
 
 }  // namespace gatehouse::net

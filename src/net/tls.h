@@ -61,6 +61,7 @@ class TlsServer {
     // key, and whose key counts is the caller's to judge (RFC 8705 section 3). TLS 1.3 only and
     // without resumption, so that each connection shows it.
     bool any_client_certificate = false;
+    bool http2 = false;  // offers HTTP/2 beside HTTP/1.1 (ALPN, RFC 7301)
   };
   [[nodiscard]] static Result<std::unique_ptr<TlsServer>> make(const Options&);
   ~TlsServer();
@@ -70,6 +71,7 @@ class TlsServer {
     std::string server_name;  // what the client asked for (SNI), "" if nothing
     // SHA-256 of the client's certificate (DER), 32 bytes; "" if it showed none.
     std::string client_certificate_sha256;
+    bool speaks_http2 = false;  // what ALPN agreed on
   };
   // Errors: kInvalid (not TLS, bad certificate), kTimeout, kClosed.
   [[nodiscard]] Task<Result<Accepted>> accept(Loop& loop, std::unique_ptr<Stream> socket, Deadline);

@@ -174,6 +174,10 @@ class ResponseParser : public HeadParser {
   ResponseHead head_;
 };
 
+// Whether a field of that name may stand behind a body: none that frames, routes or authorizes (RFC
+// 9110 section 6.5.1).
+[[nodiscard]] bool may_be_trailer(std::string_view name);
+
 // A part of a body, and how much of the input it took.
 struct BodyPiece {
   std::string_view payload;  // a view of the input, without the chunked coding; may be empty

@@ -126,6 +126,11 @@ Result<void> BodyReader::step(char c) {
   }
 }
 
+bool may_be_trailer(std::string_view name) {
+  return std::ranges::none_of(
+      kForbiddenTrailers, [&](std::string_view other) { return equal_ignoring_case(name, other); });
+}
+
 Result<void> BodyReader::trailer_line() {
   std::string_view line;
   if (const Http1Fault fault = trailers_.line(line); fault != Http1Fault::kNone) {
@@ -139,9 +144,7 @@ Result<void> BodyReader::trailer_line() {
     return fail(fault);
   }
   const std::string_view name = line.substr(0, line.find(':'));
-  const bool forbidden = std::ranges::any_of(
-      kForbiddenTrailers, [&](std::string_view other) { return equal_ignoring_case(name, other); });
-  if (forbidden) return fail(Http1Fault::kTrailer);
+  if (!may_be_trailer(name)) return fail(Http1Fault::kTrailer);
   trailers_.next_line();
   return {};
 }
