@@ -100,6 +100,7 @@ class Connection final : public wire::Http2Handler {
         place_(std::move(place)),
         session_(*this),
         output_(gate.loop),
+        written_(gate.loop),
         writer_(gate.loop),
         exchanges_(gate.loop) {}
   Connection(const Connection&) = delete;
@@ -131,12 +132,12 @@ class Connection final : public wire::Http2Handler {
       session_.drain();
       break;
     }
+    exchanges_.cancel_all();
+    streams_.clear();
     // What is to be said yet: why it ends.
     wake_writer();
     const Deadline deadline = gate_.loop.in(kWriteMost);
-    for (std::string last = gathered(); !last.empty() && !is_writing_; last = gathered()) {
-      if (!co_await client_.stream->write(last, deadline)) co_return;
-    }
+    if (!co_await written_.wait(deadline)) co_return;
     // Closing while it still sends would destroy what was said before it is read.
     if (!co_await client_.stream->finish(deadline)) co_return;
     const Deadline patience = gate_.loop.in(kLingerMost);
@@ -148,7 +149,10 @@ class Connection final : public wire::Http2Handler {
   net::Loop& loop() { return gate_.loop; }
   wire::Http2Server& session() { return session_; }
   Door& door() { return door_; }
-  void wake_writer() { output_.set(); }
+  void wake_writer() {
+    written_.reset();
+    output_.set();
+  }
   // Sends what there is without waiting; whether all of it went.
   bool write_now() {
     if (is_writing_) return false;
@@ -275,6 +279,7 @@ class Connection final : public wire::Http2Handler {
         self->is_writing_ = false;
       }
       self->end_left();
+      if (!self->output_.is_set()) self->written_.set();
     }
   }
   Stream* find(std::int32_t id) {
@@ -289,7 +294,8 @@ class Connection final : public wire::Http2Handler {
   std::map<std::int32_t, std::unique_ptr<Stream>> streams_;  // whose Exchange is not over
   std::set<std::int32_t> left_;                              // whose Exchange is to be ended
   wire::Http2Server session_;
-  net::Event output_;
+  net::Event output_;   // there may be something to be sent
+  net::Event written_;  // all of it is
   bool is_writing_ = false;
   net::Nursery writer_;
   net::Nursery exchanges_;
