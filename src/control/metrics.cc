@@ -8,13 +8,14 @@
 #include <map>
 
 #include "base/result.h"
+#include "ipc/histogram.h"
 
 namespace gatehouse::control {
 namespace {
 
-enum class Type : std::uint8_t { kCounter, kGauge };
+enum class Type : std::uint8_t { kCounter, kGauge, kHistogram };
 // What may stand behind the dot of a name, as the value of a label.
-enum class Behind : std::uint8_t { kNothing, kError, kUse, kAttach };
+enum class Behind : std::uint8_t { kNothing, kError, kUse, kAttach, kBucket };
 
 struct Row {
   std::string_view role;  // "" for every one
@@ -28,6 +29,7 @@ struct Row {
 
 constexpr auto kCounter = Type::kCounter;
 constexpr auto kGauge = Type::kGauge;
+constexpr auto kHistogram = Type::kHistogram;
 
 constexpr std::array kRows = {
     Row{"", "cpu_ns", "gatehouse_process_cpu_seconds_total", kCounter,
@@ -65,6 +67,24 @@ constexpr std::array kRows = {
         1e-6},
     Row{"gateway", "llm.unpriced", "gatehouse_gateway_llm_unpriced_calls_total", kCounter,
         "Calls to models of which the price is not known: they are not in the cost."},
+    Row{"gateway", "live.exchanges", "gatehouse_gateway_live_exchanges", kGauge,
+        "Exchanges that are under way."},
+    Row{"gateway", "live.streams", "gatehouse_gateway_live_streams", kGauge,
+        "Answers under way that are event streams."},
+    Row{"gateway", "upstreams.idle", "gatehouse_gateway_idle_upstream_connections", kGauge,
+        "Connections to upstreams that are kept for the next exchange."},
+    Row{"gateway", "time.exchange.", "gatehouse_gateway_exchange_duration_seconds", kHistogram,
+        "Time of exchanges from the request's head to their end, refused ones included.",
+        Behind::kBucket},
+    Row{"gateway", "time.own.", "gatehouse_gateway_added_seconds", kHistogram,
+        "Time that the gateway added before an answer's head left: no waiting for the agent, "
+        "the vault or the upstream is in it.",
+        Behind::kBucket},
+    Row{"gateway", "time.upstream.", "gatehouse_gateway_upstream_wait_seconds", kHistogram,
+        "Time from the dialling of an upstream to its answer's head.", Behind::kBucket},
+    Row{"gateway", "time.llm_first_chunk.", "gatehouse_gateway_llm_time_to_first_chunk_seconds",
+        kHistogram, "Time from a call to a model to the first piece of its answer's body.",
+        Behind::kBucket},
     Row{"gateway", "audit.lost", "gatehouse_gateway_lost_entries_total", kCounter,
         "Entries that could not be handed to the audit role."},
     Row{"gateway", "attach.refused.", "gatehouse_gateway_refused_run_tokens_total", kCounter,
@@ -130,6 +150,7 @@ constexpr std::array<std::string_view, 10> kNotLetIn = {
     "not_yet", "other_key", "no_run",    "killed",   "other_run"};
 
 bool is_known(Behind behind, std::string_view text) {
+  if (behind == Behind::kBucket) return ipc::Histogram::place_of(text).has_value();
   if (behind == Behind::kAttach) {
     return std::find(kNotLetIn.begin(), kNotLetIn.end(), text) != kNotLetIn.end();
   }
@@ -150,7 +171,8 @@ const Row* row_for(std::string_view role, std::string_view name, std::string_vie
 }
 
 std::string number(double value) {
-  return value == static_cast<double>(static_cast<std::uint64_t>(value))
+  constexpr double kExact = 9e15;  // above, a double is no count any more
+  return value < kExact && value == static_cast<double>(static_cast<std::uint64_t>(value))
              ? fmt::format("{}", static_cast<std::uint64_t>(value))
              : fmt::format("{:.9f}", value);
 }
@@ -159,7 +181,10 @@ class Page {
  public:
   void family(std::string_view metric, Type type, std::string_view help) {
     text_ += fmt::format("# HELP {0} {2}\n# TYPE {0} {1}\n", metric,
-                         type == Type::kCounter ? "counter" : "gauge", help);
+                         type == Type::kCounter ? "counter"
+                         : type == Type::kGauge ? "gauge"
+                                                : "histogram",
+                         help);
   }
   void sample(std::string_view metric, std::string_view labels, double value) {
     text_ += labels.empty() ? fmt::format("{} {}\n", metric, number(value))
@@ -170,6 +195,22 @@ class Page {
  private:
   std::string text_;
 };
+
+// Each bucket by itself, and behind them the sum in nanoseconds: ipc::Histogram's.
+using Buckets = std::array<double, ipc::Histogram::kBuckets + 1>;
+
+void show_histogram(Page& page, const Row& row, std::string_view labels, const Buckets& buckets) {
+  const std::string metric(row.metric);
+  double until = 0;
+  for (std::size_t i = 0; i < ipc::Histogram::kBuckets; ++i) {
+    until += buckets.at(i);
+    const bool last = i == ipc::Histogram::kBounds.size();
+    const std::string bound = last ? "+Inf" : fmt::format("{}", ipc::Histogram::kBounds.at(i));
+    page.sample(metric + "_bucket", fmt::format("{},le=\"{}\"", labels, bound), until);
+  }
+  page.sample(metric + "_sum", labels, buckets.back() * 1e-9);
+  page.sample(metric + "_count", labels, until);
+}
 
 void show_house(Page& page, const Measured& measured) {
   page.family("gatehouse_build_info", kGauge, "The version that runs; always 1.");
@@ -200,6 +241,7 @@ void show_house(Page& page, const Measured& measured) {
 std::string exposition(const Measured& measured) {
   // Row -> labels -> value: one sample of each, however often a role says it.
   std::map<const Row*, std::map<std::string, double>> samples;
+  std::map<const Row*, std::map<std::string, Buckets>> histograms;
   double unknown = 0;
   for (const Counted& role : measured.roles) {
     for (const ipc::Counter& counter : role.counters) {
@@ -210,6 +252,11 @@ std::string exposition(const Measured& measured) {
         continue;
       }
       std::string labels = fmt::format("role=\"{}\"", role.role);
+      if (row->type == Type::kHistogram) {
+        histograms[row][labels].at(*ipc::Histogram::place_of(behind)) =
+            static_cast<double>(counter.value);
+        continue;
+      }
       if (row->behind == Behind::kAttach) labels += fmt::format(",reason=\"{}\"", behind);
       if (row->behind == Behind::kError) labels += fmt::format(",reason=\"{}\"", behind);
       if (row->behind == Behind::kUse) labels += fmt::format(",use=\"{}\"", behind);
@@ -219,6 +266,12 @@ std::string exposition(const Measured& measured) {
   Page page;
   show_house(page, measured);
   for (const Row& row : kRows) {
+    if (const auto times = histograms.find(&row); times != histograms.end()) {
+      page.family(row.metric, row.type, row.help);
+      for (const auto& [labels, buckets] : times->second) {
+        show_histogram(page, row, labels, buckets);
+      }
+    }
     const auto found = samples.find(&row);
     if (found == samples.end()) continue;
     page.family(row.metric, row.type, row.help);

@@ -4,6 +4,9 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <chrono>
+
+#include "ipc/histogram.h"
 
 namespace gatehouse::control {
 namespace {
@@ -54,6 +57,38 @@ TEST(Metrics, ACapturedRoleAddsNoSeriesAndNoText) {
   EXPECT_TRUE(after.ends_with(counted)) << after;
   EXPECT_EQ(after.substr(0, after.size() - counted.size()),
             before.substr(0, before.rfind("gatehouse_control_unknown_counters 0")));
+}
+
+TEST(Metrics, AHistogramsBucketsAddUpAndEndInItsCount) {
+  Measured measured = sound_house();
+  ipc::CounterList said;
+  ipc::Histogram times;
+  times.observe(std::chrono::microseconds(50));
+  times.observe(std::chrono::milliseconds(3));
+  times.observe(std::chrono::hours(1));
+  times.add_to(said, "time.exchange");
+  role_of(measured, "gateway").counters = said.counters;
+  const std::string text = exposition(measured);
+  const std::string metric = "gatehouse_gateway_exchange_duration_seconds";
+  for (const char* line : {
+           "_bucket{role=\"gateway\",le=\"0.0001\"} 1\n",
+           "_bucket{role=\"gateway\",le=\"0.0025\"} 1\n",
+           "_bucket{role=\"gateway\",le=\"0.005\"} 2\n",
+           "_bucket{role=\"gateway\",le=\"300\"} 2\n",
+           "_bucket{role=\"gateway\",le=\"+Inf\"} 3\n",
+           "_sum{role=\"gateway\"} 3600.003050000\n",
+           "_count{role=\"gateway\"} 3\n",
+       }) {
+    EXPECT_TRUE(text.contains(metric + line)) << line << text;
+  }
+  EXPECT_TRUE(text.contains("# TYPE " + metric + " histogram\n"));
+  EXPECT_TRUE(text.contains("gatehouse_control_unknown_counters 0\n"));
+}
+
+TEST(Metrics, ABucketThatThereIsNotIsUnknown) {
+  Measured measured = sound_house();
+  role_of(measured, "gateway").counters = {{"time.exchange.21", 1}, {"time.exchange.x", 1}};
+  EXPECT_TRUE(exposition(measured).contains("gatehouse_control_unknown_counters 2\n"));
 }
 
 TEST(Metrics, SaysACounterOnceHoweverOftenARoleDoes) {

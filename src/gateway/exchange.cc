@@ -23,10 +23,14 @@ ipc::ServiceKind dialect_of(const Gate& gate, const Door& door, const Decoded& r
 Task<Result<Leased>> prepare(Gate& gate, Door& door, Caller& caller, Decoded request) {
   Identified who = CO_TRY(identify(gate, door, caller, std::move(request)));
   Interpreted what = CO_TRY(co_await interpret(std::move(who)));
+  what->timing.request = gate.loop.now() - what->began;
   Routed where = CO_TRY(route(std::move(what)));
   Ruled ruled = rule(std::move(where));
   Recorded recorded = CO_TRY(co_await record(std::move(ruled)));
-  co_return co_await lease(std::move(recorded));
+  const Instant asked = gate.loop.now();
+  Leased leased = CO_TRY(co_await lease(std::move(recorded)));
+  leased.recorded.ruled->timing.lease = gate.loop.now() - asked;
+  co_return leased;
 }
 
 }  // namespace
@@ -40,10 +44,13 @@ void Exchange::edit_body(const wire::TextEdit& edit) {
 
 Task<void> serve_exchange(Gate& gate, Door& door, Caller& caller, Decoded request) {
   ++gate.counters.exchanges;
+  const Live live(gate.counters.live_exchanges);
+  const Instant began = gate.loop.now();
   const ipc::ServiceKind dialect = dialect_of(gate, door, request);
   Result<Leased> leased = co_await prepare(gate, door, caller, std::move(request));
   const Result<void> done =
       leased ? co_await relay(std::move(*leased)) : Result<void>(Failure(leased.error()));
+  gate.counters.exchange_time.observe(gate.loop.now() - began);
   if (done) co_return;
   gate.counters.refuse(done.error().code());
   if (caller.is_mid_answer()) co_return;  // too late to say anything: the stream is cut

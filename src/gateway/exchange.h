@@ -18,6 +18,7 @@
 #include "gateway/caller.h"
 #include "gateway/gate.h"
 #include "gateway/intent.h"
+#include "gateway/timing.h"
 #include "wire/http1.h"
 #include "wire/redact.h"
 
@@ -42,6 +43,7 @@ struct Exchange {
   SpanId span = SpanId::fresh();
   std::string linked_trace;  // the agent's own traceparent where it names another trace
   Instant began;
+  Timing timing;
   Decoded request;
   std::string path;   // canonical; what is matched is what is sent
   std::string query;  // with its '?', or empty

@@ -240,6 +240,7 @@ Task<Result<ipc::CounterList>> Gate::tell_counters() {
   list.counters.push_back({"audit.lost", recorder.lost()});
   list.counters.push_back({"open", connections_.size()});
   list.counters.push_back({"doors", doors_.size()});
+  list.counters.push_back({"upstreams.idle", upstreams.idle()});
   attach_.add_counters(list);
   ipc::add_process_counters(list);
   co_return list;
@@ -305,7 +306,13 @@ ipc::CounterList Counters::list() const {
                    {"llm.tokens_in", tokens_in},
                    {"llm.tokens_out", tokens_out},
                    {"llm.cost_micro_usd", cost_micro_usd},
-                   {"llm.unpriced", calls_unpriced}};
+                   {"llm.unpriced", calls_unpriced},
+                   {"live.exchanges", live_exchanges},
+                   {"live.streams", live_streams}};
+  exchange_time.add_to(list, "time.exchange");
+  own_time.add_to(list, "time.own");
+  upstream_time.add_to(list, "time.upstream");
+  llm_first_chunk_time.add_to(list, "time.llm_first_chunk");
   for (const auto& [label, count] : refused) {
     list.counters.push_back({"refused." + std::string(label), count});
   }

@@ -15,6 +15,7 @@
 #include "gateway/rulebook.h"
 #include "gateway/upstream.h"
 #include "ipc/control_gateway.h"
+#include "ipc/histogram.h"
 #include "ipc/kill_table.h"
 #include "ipc/role.h"
 
@@ -34,6 +35,13 @@ struct Counters {
   std::uint64_t tokens_out = 0;
   std::uint64_t cost_micro_usd = 0;
   std::uint64_t calls_unpriced = 0;
+  // That are now.
+  std::uint64_t live_exchanges = 0;
+  std::uint64_t live_streams = 0;  // answers that are event streams
+  ipc::Histogram exchange_time;
+  ipc::Histogram own_time;       // the gateway's own, until an answer's head left
+  ipc::Histogram upstream_time;  // from the dialling to the answer's head
+  ipc::Histogram llm_first_chunk_time;
   std::map<std::string_view, std::uint64_t> refused;  // by the label of the error (base/result.h)
 
   void refuse(Error::Code code) { ++refused[row_of(code).label]; }

@@ -85,11 +85,13 @@ class Relay {
  private:
   Task<Result<void>> exchange() {
     ask_for_usage();
+    const Instant dialled = gate_.loop.now();
     CO_TRY(co_await dial(Upstreams::Reuse::kAllowed));
     UpstreamExchange::Head head = CO_TRY(co_await answered());
     if (head.response.status == 401 && CO_TRY(co_await sent_again())) {
       head = CO_TRY(co_await read_head());
     }
+    leased_.recorded.ruled->timing.upstream = gate_.loop.now() - dialled;
     intent_.tag("status", std::to_string(head.response.status));
     CO_TRY(prepare_redaction(head.response));
     CO_TRY(prepare_decoding(head.response, head.body));
@@ -423,6 +425,11 @@ class Relay {
     if (body.kind != Kind::kNone) headers.remove("content-length");
     headers.set("x-gatehouse-run", ruled_->door->run.run.text());
     headers.set("x-gatehouse-trace", ruled_->door->run.trace.text());
+    std::optional<Live> stream;
+    if (headers.find("content-type").value_or("").starts_with("text/event-stream")) {
+      stream.emplace(gate_.counters.live_streams);
+    }
+    tell_timing(headers);
     CO_TRY(caller_.begin(std::move(head.response), body));
     CO_TRY(co_await relay_pieces());
     wire::Headers trailers = CO_TRY(finished_trailers());
@@ -432,6 +439,20 @@ class Relay {
       co_return failure(Error::kClosed, "the agent left; the answer was taken to its end");
     }
     co_return Result<void>();
+  }
+  // Where the time went, for the agent's developer and for the metrics. What the upstream says of
+  // its own time stands beside it.
+  void tell_timing(wire::Headers& headers) {
+    const Timing& timing = ruled_->timing;
+    const Nanos whole = gate_.loop.now() - ruled_->began;
+    headers.add("server-timing", server_timing(timing, whole));
+    gate_.counters.own_time.observe(own_part(timing, whole));
+    gate_.counters.upstream_time.observe(timing.upstream);
+  }
+  void note_first_chunk() {
+    if (std::exchange(first_chunk_came_, true)) return;
+    if (!std::holds_alternative<LlmCall>(ruled_->call)) return;
+    gate_.counters.llm_first_chunk_time.observe(gate_.loop.now() - ruled_->began);
   }
   Task<Result<void>> relay_pieces() {
     MessageIn& from = upstream_->answer();
@@ -451,6 +472,7 @@ class Relay {
         CO_TRY(still_alive());
         continue;
       }
+      note_first_chunk();
       std::string_view payload = piece->payload;
       if (decoder_) {
         decoded.clear();
@@ -521,6 +543,7 @@ class Relay {
   std::optional<std::string> kept_body_;  // all that was streamed, while it is small
   std::string body_tail_;  // of what was streamed: a placeholder may lie across two pieces
   bool agent_left_ = false;
+  bool first_chunk_came_ = false;
   std::optional<Instant> drained_until_;  // what comes after it left
   std::uint64_t seen_generation_ = 0;
   bool watching_ = false;

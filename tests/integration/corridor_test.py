@@ -5,6 +5,7 @@ sees, what is logged. Beside this: corridor_streams_test.py, corridor_keys_test.
 corridor_bad_input_test.py, corridor_hosts_test.py and corridor_kill_test.py.
 """
 import json
+import re
 import socket
 import time
 import unittest
@@ -28,6 +29,17 @@ class Corridor(HouseTest):
         self.assertEqual(headers["x-gatehouse-trace"], TRACE)
         self.assertEqual(headers["x-gatehouse-run"], self.house.run)
         self.assertNotIn(KEY, str(headers) + str(body))
+
+    def test_an_answer_says_where_its_time_went(self):
+        began = time.monotonic()
+        headers = self.house.chat("hi")[1]
+        whole_ms = (time.monotonic() - began) * 1000
+        said = re.findall(r"([a-z]+);dur=([0-9]+\.[0-9]{3})(?:, |$)", headers["server-timing"])
+        self.assertEqual([name for name, _ in said], ["gatehouse", "request", "lease", "upstream"])
+        times = [float(dur) for _, dur in said]
+        self.assertGreater(times[2], 0, "the vault was asked")
+        self.assertGreater(times[3], 0, "the upstream was asked")
+        self.assertLess(sum(times), whole_ms)
 
     def test_what_no_rule_allows_is_a_403_that_names_the_rule_and_reaches_nobody(self):
         for method, url in [("GET", CHAT), ("POST", "http://openai.gatehouse/v1/files"),
