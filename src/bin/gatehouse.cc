@@ -12,6 +12,7 @@
 #include "control/present.h"
 #include "control/redacted.h"
 #include "control/store.h"
+#include "host/footing.h"
 #include "supervisor/kill_file.h"
 
 namespace gatehouse::bin {
@@ -125,5 +126,6 @@ int main(int argc, char** argv) {
   return cli::run_cli(argc, argv,
                       {bin::data_of, bin::check_config, control::config_schema, bin::config_errors,
                        control::redacted_config, control::example_config, control::json_of_yaml,
-                       bin::rehearsed_state, bin::check_kills, bin::up});
+                       bin::rehearsed_state, bin::check_kills, host::enter_house_of,
+                       host::enter_house_to_be, bin::up});
 }

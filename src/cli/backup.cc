@@ -112,6 +112,7 @@ Result<int> make_backup(const Options& options, const Wiring& wiring) {
   } else {
     lock = TRY(lock_of(wish.data));
   }
+  TRY(wiring.enter_house_of(wish.data + "/audit"));
   const std::string file = file_of(options.file);
   const backup::Made made = TRY(backup::make_backup(wish, file));
   std::string text = fmt::format("wrote {}: {} files, {} bytes\n{}", file, made.files, made.bytes,
@@ -133,6 +134,9 @@ Result<int> restore_backup(const Options& options, const Wiring& wiring) {
     return 0;
   }
   const std::string data = TRY(target_of(options, wiring));
+  for (const backup::Member& member : archive.manifest().members) {
+    if (member.path == "vault") TRY(wiring.enter_house_to_be(member.uid));
+  }
   const backup::Restored restored =
       TRY(backup::restore(archive, {data, options.force, options.key}));
   std::string text = fmt::format("restored {}: {} files", data, restored.files);

@@ -71,6 +71,9 @@ struct Wiring {
       rehearse_state;
   // Errors: kCorrupt, kUnsupported for one of a newer gatehouse.
   std::function<Result<void>(std::string_view text)> check_kills;
+  // host/footing.h: goes to where a house's user can read what its roles have, if that is theirs.
+  std::function<Result<void>(const std::string& folder)> enter_house_of;
+  std::function<Result<void>(std::uint32_t vault_uid)> enter_house_to_be;
   // Runs the house in the foreground. Errors: everything that keeps it from starting.
   std::function<Result<void>(const UpRequest&)> up;
 };

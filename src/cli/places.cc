@@ -104,6 +104,7 @@ Result<int> up(const Options& options, const Wiring& wiring) {
 Result<int> verify_audit(const Options& options, const Wiring& wiring) {
   std::string directory = options.directory;
   if (directory.empty()) directory = TRY(data_directory(options, wiring)) + "/audit";
+  TRY(wiring.enter_house_of(directory));
   auto files = TRY(net::open_file_system(directory));
   const audit::Report report = audit::verify(*files);
   const std::string root = to_hex(report.root);

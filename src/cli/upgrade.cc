@@ -176,6 +176,7 @@ Result<Verdict> judged(const Options& options, const Wiring& wiring) {
     verdict.notes.emplace_back("no config was found to check; name it with --config");
   }
   const bool is_valid = config && verdict.config_report.problems.empty();
+  TRY(wiring.enter_house_of(verdict.data + "/audit"));
   verdict.survey = TRY(survey(verdict.data, is_valid ? verdict.config : "", wiring));
   verdict.is_running = Client::connect(verdict.data + "/run/supervisor.sock").has_value();
   verdict.space = TRY(space_of(verdict));

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <linux/landlock.h>
 #include <sys/capability.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -164,6 +165,27 @@ Result<Footing> take_footing(const Concessions& concessions, bool keeps_one_uid)
   const UserMap own{{{0, geteuid(), 1}}, {{0, getegid(), 1}}};
   TRY(enter_user_namespace(map.value_or(own)));
   return footing;
+}
+
+Result<void> enter_house_of(const std::string& folder) {
+  struct stat about{};
+  if (geteuid() == 0 || stat(folder.c_str(), &about) != 0) return {};
+  const auto map = map_of_subids();
+  if (!map) return {};
+  const IdRange& range = map->users.back();
+  if (about.st_uid < range.outside || about.st_uid - range.outside >= range.count) return {};
+  return enter_user_namespace(*map);
+}
+
+Result<void> enter_house_to_be(std::uint32_t vault_uid) {
+  if (vault_uid < kSubRoles || vault_uid >= kSubSandboxes) return {};
+  if (geteuid() == 0) {
+    return failure(Error::kDenied,
+                   "what is restored is of a house without root, whose roles have ids of its user's "
+                   "range in /etc/subuid: restore it as the user whose house it is to be");
+  }
+  const auto map = map_of_subids();
+  return map ? enter_user_namespace(*map) : Result<void>();
 }
 
 }  // namespace gatehouse::host

@@ -48,4 +48,15 @@ struct Footing {
 // `keeps_one_uid`: what the house has so far is of one user, so it stays in that mode.
 [[nodiscard]] Result<Footing> take_footing(const Concessions& concessions, bool keeps_one_uid);
 
+// For who opens a house's files themselves, as its user: where `folder`, a role's, belongs to an id
+// of this process's range, the house is in the mode kSubUids, and this goes to where its user is
+// root and all ids are as the house has them. Elsewhere nothing happens. Before the process has
+// threads. Errors: kUnsupported.
+[[nodiscard]] Result<void> enter_house_of(const std::string& folder);
+
+// The same for files that are yet to be made, of which the vault's belong to `vault_uid` as their
+// house has it. Without root and without a range they become their maker's, of a house with one
+// uid. Errors: kUnsupported, and kDenied as root, whose house has no such ids.
+[[nodiscard]] Result<void> enter_house_to_be(std::uint32_t vault_uid);
+
 }  // namespace gatehouse::host

@@ -234,24 +234,72 @@ def cover_proc():
 class SubUids(Mode):
     FIRST = 500_000
 
-    def test_each_role_and_each_users_sandboxes_have_uids_of_their_own(self):
+    def setUp(self):
+        super().setUp()
         if not Path("/usr/bin/newuidmap").exists():
             self.skipTest("newuidmap is not installed")
-        given = self.house.folder / "etc"
-        given.mkdir()
+        self.given = self.house.folder / "etc"
+        self.given.mkdir()
         for name, line in (("passwd", "tester:x:31337:31337::/:/bin/sh"),
                            ("subuid", f"tester:{self.FIRST}:65536"),
                            ("subgid", f"tester:{self.FIRST}:65536")):
             text = Path("/etc/passwd").read_text() if name == "passwd" else ""
-            (given / name).write_text(text + line + "\n")
-
-        def give():
-            mounts = Mounts()
-            for path in given.iterdir():
-                mounts.mount(path, f"/etc/{path.name}", None, Mounts.BIND)
+            (self.given / name).write_text(text + line + "\n")
         self.house.cgroup = self.house.cgroup and self.house.cgroup.rmdir()
-        self.house.up(before=give)
+
+    def give(self):
+        mounts = Mounts()
+        for path in self.given.iterdir():
+            mounts.mount(path, f"/etc/{path.name}", None, Mounts.BIND)
+
+    def begin_with_range(self):
+        self.house.up(before=self.give)
         self.house.connect(KEY)
+
+    def ask_with_range(self, *words):
+        def become():
+            self.give()
+            os.setgroups([])
+            os.setresgid(NOBODY, NOBODY, NOBODY)
+            os.setresuid(NOBODY, NOBODY, NOBODY)
+        done = self.house.ask(*words, preexec_fn=become, user=None, group=None, extra_groups=None)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        return done.stdout
+
+    def test_its_user_reads_what_the_roles_have_and_brings_it_back(self):
+        self.begin_with_range()
+        self.exchanges()
+        self.assertEqual(self.house.run("/bin/sh", "-c", "echo mine > ~/note").returncode, 0)
+        saved, back = self.house.folder / "saved", self.house.folder / "back"
+        self.assertIn("intact", self.ask_with_range("audit", "verify"))
+        self.ask_with_range("backup", str(saved), "--with-key")
+        self.assertEqual(saved.stat().st_uid, NOBODY)
+        self.house.down()
+        self.ask_with_range("upgrade", "--check")
+        self.ask_with_range("backup", str(saved) + ".stopped")
+        self.assertIn("intact", self.ask_with_range("audit", "verify"))
+        house.AS = None  # root's house has no such ids
+        refused = house.gatehouse("restore", str(saved), "--data", str(back))
+        house.AS = self.uid
+        self.assertNotEqual(refused.returncode, 0)
+        self.assertIn("restore it as the user whose house it is to be", refused.stderr)
+        self.assertFalse(back.exists())
+        self.ask_with_range("restore", str(saved), "--data", str(back))
+        for name in ("vault", "audit", "state"):
+            self.assertEqual((back / name).stat().st_uid, (self.house.data / name).stat().st_uid)
+        self.house.flags += ["--data", str(back)]
+        self.house.data.rename(self.house.folder / "gone")
+        self.house.data = back
+        self.house.config.write_text(self.house.config.read_text().replace(
+            "gatehouse-data", "back"))
+        self.house.up(before=self.give)
+        self.assertEqual(self.status()["mode"], "sub-uids")
+        self.assertEqual(self.house.run("/bin/cat", "/home/agent/note").stdout, "mine\n")
+        linked = json.loads(self.house.ask("connections", "--json").stdout)
+        self.assertEqual([link["service"] for link in linked], ["openai"])
+
+    def test_each_role_and_each_users_sandboxes_have_uids_of_their_own(self):
+        self.begin_with_range()
         self.is_told_everywhere("sub-uids", "the limit on memory", "the limit on processes",
                                 "freezing")
         self.assertEqual(self.house.complaints(), [])
