@@ -2,11 +2,18 @@
 // `gatehouse backup` and `gatehouse restore`.
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <grp.h>
 #include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
+#include <array>
 #include <cstdlib>
 #include <filesystem>
 
+#include "audit/entry.h"
+#include "audit/log.h"
 #include "backup/make.h"
 #include "backup/restore.h"
 #include "base/encoding.h"
@@ -49,6 +56,61 @@ Result<net::Descriptor> lock_of(const std::string& data) {
                    "the gatehouse runs, and its control is away; try again in a moment");
   }
   return lock;
+}
+
+Result<void> append_to_log(const audit::Entry& entry) {
+  const auto files = TRY(net::open_file_system("."));
+  const auto log = TRY(audit::Log::open(*files));
+  TRY(log->append(TRY(audit::encode(entry))));
+  return log->commit();
+}
+
+// As the audit role, in its directory: what is written is its own, and what it may have laid there
+// leads no further than it could go itself. Of a process of its own.
+Result<void> append_as_role(const std::string& directory, const audit::Entry& entry) {
+  struct stat owner{};
+  if (chdir(directory.c_str()) != 0 || stat(".", &owner) != 0) {
+    return failure_from_errno(errno, "entering " + directory);
+  }
+  if (geteuid() == 0
+      && (setgroups(0, nullptr) != 0 || setresgid(owner.st_gid, owner.st_gid, owner.st_gid) != 0
+          || setresuid(owner.st_uid, owner.st_uid, owner.st_uid) != 0)) {
+    return failure_from_errno(errno, "becoming the owner of " + directory);
+  }
+  return append_to_log(entry);
+}
+
+// As control does it where the house runs: on record before anything is copied, and so in the
+// backup. A house that never started has no log. With the house's lock.
+Result<void> record_backup(const std::string& data, bool with_key, uid_t by) {
+  const std::string directory = data + "/audit";
+  std::error_code ignored;
+  if (!fs::exists(directory, ignored)) return {};
+  audit::Entry entry;
+  entry.kind = audit::Kind::kAdministered;
+  entry.wall_ns = WallTime::now().unix_nanos();
+  entry.add("who", fmt::format("uid {}", by));
+  entry.add("act", "backup");
+  entry.add("object", with_key ? "the house, with its key" : "the house");
+  entry.add("outcome", "done");
+  std::array<int, 2> ends{};
+  if (pipe2(ends.data(), O_CLOEXEC) != 0) return failure_from_errno(errno, "a pipe");
+  const net::Descriptor told(ends[0]);
+  net::Descriptor tell(ends[1]);
+  const pid_t child = fork();
+  if (child < 0) return failure_from_errno(errno, "a process that writes to the log");
+  if (child == 0) {
+    const Result<void> done = append_as_role(directory, entry);
+    const std::string why = done ? "" : done.error().message();
+    [[maybe_unused]] const ssize_t written = write(tell.get(), why.data(), why.size());
+    _exit(done ? 0 : 1);
+  }
+  tell.reset();
+  std::array<char, 1024> why{};
+  const ssize_t size = read(told.get(), why.data(), why.size());
+  int status = 0;
+  if (waitpid(child, &status, 0) == child && status == 0) return {};
+  return failure(Error::kInternal, std::string(why.data(), size > 0 ? std::size_t(size) : 0));
 }
 
 Result<net::Descriptor> state_of(Client& client, bool with_key) {
@@ -112,17 +174,23 @@ Result<int> make_backup(const Options& options, const Wiring& wiring) {
   } else {
     lock = TRY(lock_of(wish.data));
   }
+  const uid_t by = geteuid();
   TRY(wiring.enter_house_of(wish.data + "/audit"));
+  // Where nothing can be written any more, a backup may be what is wanted most.
+  Result<void> recorded;
+  if (!client) recorded = record_backup(wish.data, options.with_key, by);
   const std::string file = file_of(options.file);
   const backup::Made made = TRY(backup::make_backup(wish, file));
   std::string text = fmt::format("wrote {}: {} files, {} bytes\n{}", file, made.files, made.bytes,
                                  words_on_key(options.with_key, wish.data));
   for (const std::string& line : made.left_out) text += "\nleft out: " + line;
+  if (!recorded) text += "\nnot on record in the log: " + recorded.error().message();
   print(told(options.form, text,
              {{"file", file},
               {"files", made.files},
               {"bytes", made.bytes},
               {"has_key", options.with_key},
+              {"on_record", recorded.has_value()},
               {"left_out", std::uint64_t{made.left_out.size()}}}));
   return 0;
 }

@@ -180,9 +180,10 @@ Result<void> enter_house_of(const std::string& folder) {
 Result<void> enter_house_to_be(std::uint32_t vault_uid) {
   if (vault_uid < kSubRoles || vault_uid >= kSubSandboxes) return {};
   if (geteuid() == 0) {
-    return failure(Error::kDenied,
-                   "what is restored is of a house without root, whose roles have ids of its user's "
-                   "range in /etc/subuid: restore it as the user whose house it is to be");
+    return failure(
+        Error::kDenied,
+        "what is restored is of a house without root, whose roles have ids of its user's "
+        "range in /etc/subuid: restore it as the user whose house it is to be");
   }
   const auto map = map_of_subids();
   return map ? enter_user_namespace(*map) : Result<void>();

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from busy_house import KEY, BusyHouse
 from corridor_house import Upstream
-from house import files_with, gatehouse, main
+from house import GATEHOUSE, files_with, gatehouse, main
 
 BACKUPS = 5  # one after the other, under load
 POST = "curl -sS -o /dev/null -w '%{http_code}\\n' -d x http://api.gatehouse/things"
@@ -180,15 +180,37 @@ class Backup(unittest.TestCase):
         try:
             folder = FOLDER / "nightly"
             folder.mkdir()
+            before = self.backups_on_record(HOUSE.data)
             made = HOUSE.ask("backup", str(folder), "--with-key", "--json")
             self.assertEqual(made.returncode, 0, made.stderr)
             file = Path(json.loads(made.stdout)["file"])
             self.assertEqual(file.parent, folder)
+            self.assertTrue(json.loads(made.stdout)["on_record"])
+            owner = (HOUSE.data / "audit").stat().st_uid
+            for segment in (HOUSE.data / "audit").iterdir():
+                self.assertEqual(segment.stat().st_uid, owner, "the log stays the audit role's")
             data, done = self.restored(file)
             self.assertEqual(done.returncode, 0, done.stderr)
             self.assertEqual((data / "vault/root.key").read_bytes(), KEY_FILE.read_bytes())
+            self.assertEqual(self.backups_on_record(data), before + 1, "itself too")
+            self.assertEqual(HOUSE.ask("audit", "verify").returncode, 0)
         finally:
             HOUSE.up()
+
+    def test_where_nothing_can_be_written_it_is_made_and_says_that_it_is_not_on_record(self):
+        data, _ = self.restored(FILES[0])
+        before = self.backups_on_record(data)
+        made = subprocess.run(
+            ["unshare", "-m", "sh", "-ec", 'mount --bind "$1" "$1"; mount -o remount,ro,bind "$1"; '
+             'exec "$2" backup "$3" --data "$1"', "sh", data, GATEHOUSE, FOLDER / "read-only"],
+            capture_output=True, text=True, timeout=30)
+        self.assertEqual(made.returncode, 0, made.stderr)
+        self.assertIn("not on record in the log", made.stdout)
+        self.assertEqual(self.backups_on_record(data), before)
+
+    @staticmethod
+    def backups_on_record(data):
+        return sum(path.read_bytes().count(b"backup") for path in (data / "audit").iterdir())
 
 
 if __name__ == "__main__":
