@@ -13,6 +13,7 @@ import tempfile
 import time
 import unittest
 import urllib.error
+import urllib.parse
 import urllib.request
 from pathlib import Path
 
@@ -112,6 +113,47 @@ class Metrics(unittest.TestCase):
         done = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True,
                               text=True, timeout=60)
         self.assertEqual((done.returncode, done.stdout + done.stderr), (0, ""))
+
+    def test_a_prometheus_scrapes_them_and_answers_questions_about_times(self):
+        folder = Path(tempfile.mkdtemp(prefix="gatehouse-prometheus-"))
+        self.addCleanup(shutil.rmtree, folder)
+        (folder / "prometheus.yml").write_text(
+            "scrape_configs: [{job_name: house, scrape_interval: 500ms, scrape_timeout: 500ms, "
+            f"static_configs: [{{targets: ['127.0.0.1:{HOUSE.port}']}}]}}]\n")
+        HOUSE.run("/bin/sh", "-c", "curl -sS http://example.com/")
+        port = free_port()
+
+        def ask(query):
+            url = f"http://127.0.0.1:{port}/api/v1/query?" + urllib.parse.urlencode(
+                {"query": query})
+            try:
+                with urllib.request.urlopen(url, timeout=20) as answer:
+                    return json.load(answer)["data"]["result"]
+            except (urllib.error.URLError, ConnectionError):
+                return []  # it starts
+        with open(folder / "log", "wb") as log:
+            prometheus = subprocess.Popen(
+                ["prometheus", f"--config.file={folder}/prometheus.yml",
+                 f"--storage.tsdb.path={folder}/data", f"--web.listen-address=127.0.0.1:{port}"],
+                stdout=log, stderr=log)
+        try:
+            for _ in range(400):
+                if ask("up{job='house'} == 1"):
+                    break
+                time.sleep(0.05)
+            else:
+                self.fail((folder / "log").read_text())
+            name = "gatehouse_gateway_exchange_duration_seconds"
+            count, = ask(f"sum({name}_count)")
+            last, = ask(f"sum({name}_bucket{{le='+Inf'}})")
+            self.assertGreaterEqual(float(count["value"][1]), 1)
+            self.assertEqual(last["value"][1], count["value"][1])
+            middle, = ask(f"histogram_quantile(0.5, sum by (le) ({name}_bucket))")
+            self.assertLess(0, float(middle["value"][1]))
+            self.assertEqual(ask("gatehouse_control_unknown_counters > 0"), [])
+        finally:
+            prometheus.kill()
+            prometheus.wait(20)
 
     def test_every_process_of_every_role_is_there_and_nothing_unknown(self):
         text = fetch("/metrics")[1]
