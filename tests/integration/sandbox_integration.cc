@@ -121,12 +121,13 @@ TEST_F(Cell, ReachesNothingButTheDoor) {
       << tcp.err;
   const Outcome udp = run({"python3", "-c",
                            "import socket\n"
-                           "s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n"
-                           "s.settimeout(5)\n"
-                           "s.connect(('8.8.8.8', 123))\n"
-                           "try:\n  s.send(b'x'); s.recv(10)\n"
-                           "except ConnectionRefusedError: print('refused')\n"});
-  EXPECT_EQ(udp.out, "refused\n") << udp.err;
+                           "for port in (123, 443):\n"  // of which 443 would be HTTP/3
+                           "  s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n"
+                           "  s.settimeout(5)\n"
+                           "  s.connect(('8.8.8.8', port))\n"
+                           "  try:\n    s.send(b'x'); s.recv(10)\n"
+                           "  except ConnectionRefusedError: print('refused', port)\n"});
+  EXPECT_EQ(udp.out, "refused 123\nrefused 443\n") << udp.err;
   const Outcome names =
       run({"python3", "-c",
            "import socket\n"
