@@ -42,6 +42,7 @@ struct Exchange {
   ExchangeId exchange = ExchangeId::fresh();
   SpanId span = SpanId::fresh();
   std::string linked_trace;  // the agent's own traceparent where it names another trace
+  std::string tracestate;    // the agent's, where its traceparent names this trace
   Instant began;
   Timing timing;
   Decoded request;

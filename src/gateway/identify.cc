@@ -6,6 +6,19 @@
 #include "wire/trace.h"
 
 namespace gatehouse::gateway {
+namespace {
+
+// Several fields are one list; what is malformed is dropped.
+std::string state_of(const wire::Headers& headers) {
+  std::string all;
+  for (const wire::Header header : headers) {
+    if (!wire::equal_ignoring_case(header.name, "tracestate")) continue;
+    all.append(header.value).append(",");
+  }
+  return wire::parse_tracestate(all).value_or("");
+}
+
+}  // namespace
 
 Result<Identified> identify(Gate& gate, Door& door, Caller& caller, Decoded request) {
   if (gate.is_killed(door.run.run)) {
@@ -24,6 +37,7 @@ Result<Identified> identify(Gate& gate, Door& door, Caller& caller, Decoded requ
   if (const auto parent = request.head.headers.find("traceparent")) {
     const auto parsed = wire::TraceParent::parse(*parent);
     if (parsed && parsed->trace != door.run.trace) who->linked_trace = *parent;
+    if (parsed && parsed->trace == door.run.trace) who->tracestate = state_of(request.head.headers);
   }
   who->request = std::move(request);
   return who;

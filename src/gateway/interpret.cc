@@ -97,7 +97,7 @@ Result<Call> llm_call(const wire::LlmEndpoint& endpoint, std::string_view body) 
   return LlmCall{endpoint, TRY(wire::LlmRequest::parse(endpoint, body)), body.size()};
 }
 
-Result<Call> tool_call(std::string_view body, std::string& id_json) {
+Result<Call> tool_call(std::string_view body, const wire::TraceParent& span, std::string& id_json) {
   const auto message = TRY(wire::JsonRpcMessage::parse(body));
   ToolCall call;
   call.method = message.method;
@@ -109,6 +109,9 @@ Result<Call> tool_call(std::string_view body, std::string& id_json) {
     call.arguments = tool.arguments;
     call.traceparent = std::move(tool.traceparent);
   }
+  const auto agents = wire::TraceParent::parse(call.traceparent);
+  const bool is_continued = agents && agents->trace == span.trace;
+  call.trace_edit = TRY(wire::trace_edit(body, message, span.text(), is_continued));
   return call;
 }
 
@@ -140,8 +143,10 @@ Task<Result<Interpreted>> interpret(Identified who) {
   }
   what->body = CO_TRY(co_await read_body(*what->gate, *what->caller, what->request.head));
   what->decoded = CO_TRY(decoded_body(head, *what->body));
-  what->call = CO_TRY(llm ? llm_call(*what->endpoint, what->readable_body())
-                          : tool_call(what->readable_body(), what->caller->json_rpc_id));
+  what->call =
+      CO_TRY(llm ? llm_call(*what->endpoint, what->readable_body())
+                 : tool_call(what->readable_body(), {what->door->run.trace, what->span, true},
+                             what->caller->json_rpc_id));
   if (const auto* tool = std::get_if<ToolCall>(&what->call);
       tool != nullptr && what->linked_trace.empty()) {
     const auto parsed = wire::TraceParent::parse(tool->traceparent);

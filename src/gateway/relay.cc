@@ -85,6 +85,7 @@ class Relay {
  private:
   Task<Result<void>> exchange() {
     ask_for_usage();
+    carry_trace();
     const Instant dialled = gate_.loop.now();
     CO_TRY(co_await dial(Upstreams::Reuse::kAllowed));
     UpstreamExchange::Head head = CO_TRY(co_await answered());
@@ -119,6 +120,13 @@ class Relay {
     if (llm == nullptr || !llm->request.usage_edit || !ruled_->service->asks_usage) return;
     leased_.recorded.ruled->edit_body(*llm->request.usage_edit);
     reading_.hide_usage();
+  }
+
+  // As in the header, for what is behind the server's transport.
+  void carry_trace() {
+    const auto* tool = std::get_if<ToolCall>(&ruled_->call);
+    if (tool == nullptr || !tool->trace_edit) return;
+    leased_.recorded.ruled->edit_body(*tool->trace_edit);
   }
 
   Task<Result<void>> dial(Upstreams::Reuse reuse) {
@@ -160,6 +168,7 @@ class Relay {
     head.headers.set("host", host_field(ruled_->destination));
     head.headers.set("traceparent",
                      wire::TraceParent{ruled_->door->run.trace, ruled_->span, true}.text());
+    if (!ruled_->tracestate.empty()) head.headers.set("tracestate", ruled_->tracestate);
     const bool inspected = !std::holds_alternative<HttpCall>(ruled_->call) || is_looked_through();
     if (inspected) head.headers.set("accept-encoding", "identity");
     if (is_looked_through()) {

@@ -41,6 +41,35 @@ Result<McpToolCall> McpToolCall::of(const JsonRpcMessage& message) {
   return call;
 }
 
+Result<std::optional<TextEdit>> trace_edit(std::string_view text, const JsonRpcMessage& message,
+                                           std::string_view traceparent, bool keeps_state) {
+  if (message.kind != JsonRpcMessage::Kind::kRequest) return std::nullopt;
+  JsonWriter meta;
+  meta.begin_object().key("traceparent").string(traceparent);
+  // Right behind the '{' of `in`.
+  const auto inserted = [text](const JsonObject& in, std::string_view member) {
+    const auto at = static_cast<std::size_t>(in.raw.data() - text.data()) + 1;
+    return TextEdit{at, 0, std::string(member) + (in.members.empty() ? "" : ",")};
+  };
+  if (!message.params) {
+    const std::string only = std::move(meta.end_object()).text();
+    return inserted(TRY(scan_object(text)), "\"params\":{\"_meta\":" + only + "}");
+  }
+  if (!message.params->is(JsonType::kObject)) return std::nullopt;
+  const JsonObject params = TRY(scan_object(message.params->raw));
+  const JsonValue* const old = params.find("_meta");
+  if (old == nullptr) {
+    return inserted(params, "\"_meta\":" + std::move(meta.end_object()).text());
+  }
+  if (!old->is(JsonType::kObject)) return std::nullopt;
+  for (const JsonMember& member : TRY(scan_object(old->raw)).members) {
+    if (member.key == "traceparent" || (member.key == "tracestate" && !keeps_state)) continue;
+    meta.key(member.key).raw(member.value.raw);
+  }
+  return TextEdit{static_cast<std::size_t>(old->raw.data() - text.data()), old->raw.size(),
+                  std::move(meta.end_object()).text()};
+}
+
 Result<McpToolResult> McpToolResult::of(const JsonRpcMessage& message) {
   if (message.kind != JsonRpcMessage::Kind::kResponse) {
     return failure(Error::kInvalid, "MCP: a response is expected");

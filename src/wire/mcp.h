@@ -6,6 +6,7 @@
 #include <string>
 
 #include "wire/jsonrpc.h"
+#include "wire/llm.h"
 
 namespace gatehouse::wire {
 
@@ -28,5 +29,14 @@ struct McpToolResult {
   // Of the response to tools/call. Errors: kInvalid.
   [[nodiscard]] static Result<McpToolResult> of(const JsonRpcMessage& message);
 };
+
+// The edit that has a request's params._meta carry that traceparent, as OpenTelemetry's conventions
+// for MCP have it, and a tracestate only where `keeps_state`. What is outside of _meta keeps its
+// bytes. None where there is no place for it: a response, a notification, params or _meta of
+// another type. `message` is of `text`.
+[[nodiscard]] Result<std::optional<TextEdit>> trace_edit(std::string_view text,
+                                                         const JsonRpcMessage& message,
+                                                         std::string_view traceparent,
+                                                         bool keeps_state);
 
 }  // namespace gatehouse::wire

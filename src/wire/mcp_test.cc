@@ -38,6 +38,40 @@ TEST(Mcp, ReadsAToolCall) {
   EXPECT_EQ(call->traceparent, "00-a");
 }
 
+std::string carrying(std::string_view text, bool keeps_state = false) {
+  const auto edit = trace_edit(text, *JsonRpcMessage::parse(text), "00-t", keeps_state);
+  return edit && *edit ? edited(text, **edit) : "not edited";
+}
+
+TEST(Mcp, CarriesATraceWhereverThereIsPlaceForIt) {
+  EXPECT_EQ(
+      carrying(R"({ "jsonrpc":"2.0", "id":1,"method":"ping"})"),
+      R"({"params":{"_meta":{"traceparent":"00-t"}}, "jsonrpc":"2.0", "id":1,"method":"ping"})");
+  EXPECT_EQ(carrying(R"({"jsonrpc":"2.0","id":1,"method":"x","params":{ }})"),
+            R"({"jsonrpc":"2.0","id":1,"method":"x","params":{"_meta":{"traceparent":"00-t"} }})");
+  EXPECT_EQ(carrying(R"({"jsonrpc":"2.0","id":1,"method":"x","params":{ "name": "a"}})"),
+            R"({"jsonrpc":"2.0","id":1,"method":"x",)"
+            R"("params":{"_meta":{"traceparent":"00-t"}, "name": "a"}})");
+  const std::string_view has = R"({"jsonrpc":"2.0","id":1,"method":"x","params":{"_meta":)"
+                               R"({"progressToken": 1.0e2,"traceparent":"00-a","tracestate":"k=v"})"
+                               R"(, "name": "a"}})";
+  const std::string head = R"({"jsonrpc":"2.0","id":1,"method":"x","params":{"_meta":)";
+  EXPECT_EQ(carrying(has), head + R"({"traceparent":"00-t","progressToken":1.0e2}, "name": "a"}})");
+  EXPECT_EQ(
+      carrying(has, true),
+      head + R"({"traceparent":"00-t","progressToken":1.0e2,"tracestate":"k=v"}, "name": "a"}})");
+}
+
+TEST(Mcp, CarriesNoTraceWhereThereIsNoPlaceForIt) {
+  for (const char* text : {R"({"jsonrpc":"2.0","method":"notifications/x"})",
+                           R"({"jsonrpc":"2.0","id":1,"result":{}})",
+                           R"({"jsonrpc":"2.0","id":1,"method":"x","params":[]})",
+                           R"({"jsonrpc":"2.0","id":1,"method":"x","params":{"_meta":null}})",
+                           R"({"jsonrpc":"2.0","id":1,"method":"x","params":{"_meta":"m"}})"}) {
+    EXPECT_EQ(carrying(text), "not edited") << text;
+  }
+}
+
 TEST(Mcp, SummarisesAResult) {
   const std::string text = R"({"jsonrpc":"2.0","id":1,"result":{"isError":true,)"
                            R"("content":[{"type":"text","text":"oh"}]}})";

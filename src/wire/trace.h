@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The traceparent field of W3C Trace Context (https://www.w3.org/TR/trace-context/, section 3.2).
+// The fields of W3C Trace Context (https://www.w3.org/TR/trace-context/; traceparent: section 3.2).
 #pragma once
 
 #include <string>
@@ -19,5 +19,10 @@ struct TraceParent {
   [[nodiscard]] static Result<TraceParent> parse(std::string_view text);
   [[nodiscard]] std::string text() const;  // version 00
 };
+
+// A tracestate field (section 3.3), its members as they came and without empty ones. Errors:
+// kInvalid for more than 32 members, a key or a value that is none, and a key that comes twice: it
+// is to be dropped then.
+[[nodiscard]] Result<std::string> parse_tracestate(std::string_view text);
 
 }  // namespace gatehouse::wire

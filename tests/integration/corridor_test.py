@@ -230,6 +230,25 @@ class Corridor(HouseTest):
         self.assertNotIn("tracestate", sent)
         self.assertEqual(self.house.entry(kind="intent", path="/linked")["linked_trace"], own)
 
+    def test_a_trace_that_is_the_runs_goes_on_with_its_state(self):
+        own = "00-" + TRACE + "-2222222222222222-01"
+        for state, goes_on in [([("tracestate", "a=b"), ("tracestate", "c@d=e")], "a=b,c@d=e"),
+                               ([("tracestate", "a=b,a=c")], None)]:
+            self.house.request("GET", "http://web.gatehouse/mine", b"",
+                               [("traceparent", own), *state])
+            sent = Upstream.seen[-1][2]
+            self.assertTrue(sent["traceparent"].startswith("00-" + TRACE + "-"), sent)
+            self.assertNotEqual(sent["traceparent"], own)
+            self.assertEqual(sent.get("tracestate"), goes_on)
+
+    def test_a_request_of_mcp_carries_its_span_to_the_tool(self):
+        for body in (tool_call("echo"), b'{"jsonrpc":"2.0","id":1,"method":"tools/list"}'):
+            self.house.request("POST", MCP, body)
+            _, _, headers, sent = Upstream.seen[-1]
+            meta = json.loads(sent)["params"]["_meta"]
+            self.assertEqual(meta, {"traceparent": headers["traceparent"]})
+            self.assertEqual(int(headers["content-length"]), len(sent))
+
 
 if __name__ == "__main__":
     unittest.main(verbosity=2)
