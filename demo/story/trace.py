@@ -54,7 +54,7 @@ def head_faults(run):
     parts = re.split(r"^# (.*)\n", run.out.read_text(encoding="utf-8"), flags=re.M)[1:]
     told = dict(zip(parts[::2], parts[1::2]))
     for name, (_, wanted) in HEADS.items():
-        heads = re.findall(r"^HTTP/1\.1 (\d+)[^\n]*\n(.*?)^\r?$", told.get(name, ""),
+        heads = re.findall(r"^HTTP/(?:1\.1|2) (\d+)[^\n]*\n(.*?)^\r?$", told.get(name, ""),
                            flags=re.M | re.S)
         if [int(status) for status, _ in heads] != wanted:
             faults.append(f"the heads of {name} are {told.get(name)!r}")

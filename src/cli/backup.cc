@@ -11,6 +11,7 @@
 #include <array>
 #include <cstdlib>
 #include <filesystem>
+#include <optional>
 
 #include "audit/entry.h"
 #include "audit/log.h"
@@ -48,12 +49,20 @@ std::string config_of(const Options& options, const Wiring& wiring, const std::s
   return named && *named == data ? *path : "";
 }
 
-// Held while a house that does not run is copied, so that none starts meanwhile. Errors: one runs.
+// Held while a house that does not run is copied, so that none starts meanwhile. A house that was
+// restored and never started has no such file yet: its own user makes it, as a start does. Not open
+// where it is not there and cannot be made. Errors: one runs, or is copied.
 Result<net::Descriptor> lock_of(const std::string& data) {
-  net::Descriptor lock(open((data + "/run/lock").c_str(), O_RDWR | O_NOFOLLOW | O_CLOEXEC));
+  const net::Descriptor run(
+      open((data + "/run").c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  struct stat about{};
+  const bool is_own = run.is_open() && fstat(run.get(), &about) == 0 && about.st_uid == geteuid();
+  const int make = is_own ? O_CREAT : 0;
+  net::Descriptor lock(openat(run.get(), "lock", O_RDWR | O_NOFOLLOW | O_CLOEXEC | make, 0600));
   if (lock.is_open() && flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
     return failure(Error::kUnavailable,
-                   "the gatehouse runs, and its control is away; try again in a moment");
+                   "the gatehouse runs and its control is away, or another backup is being made; "
+                   "try again in a moment");
   }
   return lock;
 }
@@ -143,6 +152,18 @@ Result<std::string> target_of(const Options& options, const Wiring& wiring) {
   return path;
 }
 
+// The vault's uid in a house whose roles have uids of their own; none in one that has a single uid,
+// which may be any.
+std::optional<std::uint32_t> vault_of_its_own(const backup::Manifest& manifest) {
+  std::optional<std::uint32_t> house;
+  std::optional<std::uint32_t> vault;
+  for (const backup::Member& member : manifest.members) {
+    if (member.path == ".") house = member.uid;
+    if (member.path == "vault") vault = member.uid;
+  }
+  return vault == house ? std::nullopt : vault;
+}
+
 void tell_check(const Options& options, const backup::Manifest& manifest) {
   print(told(options.form,
              fmt::format("{} is whole: of house {}, made {} by gatehouse {}; the vault's root key "
@@ -178,7 +199,12 @@ Result<int> make_backup(const Options& options, const Wiring& wiring) {
   TRY(wiring.enter_house_of(wish.data + "/audit"));
   // Where nothing can be written any more, a backup may be what is wanted most.
   Result<void> recorded;
-  if (!client) recorded = record_backup(wish.data, options.with_key, by);
+  if (!client && lock.is_open()) {
+    recorded = record_backup(wish.data, options.with_key, by);
+  } else if (!client) {
+    recorded =
+        failure(Error::kUnavailable, "there is no run/lock, which keeps others from writing");
+  }
   const std::string file = file_of(options.file);
   const backup::Made made = TRY(backup::make_backup(wish, file));
   std::string text = fmt::format("wrote {}: {} files, {} bytes\n{}", file, made.files, made.bytes,
@@ -202,9 +228,7 @@ Result<int> restore_backup(const Options& options, const Wiring& wiring) {
     return 0;
   }
   const std::string data = TRY(target_of(options, wiring));
-  for (const backup::Member& member : archive.manifest().members) {
-    if (member.path == "vault") TRY(wiring.enter_house_to_be(member.uid));
-  }
+  if (const auto uid = vault_of_its_own(archive.manifest())) TRY(wiring.enter_house_to_be(*uid));
   const backup::Restored restored =
       TRY(backup::restore(archive, {data, options.force, options.key}));
   std::string text = fmt::format("restored {}: {} files", data, restored.files);

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <array>
 #include <span>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -18,6 +19,7 @@ namespace gatehouse::wire {
 namespace {
 
 constexpr std::size_t kRoom = 32 * 1024;  // decoded at a time
+constexpr std::size_t kMagicSize = 4;     // of a zstd frame
 constexpr int kZstdWindowLog = 23;        // 8 MiB: the most that RFC 9659 lets a peer ask for
 
 Failure malformed(std::string_view coding) {
@@ -114,20 +116,34 @@ struct ContentDecoder::Zstd final : Codec {
   ~Zstd() override { ZSTD_freeDStream(stream); }
 
   Result<Step> step(std::string_view input, std::span<char> room) override {
-    if (input.empty() && between_frames) return Step{};
+    if (!between_frames) return decoded(input, room);
+    const std::string_view taken = input.substr(0, kMagicSize - magic.size());
+    magic += taken;
+    if (magic.size() < kMagicSize) return Step{taken.size(), 0};
+    // The library knows frames of before the standard too, which is code that nobody looks after.
+    const bool is_skipped = magic.substr(1) == "\x2a\x4d\x18" && (magic[0] & 0xf0) == 0x50;
+    if (magic != "\x28\xb5\x2f\xfd" && !is_skipped) return malformed("zstd");
+    between_frames = false;
+    const Step step = TRY(decoded(std::exchange(magic, ""), room));
+    return Step{taken.size(), step.made};
+  }
+  Result<Step> decoded(std::string_view input, std::span<char> room) {
     ZSTD_inBuffer in{input.data(), input.size(), 0};
     ZSTD_outBuffer out{room.data(), room.size(), 0};
     const std::size_t hint = ZSTD_decompressStream(stream, &out, &in);
     if (ZSTD_isError(hint) != 0) return malformed("zstd");
     between_frames = hint == 0;
-    begun = true;
+    has_frame = has_frame || between_frames;
     return Step{in.pos, out.pos};
   }
-  [[nodiscard]] bool has_ended() const override { return begun && between_frames; }
+  [[nodiscard]] bool has_ended() const override {
+    return has_frame && between_frames && magic.empty();
+  }
 
   ZSTD_DStream* stream;
-  bool begun = false;
-  bool between_frames = false;
+  std::string magic;  // of the frame that begins
+  bool has_frame = false;
+  bool between_frames = true;
 };
 
 Result<ContentCoding> parse_content_coding(std::string_view field) {

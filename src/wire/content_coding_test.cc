@@ -169,6 +169,18 @@ TEST(ContentDecoder, StopsAtTheMostThatItIsGiven) {
   }
 }
 
+TEST(ContentDecoder, RefusesZstdFramesOfBeforeTheStandard) {
+  const std::string frame("\x27\xb5\x2f\xfd\x00\x28\xcf\x28\x42", 9);  // of zstd 0.7
+  EXPECT_EQ(decoded_content(kZstd, frame).error(), Error::kInvalid);
+  for (const Golden& one : golden()) {
+    if (one.coding != kZstd) continue;
+    const std::string skipped("\x5f\x2a\x4d\x18\x02\x00\x00\x00xx", 10);
+    EXPECT_EQ(decoded_content(kZstd, skipped + one.body).value(), plain());
+    EXPECT_EQ(decoded_content(kZstd, one.body + skipped).value(), plain());
+    EXPECT_FALSE(decoded_content(kZstd, one.body + frame));
+  }
+}
+
 // RFC 9659: no window above 8 MiB, so that memory does not follow what a peer says.
 TEST(ContentDecoder, RefusesAZstdWindowAboveEightMebibytes) {
   ZSTD_CCtx* const context = ZSTD_createCCtx();

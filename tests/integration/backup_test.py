@@ -3,6 +3,7 @@
 """A backup that is made while agents work gives back a house that works: its log verifies and
 covers what its state has, its connections open, its transcripts read, its volumes are there."""
 import json
+import os
 import shutil
 import stat
 import subprocess
@@ -207,6 +208,32 @@ class Backup(unittest.TestCase):
         self.assertEqual(made.returncode, 0, made.stderr)
         self.assertIn("not on record in the log", made.stdout)
         self.assertEqual(self.backups_on_record(data), before)
+
+    def test_of_one_that_was_restored_and_never_started_what_is_said_to_be_on_record_is(self):
+        data, _ = self.restored(FILES[0])
+        before = self.backups_on_record(data)
+        made = [subprocess.Popen([GATEHOUSE, "backup", FOLDER / f"at-once-{i}", "--data", data,
+                                  "--json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                 text=True) for i in range(4)]
+        told = 0
+        for each in made:
+            out, err = each.communicate(timeout=30)
+            if each.returncode == 0:
+                told += json.loads(out)["on_record"]
+            else:
+                self.assertIn("another backup is being made", err)
+        self.assertGreater(told, 0)
+        self.assertEqual(self.backups_on_record(data), before + told)
+
+    def test_a_house_of_one_uid_is_not_taken_for_one_of_many(self):
+        data, _ = self.restored(FILES[0])
+        for path in (data, *data.rglob("*")):
+            os.lchown(path, 33, 33)
+        file, again = FOLDER / "one-uid", FOLDER / "one-uid-again"
+        self.assertEqual(gatehouse("backup", str(file), "--data", str(data)).returncode, 0)
+        done = gatehouse("restore", str(file), "--data", str(again))
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual((again / "vault").stat().st_uid, 33)
 
     @staticmethod
     def backups_on_record(data):

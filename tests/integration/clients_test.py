@@ -103,7 +103,9 @@ def received():
 
 
 def fields(raw, whose="request"):
-    pairs = zip(raw[::2], raw[1::2])
+    # Go's own name says which HTTP it speaks on its hop: to the gateway, HTTP/2.
+    pairs = zip(raw[::2], (value.replace("Go-http-client/2.0", "Go-http-client/1.1")
+                           for value in raw[1::2]))
     return sorted((name.lower(), value) for name, value in pairs
                   if name.lower() not in listed(whose))
 

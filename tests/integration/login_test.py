@@ -166,7 +166,7 @@ class Remote(unittest.TestCase):
             self.assertEqual(ann.ask("kill", name).returncode, 77)
             self.assertEqual(bob.ask("kill", "--all").returncode, 77)
             killed = bob.json("kill", name, "--reason", "it ran wild")
-            self.assertEqual(killed, {"killed": name, "sandboxes": 1})
+            self.assertEqual(killed, {"killed": name, "sandboxes": 1, "ended": 0})
             self.assertEqual(bob.json("revive", name), {"revived": name})
             self.assertEqual(bob.ask("kill", name, "--destroy").returncode, 0)
             self.assertEqual(run.wait(10), 137)
