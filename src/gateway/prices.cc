@@ -5,6 +5,8 @@
 #include <initializer_list>
 #include <tuple>
 
+#include "wire/path.h"
+
 namespace gatehouse::gateway {
 namespace {
 
@@ -40,28 +42,6 @@ std::optional<std::int64_t> sum_of(std::initializer_list<Part> parts) {
 
 }  // namespace
 
-bool fits_name(std::string_view pattern, std::string_view name) {
-  std::size_t at = 0;
-  std::size_t in_name = 0;
-  std::size_t star = std::string_view::npos;
-  std::size_t resumed = 0;
-  while (in_name < name.size()) {
-    if (at < pattern.size() && pattern[at] == '*') {
-      star = at++;
-      resumed = in_name;
-    } else if (at < pattern.size() && pattern[at] == name[in_name]) {
-      ++at;
-      ++in_name;
-    } else if (star != std::string_view::npos) {
-      at = star + 1;
-      in_name = ++resumed;
-    } else {
-      return false;
-    }
-  }
-  return pattern.find_first_not_of('*', at) == std::string_view::npos;
-}
-
 const ipc::PriceSpec* Prices::price(const ipc::ServiceSpec& service, std::string_view model,
                                     const wire::Usage& usage) const {
   const auto rank = [](const ipc::PriceSpec& price) {
@@ -75,7 +55,7 @@ const ipc::PriceSpec* Prices::price(const ipc::ServiceSpec& service, std::string
     if (price.above_input > 0 && usage.input <= static_cast<std::int64_t>(price.above_input)) {
       continue;
     }
-    if (!fits_name(price.model, model)) continue;
+    if (!wire::text_matches(price.model, model)) continue;
     if (best == nullptr || rank(price) > rank(*best)) best = &price;
   }
   return best;

@@ -38,7 +38,4 @@ class Prices {
   const std::vector<ipc::PriceSpec>* prices_;
 };
 
-// Whether a name fits one in which `*` stands for any run of characters.
-[[nodiscard]] bool fits_name(std::string_view pattern, std::string_view name);
-
 }  // namespace gatehouse::gateway

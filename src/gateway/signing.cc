@@ -32,8 +32,7 @@ Result<std::string> canonical_request(const Ruled& ruled, const std::string& dat
   std::vector<std::pair<std::string, std::string>> chosen = {
       {"host", host_field(ruled->destination)}};
   for (const wire::Header header : headers) {
-    std::string name(header.name);
-    for (char& c : name) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+    std::string name = wire::lowered(header.name);
     if (name != "content-type" && !name.starts_with("x-amz-")) continue;
     chosen.emplace_back(std::move(name), std::string(header.value));
   }

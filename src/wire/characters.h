@@ -6,6 +6,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <string>
 #include <string_view>
 
 namespace gatehouse::wire {
@@ -58,6 +59,11 @@ inline constexpr auto kCharacters = character_table();
 
 [[nodiscard]] constexpr char lowered(char c) {
   return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c;
+}
+[[nodiscard]] inline std::string lowered(std::string_view text) {
+  std::string out(text);
+  for (char& c : out) c = lowered(c);
+  return out;
 }
 // ASCII only, as HTTP's names are.
 [[nodiscard]] constexpr bool equal_ignoring_case(std::string_view a, std::string_view b) {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/check.h"
+#include "wire/characters.h"
 
 namespace gatehouse::wire {
 namespace {
@@ -21,14 +22,6 @@ nghttp2_nv field(std::string_view name, std::string_view value) {
   return {reinterpret_cast<std::uint8_t*>(const_cast<char*>(name.data())),
           reinterpret_cast<std::uint8_t*>(const_cast<char*>(value.data())), name.size(),
           value.size(), NGHTTP2_NV_FLAG_NONE};
-}
-
-std::string lowered(std::string_view text) {
-  std::string low(text);
-  for (char& c : low) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  }
-  return low;
 }
 
 // Fields of HTTP/2, of which the names are lower-case, and what holds their bytes.

@@ -2,7 +2,6 @@
 // AWS Bedrock's Converse and ConverseStream.
 // (https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Converse.html)
 #include <algorithm>
-#include <iterator>
 
 #include "wire/llm_parts.h"
 
@@ -35,17 +34,13 @@ Result<LlmMessage> message_of(const JsonObject& from) {
 
 Result<void> read_messages(const JsonObject& body, LlmRequest& request) {
   const auto all = TRY(elements(body, "messages"));
-  auto first_new = all.end();
-  while (first_new != all.begin()) {
-    if (TRY(scan_object(std::prev(first_new)->raw)).string("role") == "assistant") break;
-    --first_new;
-  }
+  const auto fresh = TRY(since_role(all, "assistant"));
   if (const JsonValue* const system = present(body, "system");
-      system != nullptr && first_new == all.begin()) {
+      system != nullptr && fresh.size() == all.size()) {
     request.new_messages.push_back({"system", TRY(text_of_content(system))});
   }
-  for (auto at = first_new; at != all.end(); ++at) {
-    request.new_messages.push_back(TRY(message_of(TRY(scan_object(at->raw)))));
+  for (const JsonValue& message : fresh) {
+    request.new_messages.push_back(TRY(message_of(TRY(scan_object(message.raw)))));
   }
   return {};
 }

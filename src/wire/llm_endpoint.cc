@@ -195,9 +195,7 @@ std::vector<std::string> lenient(Segments segments) {
   while (!out.empty() && out.back().empty()) out.pop_back();
   for (std::string& segment : out) {
     segment.resize(std::min(segment.find(';'), segment.size()));
-    std::ranges::transform(segment, segment.begin(), [](char c) {
-      return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-    });
+    segment = lowered(segment);
   }
   return out;
 }

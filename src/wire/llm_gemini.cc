@@ -62,19 +62,15 @@ Result<LlmMessage> message_of(const JsonObject& content, std::string_view usual_
 
 Result<void> read_contents(const JsonObject& body, LlmRequest& request) {
   const auto all = TRY(elements(body, "contents"));
-  auto first_new = all.end();
-  while (first_new != all.begin()) {
-    if (TRY(scan_object(std::prev(first_new)->raw)).string("role") == "model") break;
-    --first_new;
-  }
+  const auto fresh = TRY(since_role(all, "model"));
   if (const JsonObject system = TRY(within(body, "systemInstruction"));
-      first_new == all.begin() && !system.members.empty()) {
+      fresh.size() == all.size() && !system.members.empty()) {
     LlmMessage message = TRY(message_of(system, "system"));
     message.role = "system";
     request.new_messages.push_back(std::move(message));
   }
-  for (auto at = first_new; at != all.end(); ++at) {
-    request.new_messages.push_back(TRY(message_of(TRY(scanned(*at)), "user")));
+  for (const JsonValue& content : fresh) {
+    request.new_messages.push_back(TRY(message_of(TRY(scanned(content)), "user")));
   }
   return {};
 }

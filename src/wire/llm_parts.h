@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -40,6 +41,20 @@ void add_line(std::string& text, std::string_view line);
 // A string, or an array of parts of which some have a `text`: those, a line each. Errors: kInvalid
 // for anything else.
 [[nodiscard]] Result<std::string> text_of_content(const JsonValue* content);
+// Of a conversation, what stands behind the last thing that the model said: `is_answer` tells, of
+// an object, whether it did.
+template <class IsAnswer>
+[[nodiscard]] Result<std::span<const JsonValue>> since_last_answer(std::span<const JsonValue> all,
+                                                                   IsAnswer is_answer) {
+  std::size_t first = all.size();
+  while (first > 0 && !is_answer(TRY(scan_object(all[first - 1].raw)))) --first;
+  return all.subspan(first);
+}
+[[nodiscard]] inline Result<std::span<const JsonValue>> since_role(std::span<const JsonValue> all,
+                                                                   std::string_view role) {
+  return since_last_answer(
+      all, [role](const JsonObject& message) { return message.string("role") == role; });
+}
 // Whether a decoded string of `json` may be `word`, an ASCII one: false is sure.
 [[nodiscard]] bool may_say(std::string_view json, std::string_view word);
 // web_search_20250305 -> web_search, web_search_preview_2025_03_11 -> web_search_preview.

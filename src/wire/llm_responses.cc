@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // OpenAI's Responses. (https://platform.openai.com/docs/api-reference/responses)
 #include <algorithm>
-#include <iterator>
 
 #include "wire/llm_parts.h"
 
@@ -92,14 +91,10 @@ Result<void> read_input(const JsonObject& body, LlmRequest& request) {
   if (!input->is(JsonType::kArray)) return wrong_type("input", "a string or an array");
   const auto items = TRY(scan_array(input->raw));
   TRY(read_brought_tools(items, input->raw, request));
-  auto first_new = items.end();
-  while (first_new != items.begin()) {
-    if (is_of_the_model(TRY(scan_object(std::prev(first_new)->raw)))) break;
-    --first_new;
-  }
-  if (first_new == items.begin()) instruct();
-  for (auto at = first_new; at != items.end(); ++at) {
-    request.new_messages.push_back(TRY(message_of(TRY(scan_object(at->raw)))));
+  const auto fresh = TRY(since_last_answer(items, is_of_the_model));
+  if (fresh.size() == items.size()) instruct();
+  for (const JsonValue& item : fresh) {
+    request.new_messages.push_back(TRY(message_of(TRY(scan_object(item.raw)))));
   }
   return {};
 }

@@ -45,30 +45,6 @@ Result<std::string> canonical_segment(std::string_view segment) {
   return out;
 }
 
-// Linear in time: on a mismatch the last star takes one more character.
-bool segment_matches(std::string_view pattern, std::string_view text) {
-  std::size_t p = 0;
-  std::size_t t = 0;
-  std::size_t star = std::string_view::npos;
-  std::size_t resume = 0;
-  while (t < text.size()) {
-    if (p < pattern.size() && pattern[p] == '*') {
-      star = p++;
-      resume = t;
-    } else if (p < pattern.size() && pattern[p] == text[t]) {
-      ++p;
-      ++t;
-    } else if (star != std::string_view::npos) {
-      p = star + 1;
-      t = ++resume;
-    } else {
-      return false;
-    }
-  }
-  while (p < pattern.size() && pattern[p] == '*') ++p;
-  return p == pattern.size();
-}
-
 }  // namespace
 
 Result<std::string> canonical_path(std::string_view path) {
@@ -97,6 +73,30 @@ Result<std::string> canonical_path(std::string_view path) {
   }
 }
 
+// Linear in time: on a mismatch the last star takes one more character.
+bool text_matches(std::string_view pattern, std::string_view text) {
+  std::size_t p = 0;
+  std::size_t t = 0;
+  std::size_t star = std::string_view::npos;
+  std::size_t resume = 0;
+  while (t < text.size()) {
+    if (p < pattern.size() && pattern[p] == '*') {
+      star = p++;
+      resume = t;
+    } else if (p < pattern.size() && pattern[p] == text[t]) {
+      ++p;
+      ++t;
+    } else if (star != std::string_view::npos) {
+      p = star + 1;
+      t = ++resume;
+    } else {
+      return false;
+    }
+  }
+  while (p < pattern.size() && pattern[p] == '*') ++p;
+  return p == pattern.size();
+}
+
 bool path_matches(std::string_view pattern, std::string_view path) {
   while (true) {
     if (pattern == "/**") return true;
@@ -106,7 +106,7 @@ bool path_matches(std::string_view pattern, std::string_view path) {
     path.remove_prefix(1);
     const std::size_t p = std::min(pattern.find('/'), pattern.size());
     const std::size_t t = std::min(path.find('/'), path.size());
-    if (!segment_matches(pattern.substr(0, p), path.substr(0, t))) return false;
+    if (!text_matches(pattern.substr(0, p), path.substr(0, t))) return false;
     pattern.remove_prefix(p);
     path.remove_prefix(t);
   }

@@ -21,4 +21,7 @@ namespace gatehouse::wire {
 // `**` for any rest, also none. Everything else is literal. `path` is canonical.
 [[nodiscard]] bool path_matches(std::string_view pattern, std::string_view path);
 
+// The same without segments: each `*` stands for any run of characters. Linear in time.
+[[nodiscard]] bool text_matches(std::string_view pattern, std::string_view text);
+
 }  // namespace gatehouse::wire

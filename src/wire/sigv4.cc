@@ -161,11 +161,8 @@ std::string sigv4_canonical_request(std::string_view method, std::string_view pa
                                     std::vector<std::pair<std::string, std::string>> headers,
                                     std::string_view body) {
   std::map<std::string, std::string> by_name;
-  for (auto& [name, value] : headers) {
-    std::ranges::transform(name, name.begin(), [](char c) {
-      return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-    });
-    const auto [at, is_new] = by_name.try_emplace(name);
+  for (const auto& [name, value] : headers) {
+    const auto [at, is_new] = by_name.try_emplace(lowered(name));
     at->second += (is_new ? "" : ",") + trimmed_all(value);
   }
   std::string lines;

@@ -116,5 +116,15 @@ TEST(Path, IsMatchedBySegments) {
   EXPECT_FALSE(path_matches("/a", "/a/"));
 }
 
+TEST(Path, MatchesAnyRunWhereAStarStands) {
+  EXPECT_TRUE(text_matches("gpt-5", "gpt-5"));
+  EXPECT_FALSE(text_matches("gpt-5", "gpt-5-mini"));
+  EXPECT_TRUE(text_matches("gpt-5*", "gpt-5-mini"));
+  EXPECT_TRUE(text_matches("*claude-3*v1*", "us.anthropic.claude-3-haiku-v1:0"));
+  EXPECT_FALSE(text_matches("*claude-3*v2", "us.anthropic.claude-3-haiku-v1:0"));
+  EXPECT_TRUE(text_matches("*", ""));
+  EXPECT_FALSE(text_matches("", "x"));
+}
+
 }  // namespace
 }  // namespace gatehouse::wire
