@@ -28,11 +28,8 @@ struct LlmCall {
 struct ToolCall {
   std::string method;
   std::string tool;
-  std::string id_json;      // the caller's id as it stood, for error replies; "" for a notification
-  std::string arguments;    // raw JSON
-  std::string traceparent;  // of params._meta
-  // Has the message carry this Exchange's span there.
-  std::optional<wire::TextEdit> trace_edit;
+  std::string id_json;    // the caller's id as it stood, for error replies; "" for a notification
+  std::string arguments;  // raw JSON
 };
 
 // Whose protocol a Service of that kind speaks; none for one that is no model's.

@@ -35,8 +35,10 @@ Task<Result<Leased>> prepare(Gate& gate, Door& door, Caller& caller, Decoded req
 
 }  // namespace
 
-void Exchange::edit_body(const wire::TextEdit& edit) {
-  body = wire::edited(readable_body(), edit);
+void Exchange::edit_body() {
+  if (!edit) return;
+  body = wire::edited(readable_body(), *edit);
+  edit.reset();
   if (!decoded) return;
   decoded.reset();
   request.head.headers.remove("content-encoding");

@@ -58,6 +58,8 @@ struct Exchange {
   std::string begun;  // of the latter: what came of it until now
   // What `body` says, where it came in a content coding and its meaning is in it.
   std::optional<std::string> decoded;
+  // Of what the body says, for the upstream alone: on record is what the agent sent.
+  std::optional<wire::TextEdit> edit;
   // ROUTE
   Destination destination;
   std::string target;  // path and query as they are sent upstream
@@ -65,8 +67,8 @@ struct Exchange {
   Ruling ruling;
 
   [[nodiscard]] std::string_view readable_body() const { return decoded ? *decoded : *body; }
-  // Changes what the body says. It goes out without the coding that it came in.
-  void edit_body(const wire::TextEdit& edit);
+  // Makes the edit. What the body says goes out without the coding that it came in.
+  void edit_body();
 };
 
 class Identified {

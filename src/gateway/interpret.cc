@@ -3,6 +3,8 @@
 // MCP).
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "gateway/exchange.h"
 #include "wire/content_coding.h"
 #include "wire/jsonrpc.h"
@@ -15,6 +17,7 @@ namespace {
 using net::Task;
 
 constexpr std::size_t kBodyMost = 16 * 1024 * 1024;         // of a body that is read whole
+constexpr std::size_t kReservedMost = 1024 * 1024;          // of it, before any of it has come
 constexpr Nanos kBodyPieceMost = std::chrono::seconds(30);  // between two pieces of it
 
 constexpr std::size_t kSmallMost = 64 * 1024;  // a body so long is read before anyone is dialled
@@ -56,7 +59,7 @@ Task<Result<std::string>> read_body(Gate& gate, Caller& caller, const wire::Requ
   if (!from.is_done() && expects_continue(head.headers)) {
     CO_TRY(co_await caller.send_continue(gate.loop.in(kBodyPieceMost)));
   }
-  body.reserve(head.framing.length);
+  body.reserve(std::min(head.framing.length, std::uint64_t{kReservedMost}));
   while (!from.is_done()) {
     const Result<Piece> piece = co_await next_piece(gate, from, kBodyPieceMost);
     if (!piece) co_return body_broken(piece.error());
@@ -93,26 +96,36 @@ Result<std::optional<std::string>> decoded_body(const wire::RequestHead& head,
   return TRY(wire::decoded_content(coding, body, {.size_most = kBodyMost}));
 }
 
-Result<Call> llm_call(const wire::LlmEndpoint& endpoint, std::string_view body) {
-  return LlmCall{endpoint, TRY(wire::LlmRequest::parse(endpoint, body)), body.size()};
+Result<void> read_llm_call(Exchange& what) {
+  LlmCall call{*what.endpoint, TRY(wire::LlmRequest::parse(*what.endpoint, what.readable_body())),
+               what.body->size()};
+  // OpenAI's chat streams say what they cost only when they are asked to.
+  if (what.service->asks_usage) what.edit = call.request.usage_edit;
+  what.call = std::move(call);
+  return {};
 }
 
-Result<Call> tool_call(std::string_view body, const wire::TraceParent& span, std::string& id_json) {
+Result<void> read_tool_call(Exchange& what) {
+  const std::string_view body = what.readable_body();
   const auto message = TRY(wire::JsonRpcMessage::parse(body));
   ToolCall call;
   call.method = message.method;
   call.id_json = message.id;
-  id_json = message.id;
+  what.caller->json_rpc_id = message.id;
+  const auto params = TRY(wire::McpParams::of(message));
   if (message.kind == wire::JsonRpcMessage::Kind::kRequest && message.method == "tools/call") {
-    auto tool = TRY(wire::McpToolCall::of(message));
+    auto tool = TRY(wire::McpToolCall::of(message, params));
     call.tool = std::move(tool.name);
     call.arguments = tool.arguments;
-    call.traceparent = std::move(tool.traceparent);
   }
-  const auto agents = wire::TraceParent::parse(call.traceparent);
-  const bool is_continued = agents && agents->trace == span.trace;
-  call.trace_edit = TRY(wire::trace_edit(body, message, span.text(), is_continued));
-  return call;
+  const wire::TraceParent span{what.door->run.trace, what.span, true};
+  const std::string agents = params.traceparent();
+  const auto parsed = wire::TraceParent::parse(agents);
+  const bool is_continued = parsed && parsed->trace == span.trace;
+  if (parsed && !is_continued && what.linked_trace.empty()) what.linked_trace = agents;
+  what.edit = wire::trace_edit(body, message, params, span.text(), is_continued);
+  what.call = std::move(call);
+  return {};
 }
 
 }  // namespace
@@ -143,15 +156,7 @@ Task<Result<Interpreted>> interpret(Identified who) {
   }
   what->body = CO_TRY(co_await read_body(*what->gate, *what->caller, what->request.head));
   what->decoded = CO_TRY(decoded_body(head, *what->body));
-  what->call =
-      CO_TRY(llm ? llm_call(*what->endpoint, what->readable_body())
-                 : tool_call(what->readable_body(), {what->door->run.trace, what->span, true},
-                             what->caller->json_rpc_id));
-  if (const auto* tool = std::get_if<ToolCall>(&what->call);
-      tool != nullptr && what->linked_trace.empty()) {
-    const auto parsed = wire::TraceParent::parse(tool->traceparent);
-    if (parsed && parsed->trace != what->door->run.trace) what->linked_trace = tool->traceparent;
-  }
+  CO_TRY(llm ? read_llm_call(*what) : read_tool_call(*what));
   co_return what;
 }
 

@@ -84,8 +84,7 @@ class Relay {
 
  private:
   Task<Result<void>> exchange() {
-    ask_for_usage();
-    carry_trace();
+    edit_request();
     const Instant dialled = gate_.loop.now();
     CO_TRY(co_await dial(Upstreams::Reuse::kAllowed));
     UpstreamExchange::Head head = CO_TRY(co_await answered());
@@ -113,20 +112,11 @@ class Relay {
 
   // --- to the upstream
 
-  // OpenAI's chat streams say what they cost only when they are asked to. What was recorded is what
-  // the agent sent.
-  void ask_for_usage() {
-    const auto* llm = std::get_if<LlmCall>(&ruled_->call);
-    if (llm == nullptr || !llm->request.usage_edit || !ruled_->service->asks_usage) return;
-    leased_.recorded.ruled->edit_body(*llm->request.usage_edit);
-    reading_.hide_usage();
-  }
-
-  // As in the header, for what is behind the server's transport.
-  void carry_trace() {
-    const auto* tool = std::get_if<ToolCall>(&ruled_->call);
-    if (tool == nullptr || !tool->trace_edit) return;
-    leased_.recorded.ruled->edit_body(*tool->trace_edit);
+  void edit_request() {
+    if (!ruled_->edit) return;
+    // Of a model's request it is the usage that is asked for: the agent did not.
+    if (std::holds_alternative<LlmCall>(ruled_->call)) reading_.hide_usage();
+    leased_.recorded.ruled->edit_body();
   }
 
   Task<Result<void>> dial(Upstreams::Reuse reuse) {

@@ -117,9 +117,9 @@ TEST_F(Rules, DenyEverythingElseByName) {
 }
 
 TEST_F(Rules, AnswerAToolByItsName) {
-  ToolCall echo{"tools/call", "echo", "1", "{}", ""};
-  ToolCall other{"tools/call", "printEnv", "1", "{}", ""};
-  ToolCall list{"tools/list", "", "1", "", ""};
+  ToolCall echo{"tools/call", "echo", "1", "{}"};
+  ToolCall other{"tools/call", "printEnv", "1", "{}"};
+  ToolCall list{"tools/list", "", "1", ""};
   EXPECT_TRUE(ask("POST", "tools.gatehouse", "/mcp", echo).allowed());
   EXPECT_TRUE(ask("POST", "tools.gatehouse", "/mcp", list).allowed());
   const Ruling refused = ask("POST", "tools.gatehouse", "/mcp", other);

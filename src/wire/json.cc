@@ -349,6 +349,22 @@ Result<std::vector<JsonValue>> scan_array(std::string_view text) {
 void JsonWriter::separate() {
   if (needs_comma_) out_ += ',';
 }
+std::string edited(std::string_view text, const TextEdit& edit) {
+  std::string out;
+  out.reserve(text.size() + edit.by.size());
+  out.append(text.substr(0, edit.at)).append(edit.by);
+  return out.append(text.substr(edit.at + edit.size));
+}
+
+TextEdit replacing(std::string_view text, std::string_view part, std::string by) {
+  return {static_cast<std::size_t>(part.data() - text.data()), part.size(), std::move(by)};
+}
+
+TextEdit with_member(std::string_view text, const JsonObject& object, std::string member) {
+  if (!object.members.empty()) member += ',';
+  return replacing(text, object.raw.substr(1, 0), std::move(member));
+}
+
 JsonWriter& JsonWriter::open(char c) {
   separate();
   out_ += c;

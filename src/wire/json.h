@@ -57,6 +57,19 @@ enum class Duplicates : std::uint8_t { kRejectHere, kRejectEverywhere };
                                              Duplicates duplicates = Duplicates::kRejectHere);
 [[nodiscard]] Result<std::vector<JsonValue>> scan_array(std::string_view text);
 
+// Of a text, `size` bytes at `at` that are replaced.
+struct TextEdit {
+  std::size_t at = 0;
+  std::size_t size = 0;
+  std::string by;
+};
+[[nodiscard]] std::string edited(std::string_view text, const TextEdit& edit);
+// That `part`, a view of `text`, becomes `by`.
+[[nodiscard]] TextEdit replacing(std::string_view text, std::string_view part, std::string by);
+// That an object of `text` has `member` ("key":value) before those that it has.
+[[nodiscard]] TextEdit with_member(std::string_view text, const JsonObject& object,
+                                   std::string member);
+
 // Appends; commas are its own. Bytes in strings that are not UTF-8 become U+FFFD.
 class JsonWriter {
  public:

@@ -154,13 +154,6 @@ std::string bedrock_error(const LlmError& error) {
 
 }  // namespace
 
-std::string edited(std::string_view text, const TextEdit& edit) {
-  std::string out;
-  out.reserve(text.size() + edit.by.size());
-  out.append(text.substr(0, edit.at)).append(edit.by);
-  return out.append(text.substr(edit.at + edit.size));
-}
-
 Result<LlmRequest> LlmRequest::parse(const LlmEndpoint& endpoint, std::string_view body) {
   LlmRequest request = TRY(read_request(endpoint, body));
   if (!endpoint.model.empty()) request.model = endpoint.model;

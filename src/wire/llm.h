@@ -11,17 +11,10 @@
 #include <vector>
 
 #include "base/result.h"
+#include "wire/json.h"
 #include "wire/llm_endpoint.h"
 
 namespace gatehouse::wire {
-
-// Of a text, `size` bytes at `at` that are replaced.
-struct TextEdit {
-  std::size_t at = 0;
-  std::size_t size = 0;
-  std::string by;
-};
-[[nodiscard]] std::string edited(std::string_view text, const TextEdit& edit);
 
 struct LlmMessage {
   std::string role;  // user, tool, system, developer, assistant

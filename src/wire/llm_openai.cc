@@ -15,14 +15,8 @@ Result<void> read_messages(const JsonObject& body, LlmRequest& request) {
     return wrong_type("messages", "an array");
   }
   const auto all = TRY(scan_array(messages->raw));
-  auto first_new = all.end();
-  while (first_new != all.begin()) {
-    const JsonObject message = TRY(scan_object(std::prev(first_new)->raw));
-    if (message.string("role") == "assistant") break;
-    --first_new;
-  }
-  for (auto at = first_new; at != all.end(); ++at) {
-    const JsonObject message = TRY(scan_object(at->raw));
+  for (const JsonValue& element : TRY(since_role(all, "assistant"))) {
+    const JsonObject message = TRY(scan_object(element.raw));
     request.new_messages.push_back(
         {text_or(message, "role"), TRY(text_of_content(present(message, "content")))});
   }
@@ -65,21 +59,17 @@ Result<void> read_tools(const JsonObject& body, LlmRequest& request) {
 
 // stream_options.include_usage true, spliced into `body`.
 Result<TextEdit> usage_edit(const JsonObject& object, std::string_view body) {
-  const auto replacing = [&](std::string_view part, std::string_view by) {
-    return TextEdit{static_cast<std::size_t>(part.data() - body.data()), part.size(),
-                    std::string(by)};
-  };
-  // The member at the front of an object, before those that it has.
-  const auto first = [&](const JsonObject& in, std::string_view member) {
-    return replacing(in.raw.substr(1, 0), std::string(member) + (in.members.empty() ? "" : ","));
-  };
   const JsonValue* const options = object.find("stream_options");
-  if (options == nullptr) return first(object, R"("stream_options":{"include_usage":true})");
-  if (options->is(JsonType::kNull)) return replacing(options->raw, R"({"include_usage":true})");
+  if (options == nullptr) {
+    return with_member(body, object, R"("stream_options":{"include_usage":true})");
+  }
+  if (options->is(JsonType::kNull)) {
+    return replacing(body, options->raw, R"({"include_usage":true})");
+  }
   const JsonObject inside = TRY(scan_object(options->raw));
   const JsonValue* const usage = inside.find("include_usage");
-  if (usage == nullptr) return first(inside, R"("include_usage":true)");
-  return replacing(usage->raw, "true");
+  if (usage == nullptr) return with_member(body, inside, R"("include_usage":true)");
+  return replacing(body, usage->raw, "true");
 }
 
 Result<void> read_usage(const JsonObject& body, LlmAnswer& answer) {

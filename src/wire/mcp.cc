@@ -2,6 +2,11 @@
 #include "wire/mcp.h"
 
 #include <algorithm>
+#include <functional>
+#include <vector>
+
+#include "base/encoding.h"
+#include "wire/trace.h"
 
 namespace gatehouse::wire {
 namespace {
@@ -19,55 +24,70 @@ void append_bounded(std::string& out, std::string_view text) {
 
 }  // namespace
 
-Result<McpToolCall> McpToolCall::of(const JsonRpcMessage& message) {
+Result<McpParams> McpParams::of(const JsonRpcMessage& message) {
+  McpParams out;
+  if (!message.params || !message.params->is(JsonType::kObject)) return out;
+  out.params = TRY(scan_object(message.params->raw));
+  if (const JsonValue* const meta = out.params->find("_meta");
+      meta != nullptr && meta->is(JsonType::kObject)) {
+    out.meta = TRY(scan_object(meta->raw));
+  }
+  return out;
+}
+
+std::string McpParams::traceparent() const {
+  return meta ? meta->string("traceparent").value_or("") : "";
+}
+
+Result<McpToolCall> McpToolCall::of(const JsonRpcMessage& message, const McpParams& params) {
   const bool is_call =
       message.kind == JsonRpcMessage::Kind::kRequest && message.method == "tools/call";
-  if (!is_call || !message.params) {
+  if (!is_call || !params.params) {
     return failure(Error::kInvalid, "MCP: this is not a tools/call request with params");
   }
-  const JsonObject params = TRY(scan_object(message.params->raw));
-  auto name = params.string("name");
+  auto name = params.params->string("name");
   if (!name || name->empty()) return failure(Error::kInvalid, "MCP: tools/call names no tool");
   McpToolCall call{.name = *std::move(name)};
-  if (const JsonValue* const arguments = params.find("arguments")) {
+  if (const JsonValue* const arguments = params.params->find("arguments")) {
     if (!arguments->is(JsonType::kObject)) {
       return failure(Error::kInvalid, "MCP: the arguments of tools/call are not an object");
     }
     call.arguments = arguments->raw;
   }
-  if (const JsonValue* const meta = params.find("_meta"); meta && meta->is(JsonType::kObject)) {
-    call.traceparent = TRY(scan_object(meta->raw)).string("traceparent").value_or("");
-  }
   return call;
 }
 
-Result<std::optional<TextEdit>> trace_edit(std::string_view text, const JsonRpcMessage& message,
-                                           std::string_view traceparent, bool keeps_state) {
-  if (message.kind != JsonRpcMessage::Kind::kRequest) return std::nullopt;
-  JsonWriter meta;
-  meta.begin_object().key("traceparent").string(traceparent);
-  // Right behind the '{' of `in`.
-  const auto inserted = [text](const JsonObject& in, std::string_view member) {
-    const auto at = static_cast<std::size_t>(in.raw.data() - text.data()) + 1;
-    return TextEdit{at, 0, std::string(member) + (in.members.empty() ? "" : ",")};
-  };
-  if (!message.params) {
-    const std::string only = std::move(meta.end_object()).text();
-    return inserted(TRY(scan_object(text)), "\"params\":{\"_meta\":" + only + "}");
+std::optional<TextEdit> trace_edit(std::string_view text, const JsonRpcMessage& message,
+                                   const McpParams& params, std::string_view traceparent,
+                                   bool is_continued) {
+  const bool is_request = message.kind == JsonRpcMessage::Kind::kRequest;
+  const std::string value = json_quoted(traceparent);
+  const std::string member = "\"traceparent\":" + value;
+  if (!params.meta) {
+    const bool has_place =
+        params.params ? params.params->find("_meta") == nullptr : !message.params.has_value();
+    if (!is_request || !has_place) return std::nullopt;
+    const std::string meta = "\"_meta\":{" + member + "}";
+    if (params.params) return with_member(text, *params.params, meta);
+    // Behind the message's '{': it has members, this one is the first of them.
+    return TextEdit{text.find('{') + 1, 0, "\"params\":{" + meta + "},"};
   }
-  if (!message.params->is(JsonType::kObject)) return std::nullopt;
-  const JsonObject params = TRY(scan_object(message.params->raw));
-  const JsonValue* const old = params.find("_meta");
-  if (old == nullptr) {
-    return inserted(params, "\"_meta\":" + std::move(meta.end_object()).text());
+  const std::string_view old = params.meta->raw;
+  std::vector<TextEdit> edits;
+  if (const JsonValue* const own = params.meta->find("traceparent")) {
+    edits.push_back(replacing(old, own->raw, value));
+  } else if (is_request) {
+    edits.push_back(with_member(old, *params.meta, member));
   }
-  if (!old->is(JsonType::kObject)) return std::nullopt;
-  for (const JsonMember& member : TRY(scan_object(old->raw)).members) {
-    if (member.key == "traceparent" || (member.key == "tracestate" && !keeps_state)) continue;
-    meta.key(member.key).raw(member.value.raw);
-  }
-  return TextEdit{static_cast<std::size_t>(old->raw.data() - text.data()), old->raw.size(),
-                  std::move(meta.end_object()).text()};
+  const JsonValue* const state = params.meta->find("tracestate");
+  const bool stays =
+      is_continued && state != nullptr && state->string() && parse_tracestate(*state->string());
+  if (state != nullptr && !stays) edits.push_back(replacing(old, state->raw, "\"\""));
+  if (edits.empty()) return std::nullopt;
+  std::ranges::sort(edits, std::greater(), &TextEdit::at);  // an edit moves what is behind it
+  std::string meta(old);
+  for (const TextEdit& edit : edits) meta = edited(meta, edit);
+  return replacing(text, old, std::move(meta));
 }
 
 Result<McpToolResult> McpToolResult::of(const JsonRpcMessage& message) {

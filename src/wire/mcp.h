@@ -6,19 +6,29 @@
 #include <string>
 
 #include "wire/jsonrpc.h"
-#include "wire/llm.h"
 
 namespace gatehouse::wire {
 
 inline constexpr std::string_view kMcpRevision = "2025-11-25";
 
+// A message's params, looked into once.
+struct McpParams {
+  std::optional<JsonObject> params;  // where it has some that are an object
+  std::optional<JsonObject> meta;    // params._meta, where that is an object
+
+  // Errors: kInvalid when two of its keys are equal once decoded.
+  [[nodiscard]] static Result<McpParams> of(const JsonRpcMessage& message);
+  // The sender's, not yet parsed; "" for none.
+  [[nodiscard]] std::string traceparent() const;
+};
+
 struct McpToolCall {
   std::string name;
   std::string_view arguments;  // a view of the message: an object, or empty when there is none
-  std::string traceparent;     // _meta.traceparent, not yet parsed
 
   // Of a tools/call request. Errors: kInvalid.
-  [[nodiscard]] static Result<McpToolCall> of(const JsonRpcMessage& message);
+  [[nodiscard]] static Result<McpToolCall> of(const JsonRpcMessage& message,
+                                              const McpParams& params);
 };
 
 struct McpToolResult {
@@ -30,13 +40,14 @@ struct McpToolResult {
   [[nodiscard]] static Result<McpToolResult> of(const JsonRpcMessage& message);
 };
 
-// The edit that has a request's params._meta carry that traceparent, as OpenTelemetry's conventions
-// for MCP have it, and a tracestate only where `keeps_state`. What is outside of _meta keeps its
-// bytes. None where there is no place for it: a response, a notification, params or _meta of
-// another type. `message` is of `text`.
-[[nodiscard]] Result<std::optional<TextEdit>> trace_edit(std::string_view text,
-                                                         const JsonRpcMessage& message,
-                                                         std::string_view traceparent,
-                                                         bool keeps_state);
+// The edit that has params._meta carry that traceparent, as OpenTelemetry's conventions for MCP
+// have it; all else keeps its bytes. A request gets it, a notification only in the place of its
+// own. A tracestate stays where it goes on from there (`is_continued`) and is well-formed, else it
+// is emptied. None where there is nothing to change or no place for it: a response, params or _meta
+// of another type. `message` is of `text`, and `params` of `message`.
+[[nodiscard]] std::optional<TextEdit> trace_edit(std::string_view text,
+                                                 const JsonRpcMessage& message,
+                                                 const McpParams& params,
+                                                 std::string_view traceparent, bool is_continued);
 
 }  // namespace gatehouse::wire

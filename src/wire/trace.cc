@@ -28,15 +28,15 @@ bool read_hex(std::string_view text, std::array<std::uint8_t, N>& out) {
   return true;
 }
 
-// simple-key and multi-tenant-key, as level 2 has them.
+// As level 2 has keys.
 bool is_state_key(std::string_view key) {
   const auto is_inner = [](char c) {
     return (c >= 'a' && c <= 'z') || is(kDigitChar, c) || c == '_' || c == '-' || c == '*'
            || c == '/' || c == '@';
   };
-  if (key.empty() || key.size() > kStateKeyMost || std::ranges::count(key, '@') > 1) return false;
+  if (key.empty() || key.size() > kStateKeyMost) return false;
   const bool begins = (key[0] >= 'a' && key[0] <= 'z') || is(kDigitChar, key[0]);
-  return begins && key.back() != '@' && std::ranges::all_of(key, is_inner);
+  return begins && std::ranges::all_of(key, is_inner);
 }
 
 bool is_state_value(std::string_view value) {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The fields of W3C Trace Context (https://www.w3.org/TR/trace-context/; traceparent: section 3.2).
+// The fields of W3C Trace Context (https://www.w3.org/TR/trace-context/; traceparent: section 3.2,
+// tracestate: 3.3 of level 2).
 #pragma once
 
 #include <string>

@@ -30,9 +30,8 @@ TEST(Trace, ReadsATracestate) {
   EXPECT_TRUE(parse_tracestate(key + "=" + std::string(256, 'v')));
   for (const std::string& bad :
        {many + "k32=v", std::string("a"), std::string("=v"), std::string("a="), std::string("A=v"),
-        std::string("a=1,a=2"), std::string("a=b=c"), std::string("-a=v"), std::string("a@=v"),
-        std::string("a@b@c=v"), key + "k=v", "k=" + std::string(257, 'v'), std::string("a=\x7f"),
-        std::string("a =v")}) {
+        std::string("a=1,a=2"), std::string("a=b=c"), std::string("-a=v"), std::string("@a=v"),
+        key + "k=v", "k=" + std::string(257, 'v'), std::string("a=\x7f"), std::string("a =v")}) {
     EXPECT_EQ(parse_tracestate(bad).error(), Error::kInvalid) << bad;
   }
 }

@@ -249,6 +249,21 @@ class Corridor(HouseTest):
             self.assertEqual(meta, {"traceparent": headers["traceparent"]})
             self.assertEqual(int(headers["content-length"]), len(sent))
 
+    def test_a_foreign_trace_in_mcp_is_a_link_whatever_the_method_and_goes_no_further(self):
+        own = "00-55555555555555555555555555555555-6666666666666666-01"
+        meta = {"traceparent": own, "tracestate": "a=b"}
+        for message in ({"method": "notifications/roots/list_changed"},
+                        {"id": 3, "method": "prompts/list"}):
+            body = json.dumps({"jsonrpc": "2.0", **message, "params": {"_meta": meta}}).encode()
+            self.house.request("POST", MCP, body)
+            _, _, headers, sent = Upstream.seen[-1]
+            self.assertEqual(json.loads(sent)["params"]["_meta"],
+                             {"traceparent": headers["traceparent"], "tracestate": ""})
+            self.assertEqual(sent, body.replace(own.encode(), headers["traceparent"].encode())
+                             .replace(b'"a=b"', b'""'))
+            linked = self.house.entry(kind="intent", **{"mcp.method": message["method"]})
+            self.assertEqual(linked["linked_trace"], own)
+
 
 if __name__ == "__main__":
     unittest.main(verbosity=2)
