@@ -101,6 +101,7 @@ class Connection final : public wire::Http2Handler {
         session_(*this),
         output_(gate.loop),
         written_(gate.loop),
+        quiet_since_(gate.loop.now()),
         writer_(gate.loop),
         exchanges_(gate.loop) {}
   Connection(const Connection&) = delete;
@@ -126,9 +127,10 @@ class Connection final : public wire::Http2Handler {
         break;
       }
       if (session_.is_over()) break;
-      const Result<bool> more = co_await client_.inbox.fill(gate_.loop.in(kIdleMost));
-      if (more && *more) continue;
-      if (!more && more.error() == Error::kTimeout && !streams_.empty()) continue;
+      const Result<bool> more = co_await client_.inbox.fill(idle_until());
+      const bool is_idle = streams_.empty() && gate_.loop.now() >= quiet_since_ + kIdleMost;
+      if (more && *more && !is_idle) continue;
+      if (!more && more.error() == Error::kTimeout && !is_idle) continue;
       session_.drain();
       break;
     }
@@ -161,6 +163,16 @@ class Connection final : public wire::Http2Handler {
   }
 
  private:
+  // Without a stream it counts from the last one's end, whatever comes meanwhile: pings, or a head
+  // byte by byte, keep nothing open.
+  [[nodiscard]] Deadline idle_until() {
+    return streams_.empty() ? Deadline(quiet_since_ + kIdleMost) : gate_.loop.in(kIdleMost);
+  }
+  void end_stream(std::int32_t id) {
+    streams_.erase(id);
+    quiet_since_ = gate_.loop.now();
+  }
+
   void on_request(std::int32_t id, Result<wire::RequestHead> head) override {
     // Streams that were reset count until their Exchange is over.
     if (streams_.size() >= kExchangesMost) return session_.reset(id, wire::Http2Code::kRefused);
@@ -217,14 +229,14 @@ class Connection final : public wire::Http2Handler {
       if (found == streams_.end()) continue;
       ++gate_.counters.client_left;
       exchanges_.cancel(found->second->exchange);
-      streams_.erase(found);
+      end_stream(id);
     }
   }
 
   static Task<void> serve_stream(Connection* self, std::int32_t id, Stream* stream,
                                  Result<wire::RequestHead> head) {
     co_await self->serve_request(id, *stream, std::move(head));
-    self->streams_.erase(id);
+    self->end_stream(id);
     self->wake_writer();
   }
   Task<void> serve_request(std::int32_t id, Stream& stream, Result<wire::RequestHead> head) {
@@ -297,6 +309,7 @@ class Connection final : public wire::Http2Handler {
   net::Event output_;   // there may be something to be sent
   net::Event written_;  // all of it is
   bool is_writing_ = false;
+  Instant quiet_since_;  // when there was a stream last
   net::Nursery writer_;
   net::Nursery exchanges_;
 };
