@@ -16,6 +16,7 @@
 #include "base/log.h"
 #include "sim/entropy.h"
 #include "sim/world.h"
+#include "wire/http2.h"
 
 namespace gatehouse::sim {
 namespace {
@@ -182,6 +183,47 @@ TEST_F(HouseSim, AnExchangeEndsAtEveryAwaitPoint) {
   std::printf("%llu points, every %llu.\n", static_cast<unsigned long long>(points),
               static_cast<unsigned long long>(stride));
   EXPECT_GT(points, 20u);
+}
+
+// Pings keep nothing open that asks for nothing, nor does a head that comes a byte in ten seconds.
+TEST_F(HouseSim, AnHttp2ConnectionWithoutARequestEndsWhateverDripsIn) {
+  const std::string settings("\0\0\0\4\0\0\0\0\0", 9);
+  const std::string ping(
+      "\0\0\x8\6\0\0\0\0\0"
+      "12345678",
+      17);
+  const std::string head(
+      "\0\0\x40\1\5\0\0\0\1"
+      "\0\7:method\3GET",
+      22);
+  for (const bool is_head : {false, true}) {
+    simulate_entropy(4);
+    World world(4, {.crashes = false, .kills = false, .runs = 0, .outside = 0, .acts = 0});
+    world.begin();
+    const auto agent = world.start_run("alice");
+    ASSERT_TRUE(agent);
+    std::vector<std::string> drips;
+    for (const char c : is_head ? head : "") drips.emplace_back(1, c);
+    if (!is_head) drips.assign(22, ping);
+    net::Nursery dripping(world.loop());
+    dripping.spawn([](this auto, World* in, World::Agent as, std::string first,
+                      std::vector<std::string> then) -> net::Task<void> {
+      auto stream = co_await in->reach_gateway(as);
+      if (!stream) co_return;
+      (void)co_await (*stream)->write(first, in->loop().in(10s));
+      for (const std::string& drip : then) {
+        co_await in->loop().sleep_for(10s);
+        if (!co_await (*stream)->write(drip, in->loop().in(10s))) co_return;
+      }
+    }(&world, *agent, std::string(wire::kHttp2Preface) + settings, drips));
+    world.loop().run_for(60s);
+    EXPECT_EQ(world.house().held(), 1u);
+    world.loop().run_for(40s);
+    EXPECT_EQ(world.house().held(), 0u) << (is_head ? "a head" : "pings");
+    dripping.cancel_all();
+    world.end();
+    for (const std::string& broken : world.broken()) ADD_FAILURE() << broken;
+  }
 }
 
 }  // namespace

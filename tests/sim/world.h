@@ -67,6 +67,8 @@ class World {
   enum class Act { kModel, kModelStream, kRead, kWrite, kTool, kForbidden, kMisplaced };
   // One request and its answer. Returns the status; nothing where there was no whole answer.
   [[nodiscard]] net::Task<std::optional<int>> act(Agent agent, Act what);
+  // A connection to one of the gateways, as that agent makes it.
+  [[nodiscard]] net::Task<Result<std::unique_ptr<net::Stream>>> reach_gateway(Agent agent);
   // Everything ends in order and is looked at.
   void end();
   [[nodiscard]] House& house() { return *house_; }
@@ -104,7 +106,6 @@ class World {
   void look_at_outside(const Asked& asked, std::uint64_t act);
   [[nodiscard]] std::string why_not(const Agent& agent) const;
   void look_for_lives_outside();
-  net::Task<Result<std::unique_ptr<net::Stream>>> reach_gateway(Agent agent);
   net::Task<std::optional<int>> read_answer(net::Stream* stream, bool is_model);
   net::Task<void> bad_days();
   void one_bad_day();
