@@ -77,6 +77,10 @@ LogForm form_of(const control::Config& config, const LogSaid& said) {
   return *config.log_format == control::LogFormat::kJson ? LogForm::kJson : LogForm::kText;
 }
 
+supervisor::PortAddresses ports_of(const control::Config& config) {
+  return {config.metrics_listen, config.admin.at, config.attach.at};
+}
+
 // What only a start reads must not look as if it were in force.
 Result<supervisor::ConfigRead> read_again(const std::string& path, const control::Config& first,
                                           const LogSaid& said) {
@@ -90,9 +94,7 @@ Result<supervisor::ConfigRead> read_again(const std::string& path, const control
   supervisor::ConfigRead read{std::move(bundle.memory),
                               TRY(control::secrets_memory(secrets)),
                               form_of(now, said),
-                              now.metrics_listen,
-                              now.admin.at,
-                              now.attach.at,
+                              ports_of(now),
                               {}};
   if (now.host != first.host) read.at_restart.emplace_back("host");
   const auto& attach = now.attach;
@@ -107,8 +109,7 @@ Result<supervisor::ConfigRead> read_again(const std::string& path, const control
 Result<void> up(const cli::UpRequest& request) {
   const std::string& config = request.config;
   const control::Config read = TRY(control::load_config(config));
-  House house{request.data,        config,        TRY(roles_directory()), {}, {},
-              read.metrics_listen, read.admin.at, read.attach.at,         {}};
+  House house{request.data, config, TRY(roles_directory()), {}, {}, ports_of(read), {}};
   house.concessions = {request.limits_best_effort.value_or(read.host.limits_best_effort),
                        request.no_landlock || read.host.no_landlock};
   const char* by_environment = std::getenv("GATEHOUSE_LOG");

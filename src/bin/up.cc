@@ -213,10 +213,8 @@ Result<void> run_house(const House& house) {
   settings.data = house.data;
   settings.run_directory = house.data + "/run";
   settings.owner_uid = owner;
-  settings.metrics = house.metrics;
-  settings.admin_listen = house.admin;
+  settings.ports = house.ports;
   settings.log = house.log;
-  settings.attach_listen = house.attach;
   settings.read_config = house.read_config;
   for (const Role& role : roles(footing)) {
     TRY(check_uid(role, footing));

@@ -18,9 +18,7 @@ struct House {
   std::string executables;  // where the roles' executables lie
   LogForm log = LogForm::kText;
   std::function<Result<supervisor::ConfigRead>()> read_config;  // again, while the house runs
-  std::string metrics;  // ADDRESS:PORT that metrics and health are served at; "" for none
-  std::string admin;    // ADDRESS:PORT that the admin API is served at; "" for none
-  std::string attach;   // ADDRESS:PORT that agents outside of sandboxes come in at; "" for none
+  supervisor::PortAddresses ports;
   host::Concessions concessions;
 };
 

@@ -26,6 +26,7 @@
 #include "supervisor/joiner.h"
 #include "supervisor/listen.h"
 #include "supervisor/notify.h"
+#include "supervisor/ports.h"
 #include "supervisor/posture.h"
 #include "supervisor/sandboxes.h"
 #include "supervisor/scribe.h"
@@ -100,9 +101,7 @@ class Supervisor::Impl {
     auto listener = TRY(loop_.adopt_listener(TRY(listen_at(path_of("supervisor.sock")))));
     nursery_.spawn(serve_people(std::move(listener)));
     wardens_ = TRY(listen_at(path_of(ipc::kWardensSocket), {SOCK_SEQPACKET, 0600}));
-    if (!settings_.metrics.empty()) metrics_ = TRY(listen_at_address(settings_.metrics));
-    if (!settings_.admin_listen.empty()) admin_ = TRY(listen_at_address(settings_.admin_listen));
-    if (!settings_.attach_listen.empty()) attach_ = TRY(listen_at_address(settings_.attach_listen));
+    TRY(ports_.open(settings_.ports));
     for (const RoleSpec& spec : settings_.roles) {
       Child& child = children_[spec.name];
       child.spec = spec;
@@ -323,7 +322,7 @@ class Supervisor::Impl {
   static Task<Result<ipc::ConfigApplied>> apply_config(Impl* self, std::string by) {
     if (!self->settings_.read_config) co_return failure(Error::kUnsupported, "there is no config");
     ConfigRead read = CO_TRY(self->settings_.read_config());
-    std::vector<Port> moved = CO_TRY(self->ports_elsewhere(read));
+    std::vector<Ports::Moved> moved = CO_TRY(self->ports_.elsewhere(read.ports));
     const auto found = self->children_.find("control");
     if (found == self->children_.end() || !found->second.ready || !found->second.channel) {
       co_return failure(Error::kUnavailable, "control is away; it reads the file when it is back");
@@ -341,78 +340,10 @@ class Supervisor::Impl {
       self->use_log(read.log);
       applied.changed.emplace_back("log.format");
     }
-    for (Port& port : moved) {
-      applied.changed.emplace_back(port.key);
-      self->use_port(std::move(port));
+    for (Ports::Moved& port : moved) {
+      applied.changed.emplace_back(self->ports_.use(std::move(port)));
     }
     co_return applied;
-  }
-  // A port of control's or of the gateways', and where the config has it now; closed where it has
-  // none.
-  struct Port {
-    const char* key;    // in the config
-    const char* given;  // as those roles are given it
-    const char* role;
-    std::string Settings::* address;
-    net::Descriptor Impl::* listener;
-    std::string to;
-    net::Descriptor opened;
-  };
-  // Errors: of one that cannot be listened at; then all stays as it is.
-  Result<std::vector<Port>> ports_elsewhere(const ConfigRead& read) {
-    std::vector<Port> moved;
-    const auto look = [&](Port port) -> Result<void> {
-      if (settings_.*port.address == port.to) return {};
-      if (!port.to.empty()) {
-        auto opened = listen_at_address(port.to);
-        if (!opened) return Failure(opened.error().in(port.key));
-        port.opened = std::move(*opened);
-      }
-      moved.push_back(std::move(port));
-      return {};
-    };
-    TRY(look({"metrics.listen",
-              "metrics",
-              "control",
-              &Settings::metrics,
-              &Impl::metrics_,
-              read.metrics,
-              {}}));
-    TRY(look({"admin.listen",
-              "admin.tcp",
-              "control",
-              &Settings::admin_listen,
-              &Impl::admin_,
-              read.admin_listen,
-              {}}));
-    // Whether there is one at all is of the start.
-    if (!settings_.attach_listen.empty() && !read.attach_listen.empty()) {
-      TRY(look({"attach.listen",
-                "attach.tcp",
-                "gateway",
-                &Settings::attach_listen,
-                &Impl::attach_,
-                read.attach_listen,
-                {}}));
-    }
-    return moved;
-  }
-  // The roles go on for a moment at the one before, and control closes what the config has no more
-  // by itself.
-  void use_port(Port port) {
-    settings_.*port.address = std::move(port.to);
-    net::Descriptor& listener = this->*port.listener;
-    listener = std::move(port.opened);
-    if (!listener.is_open()) return;
-    for (const auto& [name, child] : children_) {
-      if (child.furnished && ipc::role_of(name) == port.role) give_port(name, port.given, listener);
-    }
-  }
-  void give_port(const std::string& to, const char* name, const net::Descriptor& listener) {
-    joiner_.give(to, name, [&listener]() -> Result<net::Descriptor> {
-      if (!listener.is_open()) return failure(Error::kInvalid, "it was closed meanwhile");
-      return copy_of(listener.get());
-    });
   }
   // Roles that are started from now on have it from their environment.
   void use_log(LogForm form) {
@@ -605,16 +536,12 @@ class Supervisor::Impl {
       joiner_.give(role, "kill-wake", [this, role] { return make_bell(role); });
       joiner_.give(role, "kill-table", [this] { return copy_of(table_->fd()); });
     }
-    if (ipc::role_of(role) == "gateway" && attach_.is_open()) {
-      give_port(role, "attach.tcp", attach_);
-    }
     if (role == "control") {
       for (const char* name : {"control.sock", "admin.sock", "metrics.sock"}) {
         joiner_.give(role, name, [this, name] { return listen_at(path_of(name)); });
       }
-      if (admin_.is_open()) give_port(role, "admin.tcp", admin_);
-      if (metrics_.is_open()) give_port(role, "metrics", metrics_);
     }
+    ports_.furnish(role);
     if (role == "sandboxd") {
       joiner_.give(role, "house-key", same(house_key_));
       joiner_.give(role, "wardens", same(wardens_));
@@ -761,14 +688,12 @@ class Supervisor::Impl {
   std::map<std::string, net::Descriptor> kill_bells_;  // by role
   std::map<std::uint32_t, ipc::Permits> people_;       // by who they are
   ipc::Permits control_;
-  net::Descriptor admin_;   // control's admin API by TCP; none if it is not open
-  net::Descriptor attach_;  // every gateway's, for agents outside of sandboxes; none if not open
   std::map<std::string, ipc::Permits> role_permits_;
   std::map<std::string, Child> children_;
-  net::Descriptor metrics_;  // control's listener, if there is one
   std::uint64_t kills_ = 0;
   std::uint64_t revivals_ = 0;
   Joiner joiner_;
+  Ports ports_{joiner_, children_};
   Sandboxes sandboxes_;
   net::Descriptor house_key_;
   net::Descriptor wardens_;  // the listener that they knock at

@@ -31,14 +31,19 @@ struct RoleSpec {
   View view;
 };
 
+// ADDRESS:PORT of what roles serve beside the run directory's sockets; "" for none.
+struct PortAddresses {
+  std::string metrics;  // control's: metrics and health
+  std::string admin;    // control's admin API
+  std::string attach;   // every gateway's, for agents outside of sandboxes
+};
+
 // The config, read again.
 struct ConfigRead {
   net::Descriptor memory;        // as control takes it
   net::Descriptor secrets;       // of the files that only root may be able to read
   LogForm log = LogForm::kText;  // that the house's log has from now on
-  std::string metrics;           // addresses as in Settings
-  std::string admin_listen;
-  std::string attach_listen;
+  PortAddresses ports;
   std::vector<std::string> at_restart;  // settings that are another at the next start only
 };
 
@@ -47,11 +52,9 @@ struct Settings {
   std::string data;           // the data directory, for what roles are asked to try
   std::string run_directory;  // supervisor.sock, control.sock and the kill file
   std::vector<RoleSpec> roles;
-  std::string metrics;          // ADDRESS:PORT that control serves metrics at too; "" for none
   std::uint32_t owner_uid = 0;  // beside root, who may kill and revive
-  std::string admin_listen;     // ADDRESS:PORT of control's admin API, "" for none
   LogForm log = LogForm::kText;
-  std::string attach_listen;  // ADDRESS:PORT at which every gateway accepts, "" for none
+  PortAddresses ports;
   // Errors: everything that is wrong with it.
   std::function<Result<ConfigRead>()> read_config;
 };
