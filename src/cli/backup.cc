@@ -152,16 +152,20 @@ Result<std::string> target_of(const Options& options, const Wiring& wiring) {
   return path;
 }
 
-// The vault's uid in a house whose roles have uids of their own; none in one that has a single uid,
-// which may be any.
-std::optional<std::uint32_t> vault_of_its_own(const backup::Manifest& manifest) {
+// Who has what, in the house that was backed up.
+struct Owners {
   std::optional<std::uint32_t> house;
   std::optional<std::uint32_t> vault;
+  // Which may be any uid.
+  [[nodiscard]] bool are_one() const { return vault == house; }
+};
+Owners owners_of(const backup::Manifest& manifest) {
+  Owners owners;
   for (const backup::Member& member : manifest.members) {
-    if (member.path == ".") house = member.uid;
-    if (member.path == "vault") vault = member.uid;
+    if (member.path == ".") owners.house = member.uid;
+    if (member.path == "vault") owners.vault = member.uid;
   }
-  return vault == house ? std::nullopt : vault;
+  return owners;
 }
 
 void tell_check(const Options& options, const backup::Manifest& manifest) {
@@ -228,12 +232,19 @@ Result<int> restore_backup(const Options& options, const Wiring& wiring) {
     return 0;
   }
   const std::string data = TRY(target_of(options, wiring));
-  if (const auto uid = vault_of_its_own(archive.manifest())) TRY(wiring.enter_house_to_be(*uid));
+  const Owners owners = owners_of(archive.manifest());
+  if (owners.vault && !owners.are_one()) TRY(wiring.enter_house_to_be(*owners.vault));
   const backup::Restored restored =
       TRY(backup::restore(archive, {data, options.force, options.key}));
   std::string text = fmt::format("restored {}: {} files", data, restored.files);
   if (!restored.kept_aside.empty()) {
     text += fmt::format("\nwhat was there is now {}", restored.kept_aside);
+  }
+  if (geteuid() == 0 && owners.vault && owners.are_one() && *owners.house != 0) {
+    text += fmt::format(
+        "\nIt is the house of uid {}, who started it without root: start it as that user. As root "
+        "it does not start",
+        *owners.house);
   }
   if (!restored.has_key) {
     text += fmt::format(

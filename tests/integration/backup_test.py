@@ -234,6 +234,8 @@ class Backup(unittest.TestCase):
         done = gatehouse("restore", str(file), "--data", str(again))
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertEqual((again / "vault").stat().st_uid, 33)
+        self.assertIn("It is the house of uid 33", done.stdout)
+        self.assertNotIn("It is the house of", self.restored(FILES[0], "--force")[1].stdout)
 
     @staticmethod
     def backups_on_record(data):
