@@ -11,6 +11,7 @@ namespace {
 
 constexpr std::uint8_t kVersion = 1;
 constexpr std::size_t kListMost = 256;
+constexpr std::size_t kUsual = 1024;  // bytes of an Entry that has no long text
 
 constexpr std::array<std::string_view, 14> kNames = {
     "note",           "run_started", "run_ended",    "intent",         "settled",
@@ -19,10 +20,13 @@ constexpr std::array<std::string_view, 14> kNames = {
 
 class Writer {
  public:
+  Writer() { out.reserve(kUsual); }
   template <class T>
   void integer(T value) {
     const auto raw = static_cast<std::make_unsigned_t<T>>(value);
-    for (std::size_t i = 0; i < sizeof raw; ++i) out += static_cast<char>(raw >> (8 * i));
+    std::array<char, sizeof raw> bytes;
+    for (std::size_t i = 0; i < sizeof raw; ++i) bytes[i] = static_cast<char>(raw >> (8 * i));
+    out.append(bytes.data(), bytes.size());
   }
   void text(std::string_view value) {
     integer(static_cast<std::uint16_t>(std::min<std::size_t>(value.size(), 0xffff)));

@@ -8,11 +8,11 @@
 
 namespace gatehouse {
 
-[[noreturn]] void check_failed(std::string_view condition, std::source_location where);
+[[noreturn, gnu::cold]] void check_failed(std::string_view condition, std::source_location where);
 
 // Returns true so that `if (BUG_IF(x)) return ...;` reads well. Aborts when GATEHOUSE_TESTING is
 // set in the environment.
-bool bug_found(std::string_view condition, std::source_location where);
+[[gnu::cold]] bool bug_found(std::string_view condition, std::source_location where);
 
 // How many BUG_IF conditions have held since the process began.
 unsigned long bugs_found();

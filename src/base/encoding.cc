@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "base/encoding.h"
 
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -201,6 +205,17 @@ std::size_t plain_json_prefix(std::string_view text) {
     return (word - kOnes * limit) & ~word & kHighs;
   };
   std::size_t at = 0;
+#if defined(__SSE2__)
+  for (; at + 16 <= text.size(); at += 16) {
+    const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(text.data() + at));
+    // Bytes from 0x80 up are below zero, as they are compared here.
+    const __m128i special = _mm_or_si128(_mm_cmplt_epi8(bytes, _mm_set1_epi8(0x20)),
+                                         _mm_or_si128(_mm_cmpeq_epi8(bytes, _mm_set1_epi8('"')),
+                                                      _mm_cmpeq_epi8(bytes, _mm_set1_epi8('\\'))));
+    const auto bits = static_cast<unsigned>(_mm_movemask_epi8(special));
+    if (bits != 0) return at + static_cast<std::size_t>(std::countr_zero(bits));
+  }
+#endif
   for (; at + 8 <= text.size(); at += 8) {
     std::uint64_t word = 0;
     std::memcpy(&word, text.data() + at, sizeof word);

@@ -56,6 +56,10 @@ const ErrorRow& row_of(Error::Code code) {
 
 std::span<const ErrorRow> error_rows() { return kRows; }
 
+Failure failure(Error::Code code, std::string message) {
+  return Failure(Error(code, std::move(message)));
+}
+
 Failure failure_from_errno(int error_number, std::string_view what) {
   Error::Code code = Error::kInternal;
   switch (error_number) {

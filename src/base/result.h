@@ -69,11 +69,10 @@ template <class T>
 using Result = std::expected<T, Error>;
 
 using Failure = std::unexpected<Error>;
-[[nodiscard]] inline Failure failure(Error::Code code, std::string message) {
-  return Failure(Error(code, std::move(message)));
-}
+// Cold: the compiler puts whatever leads to one out of the way of what goes well.
+[[nodiscard, gnu::cold]] Failure failure(Error::Code code, std::string message);
 // What errno says of `what`, as the nearest code.
-[[nodiscard]] Failure failure_from_errno(int error_number, std::string_view what);
+[[nodiscard, gnu::cold]] Failure failure_from_errno(int error_number, std::string_view what);
 
 }  // namespace gatehouse
 
@@ -84,11 +83,12 @@ using Failure = std::unexpected<Error>;
 
 #define GATEHOUSE_JOIN_(a, b) a##b
 #define GATEHOUSE_JOIN(a, b) GATEHOUSE_JOIN_(a, b)
-#define GATEHOUSE_TRY(expression, leave, name)                      \
-  ({                                                                \
-    auto&& name = (expression);                                     \
-    if (!name) leave ::gatehouse::Failure(std::move(name).error()); \
-    ::gatehouse::detail::take(std::forward<decltype(name)>(name));  \
+#define GATEHOUSE_TRY(expression, leave, name)                     \
+  ({                                                               \
+    auto&& name = (expression);                                    \
+    if (!name) [[unlikely]]                                        \
+      leave ::gatehouse::Failure(std::move(name).error());         \
+    ::gatehouse::detail::take(std::forward<decltype(name)>(name)); \
   })
 
 namespace gatehouse::detail {

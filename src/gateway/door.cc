@@ -7,6 +7,7 @@
 
 #include "audit/digest.h"
 #include "base/encoding.h"
+#include "base/find.h"
 
 namespace gatehouse::gateway {
 namespace {
@@ -19,14 +20,14 @@ constexpr std::array<std::uint8_t, 8> kPrefixV6 = {0xfd, 0x67, 0x61, 0x74, 0x65,
 }  // namespace
 
 bool holds(std::string_view text, const ipc::Placeholder& placeholder) {
-  if (text.contains(placeholder.text)) return true;
+  if (is_in(text, placeholder.text)) return true;
   if (text.size() > 6 && wire::equal_ignoring_case(text.substr(0, 6), "basic ")) {
     const auto decoded = from_base64(wire::trimmed(text.substr(6)));
-    if (decoded && decoded->contains(placeholder.text)) return true;
+    if (decoded && is_in(*decoded, placeholder.text)) return true;
   }
   if (text.contains('%')) {
     const auto decoded = percent_decoded(text);
-    if (decoded && decoded->contains(placeholder.text)) return true;
+    if (decoded && is_in(*decoded, placeholder.text)) return true;
   }
   return false;
 }
@@ -55,6 +56,7 @@ bool Door::holds_foreign(std::string_view text) const {
   constexpr std::size_t kRandom = 22;  // base64url of 128 bits
   constexpr std::string_view kAlphabet =
       "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+  if (!is_in(text, kPrefix)) return false;
   for (std::size_t at = text.find(kPrefix); at != std::string_view::npos;
        at = text.find(kPrefix, at + 1)) {
     const std::string_view found = text.substr(at, kPrefix.size() + kRandom);

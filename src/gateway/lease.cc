@@ -3,6 +3,7 @@
 // one Exchange.
 #include <fmt/format.h>
 
+#include "base/find.h"
 #include "gateway/exchange.h"
 #include "gateway/record.h"
 #include "gateway/signing.h"
@@ -55,7 +56,7 @@ std::optional<Error> doubtful(const Ruled& ruled, std::string_view wanted) {
 const ipc::Placeholder* in_body(const Ruled& ruled) {
   if (!ruled->body) return nullptr;
   for (const ipc::Placeholder& placeholder : ruled->door->placeholders) {
-    if (ruled->readable_body().contains(placeholder.text)) return &placeholder;
+    if (is_in(ruled->readable_body(), placeholder.text)) return &placeholder;
   }
   return nullptr;
 }

@@ -14,10 +14,12 @@ namespace {
 using net::Task;
 
 constexpr Nanos kAppendMost = 250ms;
+constexpr std::size_t kTagsUsual = 24;  // of an Exchange, those of its end among them
 
 audit::Entry entry_of(const Door& door, audit::Kind kind) {
   audit::Entry entry;
   entry.kind = kind;
+  entry.tags.reserve(kTagsUsual);
   entry.tenant = door.run.tenant;
   entry.run = door.run.run;
   entry.trace = door.run.trace;

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "base/encoding.h"
+#include "base/find.h"
 #include "base/log.h"
 #include "gateway/exchange.h"
 #include "gateway/reading.h"
@@ -300,7 +301,7 @@ class Relay {
     std::size_t longest = 0;
     for (const ipc::Placeholder& placeholder : ruled_->door->placeholders) {
       longest = std::max(longest, placeholder.text.size());
-      if (body_tail_.contains(placeholder.text)) return misuse(ruled_, intent_, placeholder);
+      if (is_in(body_tail_, placeholder.text)) return misuse(ruled_, intent_, placeholder);
     }
     if (body_tail_.size() >= longest) body_tail_.erase(0, body_tail_.size() - longest + 1);
     return {};
@@ -356,7 +357,13 @@ class Relay {
   [[nodiscard]] bool is_looked_through() const { return redactor_ || !leased_.known.empty(); }
   Result<void> prepare_redaction(wire::ResponseHead& head) {
     if (!is_looked_through()) return {};
-    redactor_.emplace(TRY(forms()), kRemoved);
+    const auto looked_for = TRY(forms());
+    redactor_.emplace(looked_for, kRemoved);
+    bool is_clean = !looked_for->are_in(head.reason);
+    for (const wire::Header header : head.headers) {
+      is_clean = is_clean && !looked_for->are_in(header.name) && !looked_for->are_in(header.value);
+    }
+    if (is_clean) return {};
     head.headers = TRY(redacted(head.headers));
     head.reason = redacted(head.reason);
     return {};

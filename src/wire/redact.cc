@@ -2,6 +2,7 @@
 #include "wire/redact.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include "base/encoding.h"
 
@@ -35,14 +36,16 @@ std::string utf16le(std::string_view value) {
   return out;
 }
 
-std::size_t pair_of(char a, char b) {
-  return static_cast<std::size_t>(static_cast<unsigned char>(a)) << 8
-         | static_cast<unsigned char>(b);
+// Of the two bytes that begin `text`.
+std::size_t pair_of(const char* text) {
+  std::uint16_t pair = 0;
+  std::memcpy(&pair, text, sizeof pair);
+  return pair;
 }
 
 }  // namespace
 
-RedactionForms::RedactionForms() : heads_(256), pairs_(65536) {}
+RedactionForms::RedactionForms() : heads_(256) {}
 
 RedactionForms::~RedactionForms() {
   for (std::string& form : forms_) wipe_text(form);
@@ -87,11 +90,29 @@ Result<void> RedactionForms::add(const Secret& value) {
 
 void RedactionForms::add_form(std::string form) {
   if (form.size() >= kMinRedactable && std::ranges::find(forms_, form) == forms_.end()) {
-    pairs_[pair_of(form[0], form[1])] = true;
+    pairs_.set(pair_of(form.data()));
     forms_.push_back(std::move(form));
   } else {
     wipe_text(form);
   }
+}
+
+std::size_t RedactionForms::first_doubtful(std::string_view text, std::size_t from) const {
+  for (; from + 1 < text.size(); ++from) {
+    if (pairs_[pair_of(text.data() + from)]) break;
+  }
+  return from;
+}
+
+bool RedactionForms::are_in(std::string_view text) const {
+  for (std::size_t at = first_doubtful(text, 0); at + 1 < text.size();
+       at = first_doubtful(text, at + 1)) {
+    const std::string_view rest = text.substr(at);
+    for (const std::uint32_t i : heads_[static_cast<unsigned char>(text[at])]) {
+      if (rest.starts_with(forms_[i])) return true;
+    }
+  }
+  return false;
 }
 
 void Redactor::feed(std::string_view input, std::string& out) {
@@ -116,12 +137,7 @@ void Redactor::finish(std::string& out) {
 void Redactor::scan(std::string_view text, std::string& out, bool at_end) {
   std::size_t settled = 0;
   std::size_t at = 0;
-  while (at < text.size()) {
-    const bool last = at + 1 == text.size();
-    if (!last && !forms_->pairs_[pair_of(text[at], text[at + 1])]) {
-      ++at;
-      continue;
-    }
+  while ((at = forms_->first_doubtful(text, at)) < text.size()) {
     const std::string_view rest = text.substr(at);
     std::size_t hit = 0;
     bool wait = false;

@@ -6,6 +6,7 @@
 // values that are split, compressed, encrypted or encoded in other or nested ways.
 #pragma once
 
+#include <bitset>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -33,14 +34,19 @@ class RedactionForms {
   // Before the first Redactor uses it. Errors: kInvalid below 6 bytes, kTooLarge above 16 KiB,
   // kTooMany.
   [[nodiscard]] Result<void> add(const Secret& value);
+  // Whether one of them is in `text`, which is whole.
+  [[nodiscard]] bool are_in(std::string_view text) const;
 
  private:
   friend class Redactor;
   void add_form(std::string form);
+  // The first place from `from` on where one may begin, by two bytes, or by one at the end; else
+  // the text's size.
+  [[nodiscard]] std::size_t first_doubtful(std::string_view text, std::size_t from) const;
 
   std::vector<std::string> forms_;                 // longest first
   std::vector<std::vector<std::uint32_t>> heads_;  // forms by first byte
-  std::vector<bool> pairs_;                        // whether a form begins with these two bytes
+  std::bitset<65536> pairs_;                       // whether a form begins with these two bytes
   std::size_t values_ = 0;
 };
 

@@ -19,6 +19,7 @@ std::string redacted(std::string_view text, std::size_t split) {
   redactor.feed(text.substr(0, split), out);
   redactor.feed(text.substr(split), out);
   redactor.finish(out);
+  EXPECT_EQ(forms->are_in(text), out != text);
   return out;
 }
 
