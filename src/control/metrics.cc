@@ -9,13 +9,14 @@
 
 #include "base/result.h"
 #include "ipc/histogram.h"
+#include "wire/llm_endpoint.h"
 
 namespace gatehouse::control {
 namespace {
 
 enum class Type : std::uint8_t { kCounter, kGauge, kHistogram };
 // What may stand behind the dot of a name, as the value of a label.
-enum class Behind : std::uint8_t { kNothing, kError, kUse, kAttach, kBucket };
+enum class Behind : std::uint8_t { kNothing, kError, kUse, kAttach, kProvider, kBucket };
 
 struct Row {
   std::string_view role;  // "" for every one
@@ -58,15 +59,29 @@ constexpr std::array kRows = {
         "Connections cut by a kill."},
     Row{"gateway", "alarms", "gatehouse_gateway_alarms_total", kCounter,
         "Alarms put on record, such as a placeholder on its way to another host."},
-    Row{"gateway", "llm.tokens_in", "gatehouse_gateway_llm_input_tokens_total", kCounter,
-        "Tokens that went into models, estimates among them."},
-    Row{"gateway", "llm.tokens_out", "gatehouse_gateway_llm_output_tokens_total", kCounter,
-        "Tokens that came out of models, estimates among them."},
-    Row{"gateway", "llm.cost_micro_usd", "gatehouse_gateway_llm_cost_usd_total", kCounter,
-        "What calls to models cost, in US dollars, where the price is known.", Behind::kNothing,
+    Row{"gateway", "llm.calls.", "gatehouse_gateway_llm_calls_total", kCounter,
+        "Calls that models have answered, by their provider.", Behind::kProvider},
+    Row{"gateway", "llm.tokens.input.", "gatehouse_gateway_llm_input_tokens_total", kCounter,
+        "Tokens that went into models, of every kind, estimates among them.", Behind::kProvider},
+    Row{"gateway", "llm.tokens.cache_read.", "gatehouse_gateway_llm_cache_read_input_tokens_total",
+        kCounter, "Of the input tokens, those that a provider's cache had.", Behind::kProvider},
+    Row{"gateway", "llm.tokens.cache_write.",
+        "gatehouse_gateway_llm_cache_write_input_tokens_total", kCounter,
+        "Of the input tokens, those written to a provider's cache.", Behind::kProvider},
+    Row{"gateway", "llm.tokens.input_audio.", "gatehouse_gateway_llm_audio_input_tokens_total",
+        kCounter, "Of the input tokens, those of audio.", Behind::kProvider},
+    Row{"gateway", "llm.tokens.output.", "gatehouse_gateway_llm_output_tokens_total", kCounter,
+        "Tokens that came out of models, of every kind, estimates among them.", Behind::kProvider},
+    Row{"gateway", "llm.tokens.reasoning.", "gatehouse_gateway_llm_reasoning_output_tokens_total",
+        kCounter, "Of the output tokens, those of reasoning.", Behind::kProvider},
+    Row{"gateway", "llm.tokens.output_audio.", "gatehouse_gateway_llm_audio_output_tokens_total",
+        kCounter, "Of the output tokens, those of audio.", Behind::kProvider},
+    Row{"gateway", "llm.cost_micro_usd.", "gatehouse_gateway_llm_cost_usd_total", kCounter,
+        "What calls to models cost, in US dollars, where the price is known.", Behind::kProvider,
         1e-6},
-    Row{"gateway", "llm.unpriced", "gatehouse_gateway_llm_unpriced_calls_total", kCounter,
-        "Calls to models of which the price is not known: they are not in the cost."},
+    Row{"gateway", "llm.unpriced.", "gatehouse_gateway_llm_unpriced_calls_total", kCounter,
+        "Calls to models of which the price is not known: they are not in the cost.",
+        Behind::kProvider},
     Row{"gateway", "live.exchanges", "gatehouse_gateway_live_exchanges", kGauge,
         "Exchanges that are under way."},
     Row{"gateway", "live.streams", "gatehouse_gateway_live_streams", kGauge,
@@ -84,6 +99,11 @@ constexpr std::array kRows = {
         "Time from the dialling of an upstream to its answer's head.", Behind::kBucket},
     Row{"gateway", "time.llm_first_chunk.", "gatehouse_gateway_llm_time_to_first_chunk_seconds",
         kHistogram, "Time from a call to a model to the first piece of its answer's body.",
+        Behind::kBucket},
+    Row{"gateway", "time.llm_first_token.", "gatehouse_gateway_llm_time_to_first_token_seconds",
+        kHistogram,
+        "Time from a call to a model to the first of what the model says in its stream: text, "
+        "reasoning or a call of a tool.",
         Behind::kBucket},
     Row{"gateway", "audit.lost", "gatehouse_gateway_lost_entries_total", kCounter,
         "Entries that could not be handed to the audit role."},
@@ -155,6 +175,10 @@ bool is_known(Behind behind, std::string_view text) {
     return std::find(kNotLetIn.begin(), kNotLetIn.end(), text) != kNotLetIn.end();
   }
   if (behind == Behind::kUse) return std::find(kUses.begin(), kUses.end(), text) != kUses.end();
+  if (behind == Behind::kProvider) {
+    return std::ranges::any_of(wire::kLlmProviders,
+                               [&](auto provider) { return wire::name_of(provider) == text; });
+  }
   const auto rows = error_rows();
   return std::any_of(rows.begin(), rows.end(), [&](const ErrorRow& r) { return r.label == text; });
 }
@@ -259,6 +283,7 @@ std::string exposition(const Measured& measured) {
       }
       if (row->behind == Behind::kAttach) labels += fmt::format(",reason=\"{}\"", behind);
       if (row->behind == Behind::kError) labels += fmt::format(",reason=\"{}\"", behind);
+      if (row->behind == Behind::kProvider) labels += fmt::format(",provider=\"{}\"", behind);
       if (row->behind == Behind::kUse) labels += fmt::format(",use=\"{}\"", behind);
       samples[row][labels] = static_cast<double>(counter.value) * row->unit;
     }

@@ -45,6 +45,23 @@ TEST(Metrics, ShowsEachProcessOfARoleUnderItsName) {
   }
 }
 
+TEST(Metrics, ShowsWhatModelsUseByProviderAndNoOtherLabel) {
+  Measured measured = sound_house();
+  role_of(measured, "gateway").counters = {{"llm.tokens.cache_read.azure.ai.openai", 9},
+                                           {"llm.tokens.cache_read.somebody", 9},
+                                           {"llm.cost_micro_usd.anthropic", 2'500'000}};
+  const std::string text = exposition(measured);
+  for (const char* line : {
+           "gatehouse_gateway_llm_cache_read_input_tokens_total{role=\"gateway\",provider=\"azure."
+           "ai.openai\"} 9\n",
+           "gatehouse_gateway_llm_cost_usd_total{role=\"gateway\",provider=\"anthropic\"} 2.5",
+           "gatehouse_control_unknown_counters 1\n",
+       }) {
+    EXPECT_TRUE(text.contains(line)) << line << text;
+  }
+  EXPECT_FALSE(text.contains("somebody"));
+}
+
 TEST(Metrics, ACapturedRoleAddsNoSeriesAndNoText) {
   Measured measured = sound_house();
   const std::string before = exposition(measured);

@@ -289,11 +289,6 @@ void Gate::cut_killed() {
   }
 }
 
-void Counters::add(std::uint64_t& counter, std::int64_t more) {
-  const auto plus = static_cast<std::uint64_t>(std::max<std::int64_t>(more, 0));
-  counter = plus > UINT64_MAX - counter ? UINT64_MAX : counter + plus;
-}
-
 ipc::CounterList Counters::list() const {
   ipc::CounterList list;
   list.counters = {{"connections", connections},
@@ -303,16 +298,14 @@ ipc::CounterList Counters::list() const {
                    {"client_left", client_left},
                    {"names_refused", names_refused},
                    {"alarms", alarms},
-                   {"llm.tokens_in", tokens_in},
-                   {"llm.tokens_out", tokens_out},
-                   {"llm.cost_micro_usd", cost_micro_usd},
-                   {"llm.unpriced", calls_unpriced},
                    {"live.exchanges", live_exchanges},
                    {"live.streams", live_streams}};
   exchange_time.add_to(list, "time.exchange");
   own_time.add_to(list, "time.own");
   upstream_time.add_to(list, "time.upstream");
   llm_first_chunk_time.add_to(list, "time.llm_first_chunk");
+  llm_first_token_time.add_to(list, "time.llm_first_token");
+  models.add_to(list);
   for (const auto& [label, count] : refused) {
     list.counters.push_back({"refused." + std::string(label), count});
   }

@@ -11,6 +11,7 @@
 #include "gateway/client.h"
 #include "gateway/door.h"
 #include "gateway/intercept.h"
+#include "gateway/model_counters.h"
 #include "gateway/recorder.h"
 #include "gateway/rulebook.h"
 #include "gateway/upstream.h"
@@ -30,11 +31,7 @@ struct Counters {
   std::uint64_t client_left = 0;
   std::uint64_t names_refused = 0;
   std::uint64_t alarms = 0;
-  // Of models: what was used, estimates among it, and what it cost where that is known.
-  std::uint64_t tokens_in = 0;
-  std::uint64_t tokens_out = 0;
-  std::uint64_t cost_micro_usd = 0;
-  std::uint64_t calls_unpriced = 0;
+  ModelCounters models;
   // That are now.
   std::uint64_t live_exchanges = 0;
   std::uint64_t live_streams = 0;  // answers that are event streams
@@ -42,11 +39,10 @@ struct Counters {
   ipc::Histogram own_time;       // the gateway's own, until an answer's head left
   ipc::Histogram upstream_time;  // from the dialling to the answer's head
   ipc::Histogram llm_first_chunk_time;
+  ipc::Histogram llm_first_token_time;
   std::map<std::string_view, std::uint64_t> refused;  // by the label of the error (base/result.h)
 
   void refuse(Error::Code code) { ++refused[row_of(code).label]; }
-  // A provider may say anything: a counter stays where it cannot grow.
-  static void add(std::uint64_t& counter, std::int64_t more);
   [[nodiscard]] ipc::CounterList list() const;
 };
 

@@ -48,10 +48,23 @@ void Reading::sent(std::string_view payload) {
 }
 
 std::string_view Reading::take(std::string_view payload) {
-  if (model_ && is_stream_) payload = model_->feed(payload);
+  if (model_ && is_stream_) {
+    payload = model_->feed(payload);
+    if (first_token_ == Nanos(0)) note_beginning();
+  }
   keep(payload);
   if (is_stream_ && std::holds_alternative<ToolCall>(of_.call)) read_events(payload);
   return payload;
+}
+
+// What comes first may be a ping, or an event that tells of the answer and is none of it.
+void Reading::note_beginning() {
+  const Nanos since = of_.gate->loop.now() - of_.began;
+  if (first_chunk_ == Nanos(0)) first_chunk_ = since;
+  const wire::LlmAnswer& answer = model_->answer();
+  if (answer.text.empty() && answer.reasoning.empty() && answer.tool_calls.empty()) return;
+  first_token_ = since;
+  of_.gate->counters.llm_first_token_time.observe(since);
 }
 
 std::string_view Reading::finish() {
@@ -106,6 +119,11 @@ void Reading::tell_llm(const LlmCall& call) {
   tag("llm.response_id", answer.id);
   tag("llm.response_model", answer.model);
   tag("llm.error", answer.error);
+  const auto tag_time = [&](std::string_view key, Nanos since) {
+    if (since != Nanos(0)) intent_.tag(key, std::to_string(since.count() / 1000));
+  };
+  tag_time("llm.first_chunk_us", first_chunk_);
+  tag_time("llm.first_token_us", first_token_);
   if (call.endpoint.operation != wire::LlmOperation::kCountTokens) tell_usage(call, answer);
 }
 
@@ -117,9 +135,6 @@ void Reading::tell_usage(const LlmCall& call, const wire::LlmAnswer& answer) {
   const auto count_any = [&](std::string_view key, std::int64_t tokens) {
     if (tokens != 0) count(key, tokens);
   };
-  Counters& counters = of_.gate->counters;
-  Counters::add(counters.tokens_in, usage.input);
-  Counters::add(counters.tokens_out, usage.output);
   count("tokens.input", usage.input);
   count("tokens.output", usage.output);
   if (usage.is_estimated) intent_.tag("tokens.estimated", "true");
@@ -136,12 +151,12 @@ void Reading::tell_cost(const LlmCall& call, const wire::LlmAnswer& answer,
                         const wire::Usage& usage) {
   const auto cost =
       of_.rulebook->prices().cost(*of_.service, answer.model, call.request.model, usage);
-  Counters& counters = of_.gate->counters;
-  if (!cost) {
-    ++counters.calls_unpriced;
-    return intent_.tag("cost.unknown", "true");
+  const std::optional<std::int64_t> micro_usd =
+      cost ? std::optional(cost->micro_usd) : std::nullopt;
+  if (const auto provider = provider_of(of_.service->kind)) {
+    of_.gate->counters.models.count(*provider, usage, micro_usd);
   }
-  Counters::add(counters.cost_micro_usd, cost->micro_usd);
+  if (!cost) return intent_.tag("cost.unknown", "true");
   intent_.tag("cost.micro_usd", std::to_string(cost->micro_usd));
   intent_.tag("cost.prices", cost->origin);
 }

@@ -44,6 +44,7 @@ class Reading {
   void tell_llm(const LlmCall& call);
   void tell_usage(const LlmCall& call, const wire::LlmAnswer& answer);
   void tell_cost(const LlmCall& call, const wire::LlmAnswer& answer, const wire::Usage& usage);
+  void note_beginning();
   void tell_tool(const ToolCall& call);
 
   Intent& intent_;
@@ -57,6 +58,9 @@ class Reading {
   bool events_broken_ = false;
   std::optional<wire::LlmAnswerReader> model_;  // of a model's answer, once it has begun
   std::string tool_answer_;
+  // From the request until there was something of a model's stream: a piece, what the model says.
+  Nanos first_chunk_{};
+  Nanos first_token_{};
 };
 
 }  // namespace gatehouse::gateway

@@ -3,6 +3,7 @@
 // relayed as it is, or known to nobody here. docs/providers.md is the table for people.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -10,6 +11,9 @@
 namespace gatehouse::wire {
 
 enum class LlmProvider : std::uint8_t { kOpenAi, kAzureOpenAi, kAnthropic, kGemini, kBedrock };
+inline constexpr std::array kLlmProviders = {LlmProvider::kOpenAi, LlmProvider::kAzureOpenAi,
+                                             LlmProvider::kAnthropic, LlmProvider::kGemini,
+                                             LlmProvider::kBedrock};
 
 // What bodies and streams look like.
 enum class LlmDialect : std::uint8_t {

@@ -323,10 +323,12 @@ class Dialects(HouseTest):
                               if name.startswith("cost.")}, said)
         after = self.house.counters()
         self.assertEqual(
-            {name: after["llm." + name] - before["llm." + name]
-             for name in ("tokens_in", "tokens_out", "cost_micro_usd", "unpriced")},
-            {"tokens_in": 2 * 18, "tokens_out": 2 * 7, "cost_micro_usd": 13 * 3 + 2 + 7 * 15,
-             "unpriced": 1})
+            {name: after[f"llm.{name}.anthropic"] - before.get(f"llm.{name}.anthropic", 0)
+             for name in ("calls", "tokens.input", "tokens.cache_read", "tokens.cache_write",
+                          "tokens.output", "tokens.reasoning", "cost_micro_usd", "unpriced")},
+            {"calls": 2, "tokens.input": 2 * 18, "tokens.cache_read": 2 * 5,
+             "tokens.cache_write": 0, "tokens.output": 2 * 7, "tokens.reasoning": 0,
+             "cost_micro_usd": 13 * 3 + 2 + 7 * 15, "unpriced": 1})
 
     def test_a_request_that_cannot_be_read_is_refused_in_its_dialect(self):
         for url in (PROVIDER + "/v1/responses", CLAUDE + "/v1/messages"):

@@ -92,6 +92,37 @@ class Events(HouseTest):
                 status, _, body = self.ask(place)
                 self.assertEqual((status, body), (200, ODD_STREAM), script.__name__)
 
+    def test_the_first_token_is_what_the_model_says_and_not_what_comes_before_it(self):
+        def counted():
+            counters = self.house.counters()
+            return [sum(value for name, value in counters.items()
+                        if name.startswith(f"time.llm_first_{what}.") and not name.endswith("_ns"))
+                    for what in ("chunk", "token")]
+        go_on = threading.Semaphore(0)
+
+        def haltingly(upstream, _):
+            upstream.begin()
+            upstream.chunk(b": a comment\n\n" + event({"role": "assistant", "content": ""}))
+            go_on.acquire(timeout=20)
+            upstream.chunk(event({"content": "word"}) + b"data: [DONE]\n\n")
+            upstream.end()
+        Upstream.script = haltingly
+        chunks, tokens = counted()
+        with self.house.connect() as sock:
+            sock.sendall(request_bytes("POST", CHAT, chat("hi", True),
+                                       [self.house.bearer("openai")]))
+            stream = sock.makefile("rb")
+            read_response(stream, head_only=True)
+            self.assertIn(b"comment", read_chunk(stream))
+            self.assertEqual(counted(), [chunks + 1, tokens])
+            go_on.release()
+            while read_chunk(stream):
+                pass
+        self.assertEqual(counted(), [chunks + 1, tokens + 1])
+        Upstream.script = lambda upstream, _: upstream.answer(200, b'{"choices":[]}')
+        self.ask()
+        self.assertEqual(counted(), [chunks + 2, tokens + 1], "a whole answer has no first token")
+
     def test_an_event_arrives_while_the_upstream_has_yet_to_send_the_next(self):
         arrived = threading.Semaphore(0)
         sent = [event({"content": "word%d" % i}) for i in range(5)] + [b"data: [DONE]\n\n"]
