@@ -49,6 +49,9 @@ ipc::ServiceSpec spec_of(const Service& service) {
   spec.intent_paths = service.intent;
   spec.asks_usage = service.include_usage;
   spec.drains = service.drains;
+  spec.timeouts = {service.timeouts.connect_s, service.timeouts.first_byte_s,
+                   service.timeouts.idle_s, service.timeouts.total_s};
+  spec.concurrency = service.concurrency;
   return spec;
 }
 

@@ -21,6 +21,7 @@ namespace {
 constexpr std::size_t kListMost = 4096;  // objects of one kind
 constexpr std::uint64_t kPidsMost = 1'000'000;
 constexpr std::uint64_t kLeasesPerSecondMost = 1'000'000;
+constexpr std::uint64_t kConcurrencyMost = 1'000'000;
 constexpr std::uint64_t kMemoryLeast = 16ULL << 20;
 
 // One pass over the document; problems gather and the rest is read on.
@@ -330,6 +331,9 @@ class Decoding {
     service.intent = patterns(section, "intent");
     service.include_usage = section.boolean_or("include_usage", true);
     service.drains = section.word("on_disconnect", {"cancel", "drain"}, Need::kOptional) == 1;
+    service.timeouts = timeouts(section, "timeouts", problems_);
+    service.concurrency =
+        static_cast<std::uint32_t>(section.number_or("concurrency", 0, kConcurrencyMost));
     section.finish();
     config_.services.push_back(std::move(service));
   }

@@ -59,6 +59,8 @@ constexpr std::array kRows = {
         "Connections cut by a kill."},
     Row{"gateway", "alarms", "gatehouse_gateway_alarms_total", kCounter,
         "Alarms put on record, such as a placeholder on its way to another host."},
+    Row{"gateway", "busy", "gatehouse_gateway_busy_refusals_total", kCounter,
+        "Exchanges refused because their service has as many at a time as it may."},
     Row{"gateway", "llm.calls.", "gatehouse_gateway_llm_calls_total", kCounter,
         "Calls that models have answered, by their provider.", Behind::kProvider},
     Row{"gateway", "llm.tokens.input.", "gatehouse_gateway_llm_input_tokens_total", kCounter,

@@ -174,6 +174,20 @@ struct Credential {
 
 [[nodiscard]] bool is_model_provider(ipc::ServiceKind kind);
 
+// Whole seconds; what is not said is ipc::Timeouts' own.
+struct Timeouts {
+  std::uint32_t connect_s = ipc::Timeouts().connect_s;
+  std::uint32_t first_byte_s = ipc::Timeouts().first_byte_s;
+  std::uint32_t idle_s = ipc::Timeouts().idle_s;
+  std::uint32_t total_s = ipc::Timeouts().total_s;
+  template <class F>
+  void fields(F& f) {
+    f("connect", connect_s), f("first_byte", first_byte_s), f("idle", idle_s);
+    f("total", total_s);
+  }
+  friend bool operator==(const Timeouts&, const Timeouts&) = default;
+};
+
 struct Service {
   static constexpr Kind kKind = Kind::kService;
   std::string tenant;
@@ -188,11 +202,14 @@ struct Service {
   std::vector<std::string> intent;
   bool include_usage = true;  // asked for in streams of OpenAI chats
   bool drains = false;        // an answer whose agent has left
+  Timeouts timeouts;
+  std::uint32_t concurrency = 0;  // exchanges at a time; 0: any number
   template <class F>
   void fields(F& f) {
     f("kind", kind), f("url", url), f("upstream", upstream), f("upstream_ca", upstream_ca_pem);
     f("allow_private", allow_private), f("credential", credential), f("shared", shared);
     f("intent", intent), f("include_usage", include_usage), f("drain", drains);
+    f("timeouts", timeouts), f("concurrency", concurrency);
   }
   friend bool operator==(const Service&, const Service&) = default;
 };

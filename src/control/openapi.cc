@@ -47,7 +47,10 @@ constexpr Schema kSpecs[] = {
      R"("allow_private":{"type":"boolean"},"credential":{"type":"object"},)"
      R"("scope":{"enum":["user","tenant"]},)"
      R"("intent":{"type":"array","items":{"type":"string"}},)"
-     R"("include_usage":{"type":"boolean"},"on_disconnect":{"enum":["cancel","drain"]}})"},
+     R"("include_usage":{"type":"boolean"},"on_disconnect":{"enum":["cancel","drain"]},)"
+     R"("timeouts":{"type":"object","additionalProperties":false,"properties":)"
+     R"({"connect":{"type":"integer"},"first_byte":{"type":"integer"},"idle":{"type":"integer"},)"
+     R"("total":{"type":"integer"}}},"concurrency":{"type":"integer"}})"},
     {Kind::kAgent,
      R"({"command":{"type":"array","items":{"type":"string"}},"volume":{"type":"string"},)"
      R"("skeleton":{"type":"string"},"toolbox":{"type":"array","items":{"type":"string"}},)"

@@ -119,6 +119,19 @@ std::string json_of(const Credential& credential, ipc::ServiceKind kind) {
   return spec.list("scopes", credential.scopes).json();
 }
 
+std::string json_of(const Timeouts& timeouts) {
+  const Timeouts usual;
+  const auto differing = [](std::uint32_t value, std::uint32_t of_usual) {
+    return value == of_usual ? 0 : value;
+  };
+  return Spec()
+      .number("connect", differing(timeouts.connect_s, usual.connect_s))
+      .number("first_byte", differing(timeouts.first_byte_s, usual.first_byte_s))
+      .number("idle", differing(timeouts.idle_s, usual.idle_s))
+      .number("total", timeouts.total_s)
+      .json();
+}
+
 std::string json_of(const Service& service) {
   Spec spec;
   spec.text("kind", ipc::name_of(service.kind));
@@ -128,7 +141,9 @@ std::string json_of(const Service& service) {
   spec.text("scope", service.shared ? "tenant" : "user", "user");
   spec.list("intent", service.intent);
   if (!service.include_usage) spec.raw("include_usage", "false");
-  return spec.text("on_disconnect", service.drains ? "drain" : "cancel", "cancel").json();
+  spec.text("on_disconnect", service.drains ? "drain" : "cancel", "cancel");
+  if (service.timeouts != Timeouts()) spec.raw("timeouts", json_of(service.timeouts));
+  return spec.number("concurrency", service.concurrency).json();
 }
 
 std::string json_of(const Agent& agent) {

@@ -83,6 +83,12 @@ constexpr auto kKeys = std::to_array<std::string_view>({
     "region",
     "include_usage",
     "on_disconnect",
+    "timeouts",
+    "connect",
+    "first_byte",
+    "idle",
+    "total",
+    "concurrency",
     "prices",
     "model",
     "above_input",
@@ -111,7 +117,8 @@ constexpr auto kValues = std::to_array<std::string_view>(
      "user",      "tenant", "owner",   "security",     "approver", "auditor", "developer", "GET",
      "HEAD",      "POST",   "PUT",     "PATCH",        "DELETE",   "OPTIONS", ""});
 constexpr auto kNumbers = std::to_array<std::string_view>(
-    {"version", "memory", "pids", "leases_per_second", "token_seconds", "above_input"});
+    {"version", "memory", "pids", "leases_per_second", "token_seconds", "above_input", "connect",
+     "first_byte", "idle", "total", "concurrency"});
 
 template <std::size_t N>
 bool is_in(const std::array<std::string_view, N>& words, std::string_view text) {

@@ -111,6 +111,26 @@ std::string endpoint(Section& section, std::string_view key, Need need, bool all
   return *given;
 }
 
+Timeouts timeouts(Section& section, std::string_view key, Problems& problems) {
+  Timeouts out;
+  const Yaml* given = section.value(key);
+  if (given == nullptr) return out;
+  Section of(*given, "timeouts", problems);
+  const auto seconds = [&](std::string_view name, std::uint32_t& value, std::uint32_t least,
+                           std::uint32_t most) {
+    value = static_cast<std::uint32_t>(of.number_or(name, value, most));
+    if (value < least) {
+      of.problem(name, fmt::format("{} is a number of seconds, of at least {}", name, least));
+    }
+  };
+  seconds("connect", out.connect_s, 1, ipc::Timeouts::kConnectMost_s);
+  seconds("first_byte", out.first_byte_s, 1, ipc::Timeouts::kMost_s);
+  seconds("idle", out.idle_s, 1, ipc::Timeouts::kMost_s);
+  seconds("total", out.total_s, 0, ipc::Timeouts::kMost_s);
+  of.finish();
+  return out;
+}
+
 void check_scopes(Section& section, const std::vector<std::string>& scopes) {
   for (const std::string& scope : scopes) {
     if (scope.empty() || !is_plain(scope) || scope.contains(' ')) {

@@ -39,6 +39,8 @@ inline constexpr std::size_t kNameMost = 63;  // bytes
                                    bool allow_private);
 // Patterns of paths.
 [[nodiscard]] std::vector<std::string> patterns(Section& section, std::string_view key);
+// How long to wait for an upstream.
+[[nodiscard]] Timeouts timeouts(Section& section, std::string_view key, Problems& problems);
 // Words of OAuth (RFC 6749 section 3.3).
 void check_scopes(Section& section, const std::vector<std::string>& scopes);
 

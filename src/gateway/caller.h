@@ -3,6 +3,7 @@
 // cuts it in a way that cannot be taken for an end.
 #pragma once
 
+#include <cstdint>
 #include <string>
 
 #include "gateway/message.h"
@@ -46,8 +47,9 @@ class Caller {
   // What that takes is the nursery's.
   virtual void watch(net::Nursery& nursery) = 0;
 
-  std::string refused_by;   // the rule that refused the request, for its answer
-  std::string json_rpc_id;  // of an MCP message, as it stood: its error repeats it
+  std::string refused_by;           // the rule that refused the request, for its answer
+  std::uint32_t retry_after_s = 0;  // when the agent may come again; 0: nothing is said of it
+  std::string json_rpc_id;          // of an MCP message, as it stood: its error repeats it
 };
 
 }  // namespace gatehouse::gateway

@@ -19,6 +19,24 @@ ipc::ServiceKind dialect_of(const Gate& gate, const Door& door, const Decoded& r
   return service == nullptr ? ipc::ServiceKind::kHttp : service->kind;
 }
 
+constexpr std::uint32_t kRetryAfter_s = 1;
+
+// A Service that has as many exchanges as it may gets no more: the agent comes again.
+Result<void> take_place(Recorded& recorded) {
+  Exchange& of = *recorded.ruled;
+  if (of.service == nullptr) return {};
+  auto place = of.gate->concurrency.take(*of.service);
+  if (place) {
+    of.place = *std::move(place);
+    return {};
+  }
+  ++of.gate->counters.busy;
+  of.caller->refused_by = "concurrency";
+  of.caller->retry_after_s = kRetryAfter_s;
+  recorded.intent.outcome = {"failed", place.error().message(), {}};
+  return Failure(place.error());
+}
+
 // The phases up to the Lease.
 Task<Result<Leased>> prepare(Gate& gate, Door& door, Caller& caller, Decoded request) {
   Identified who = CO_TRY(identify(gate, door, caller, std::move(request)));
@@ -27,6 +45,7 @@ Task<Result<Leased>> prepare(Gate& gate, Door& door, Caller& caller, Decoded req
   Routed where = CO_TRY(route(std::move(what)));
   Ruled ruled = rule(std::move(where));
   Recorded recorded = CO_TRY(co_await record(std::move(ruled)));
+  CO_TRY(take_place(recorded));
   const Instant asked = gate.loop.now();
   Leased leased = CO_TRY(co_await lease(std::move(recorded)));
   leased.recorded.ruled->timing.lease = gate.loop.now() - asked;
@@ -56,8 +75,9 @@ Task<void> serve_exchange(Gate& gate, Door& door, Caller& caller, Decoded reques
   if (done) co_return;
   gate.counters.refuse(done.error().code());
   if (caller.is_mid_answer()) co_return;  // too late to say anything: the stream is cut
-  co_await caller.refuse(
-      {done.error(), dialect, caller.refused_by, caller.json_rpc_id, door.headers()});
+  Refusal refusal{done.error(), dialect, caller.refused_by, caller.json_rpc_id, door.headers()};
+  refusal.retry_after_s = caller.retry_after_s;
+  co_await caller.refuse(std::move(refusal));
 }
 
 }  // namespace gatehouse::gateway

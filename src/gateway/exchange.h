@@ -65,6 +65,8 @@ struct Exchange {
   std::string target;  // path and query as they are sent upstream
   // RULE
   Ruling ruling;
+  // LEASE
+  Concurrency::Place place;  // at the Service, until the answer has ended
 
   [[nodiscard]] std::string_view readable_body() const { return decoded ? *decoded : *body; }
   // Makes the edit. What the body says goes out without the coding that it came in.

@@ -298,6 +298,7 @@ ipc::CounterList Counters::list() const {
                    {"client_left", client_left},
                    {"names_refused", names_refused},
                    {"alarms", alarms},
+                   {"busy", busy},
                    {"live.exchanges", live_exchanges},
                    {"live.streams", live_streams}};
   exchange_time.add_to(list, "time.exchange");

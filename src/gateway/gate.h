@@ -9,6 +9,7 @@
 
 #include "gateway/attach.h"
 #include "gateway/client.h"
+#include "gateway/concurrency.h"
 #include "gateway/door.h"
 #include "gateway/intercept.h"
 #include "gateway/model_counters.h"
@@ -31,6 +32,7 @@ struct Counters {
   std::uint64_t client_left = 0;
   std::uint64_t names_refused = 0;
   std::uint64_t alarms = 0;
+  std::uint64_t busy = 0;  // refused at a Service's bound
   ModelCounters models;
   // That are now.
   std::uint64_t live_exchanges = 0;
@@ -58,6 +60,7 @@ class Gate {
   ipc::Role& role;
   Upstreams upstreams;
   Interceptor interceptor;
+  Concurrency concurrency;
   Recorder recorder;  // takes nothing until the audit role took its ring: nothing passes
   std::shared_ptr<const Rulebook> rulebook;  // null until the first Snapshot: everything is denied
   std::unique_ptr<ipc::KillTableReader> kills;  // null until it came: everything is killed

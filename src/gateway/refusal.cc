@@ -43,9 +43,11 @@ std::string response_of(const Refusal& refusal) {
   const RefusalParts parts = parts_of(refusal);
   return fmt::format(
       "HTTP/1.1 {} {}\r\ncontent-type: {}\r\ncontent-length: {}\r\ncache-control: no-store\r\n"
-      "x-gatehouse-error: {}\r\n{}{}\r\n{}",
+      "x-gatehouse-error: {}\r\n{}{}{}\r\n{}",
       parts.status, wire::reason_phrase(parts.status), parts.content_type, parts.body.size(),
-      parts.label, refusal.trace_headers, refusal.close ? "connection: close\r\n" : "",
+      parts.label,
+      refusal.retry_after_s == 0 ? "" : fmt::format("retry-after: {}\r\n", refusal.retry_after_s),
+      refusal.trace_headers, refusal.close ? "connection: close\r\n" : "",
       refusal.to_head ? "" : parts.body);
 }
 

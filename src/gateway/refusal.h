@@ -3,6 +3,7 @@
 // details (RFC 9457).
 #pragma once
 
+#include <cstdint>
 #include <string>
 
 #include "gateway/call.h"
@@ -14,11 +15,12 @@ namespace gatehouse::gateway {
 struct Refusal {
   Error error;
   ipc::ServiceKind dialect = ipc::ServiceKind::kHttp;
-  std::string rule;           // which rule refused, if one did
-  std::string json_rpc_id;    // raw JSON, "" for none
-  std::string trace_headers;  // whole lines, may be empty
-  bool close = true;          // the connection ends after it
-  bool to_head = false;       // the request was a HEAD: its answer has no body
+  std::string rule;                 // which rule refused, if one did
+  std::string json_rpc_id;          // raw JSON, "" for none
+  std::string trace_headers;        // whole lines, may be empty
+  bool close = true;                // the connection ends after it
+  bool to_head = false;             // the request was a HEAD: its answer has no body
+  std::uint32_t retry_after_s = 0;  // when to come again (RFC 9110 section 10.2.3); 0: not said
 };
 
 // Its status, media type and body, for who writes no text of HTTP/1.1.

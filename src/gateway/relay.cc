@@ -20,8 +20,6 @@ using net::Task;
 using Kind = wire::BodyFraming::Kind;
 
 constexpr Nanos kWriteMost = std::chrono::seconds(30);
-constexpr Nanos kFirstByteMost = std::chrono::minutes(10);  // a model may think that long
-constexpr Nanos kIdleMost = std::chrono::minutes(5);        // between two pieces of an answer
 constexpr Nanos kPatience = 20ms;  // an answer that takes longer is worth a watch on the client
 constexpr std::size_t kAtHandMost = 64 * 1024;  // of what waits to be sent
 constexpr std::size_t kKeptMost = 64 * 1024;    // of a body, to send it again
@@ -87,6 +85,8 @@ class Relay {
   Task<Result<void>> exchange() {
     edit_request();
     const Instant dialled = gate_.loop.now();
+    const std::uint32_t total_s = timeouts().total_s;
+    if (total_s != 0) ends_ = dialled + std::chrono::seconds(total_s);
     CO_TRY(co_await dial(Upstreams::Reuse::kAllowed));
     UpstreamExchange::Head head = CO_TRY(co_await answered());
     if (head.response.status == 401 && CO_TRY(co_await sent_again())) {
@@ -111,6 +111,27 @@ class Relay {
     co_return Result<void>();
   }
 
+  // --- how long it may take
+
+  [[nodiscard]] ipc::Timeouts timeouts() const {
+    return ruled_->service == nullptr ? ipc::Timeouts() : ruled_->service->timeouts;
+  }
+  // `most` from now, or the end of the time that there is for all of it.
+  [[nodiscard]] Deadline within(Nanos most) const {
+    return Deadline(std::min(gate_.loop.in(most).at(), ends_));
+  }
+  // What an upstream did not do in time, in words.
+  [[nodiscard]] Failure late(const Error& error, std::string_view what,
+                             std::uint32_t most_s) const {
+    if (error != Error::kTimeout) return Failure(error);
+    if (gate_.loop.now() >= ends_) {
+      return failure(Error::kTimeout, fmt::format("the exchange with {} took more than {} s in all",
+                                                  ruled_->destination.host, timeouts().total_s));
+    }
+    return failure(Error::kTimeout,
+                   fmt::format("{} {} within {} s", ruled_->destination.host, what, most_s));
+  }
+
   // --- to the upstream
 
   void edit_request() {
@@ -122,8 +143,8 @@ class Relay {
 
   Task<Result<void>> dial(Upstreams::Reuse reuse) {
     upstream_.reset();
-    auto dialled =
-        co_await gate_.upstreams.begin(ruled_->destination, reuse, gate_.loop.in(kWriteMost));
+    auto dialled = co_await gate_.upstreams.begin(
+        ruled_->destination, reuse, within(std::chrono::seconds(timeouts().connect_s)));
     if (!dialled) {
       if (dialled.error() == Error::kDenied) caller_.refused_by = "private-address";
       co_return Failure(dialled.error());
@@ -236,7 +257,7 @@ class Relay {
     wire::Headers trailers = caller_.request().trailers();
     wire::remove_hop_by_hop(trailers);
     const Result<void> sent =
-        co_await upstream_->request().finish(rest, trailers, gate_.loop.in(kWriteMost));
+        co_await upstream_->request().finish(rest, trailers, within(kWriteMost));
     if (!sent) co_return Failure(sent.error().in("sending to " + ruled_->destination.host));
     co_return Result<void>();
   }
@@ -266,7 +287,7 @@ class Relay {
       if (to.waiting() > (piece.payload.empty() ? 0 : kAtHandMost)) {
         // What is at hand goes out before we wait for more.
         CO_TRY(still_alive());
-        const Result<void> sent = co_await to.flush(gate_.loop.in(kWriteMost));
+        const Result<void> sent = co_await to.flush(within(kWriteMost));
         if (!sent) co_return Failure(sent.error().in("sending to " + ruled_->destination.host));
       }
       if (!piece.payload.empty()) continue;
@@ -318,10 +339,13 @@ class Relay {
   // --- from the upstream
 
   Task<Result<UpstreamExchange::Head>> read_head() {
-    const Deadline deadline = gate_.loop.in(kFirstByteMost);
+    const std::uint32_t most_s = timeouts().first_byte_s;
+    const Deadline deadline = within(std::chrono::seconds(most_s));
     const std::string& host = ruled_->destination.host;
     while (true) {
-      if (!CO_TRY(co_await more_from_upstream(deadline))) {
+      const Result<bool> more = co_await more_from_upstream(deadline);
+      if (!more) co_return late(more.error(), "did not answer", most_s);
+      if (!*more) {
         co_return failure(Error::kUpstream, host + " closed without an answer");
       }
       auto head = upstream_->head();
@@ -338,6 +362,8 @@ class Relay {
   }
   // Reads once. An upstream that lets us wait gets a watch on the caller beside it.
   Task<Result<bool>> more_from_upstream(Deadline deadline) {
+    // Also of an answer that never makes us wait.
+    if (gate_.loop.now() >= ends_) co_return failure(Error::kTimeout, "its time is over");
     MessageIn& from = upstream_->answer();
     if (!watching_ && !is_drained()) {
       Result<bool> soon = co_await from.more(gate_.loop.in(kPatience));
@@ -471,7 +497,10 @@ class Relay {
       if (piece->is_nothing()) {
         // What is at hand goes out before we wait for more.
         if (to.waiting() > 0) CO_TRY(co_await to_caller(to.flush(gate_.loop.in(kWriteMost))));
-        if (!CO_TRY(co_await more_from_upstream(gate_.loop.in(kIdleMost)))) {
+        const std::uint32_t most_s = timeouts().idle_s;
+        const auto more = co_await more_from_upstream(within(std::chrono::seconds(most_s)));
+        if (!more) co_return late(more.error(), "sent nothing more", most_s);
+        if (!*more) {
           CO_TRY(from.closed());
           break;
         }
@@ -548,6 +577,7 @@ class Relay {
   std::optional<wire::ContentDecoder> decoder_;
   std::optional<std::string> kept_body_;  // all that was streamed, while it is small
   std::string body_tail_;  // of what was streamed: a placeholder may lie across two pieces
+  Instant ends_ = Deadline::never().at();  // of the time for all of it
   bool agent_left_ = false;
   bool first_chunk_came_ = false;
   std::optional<Instant> drained_until_;  // what comes after it left

@@ -226,6 +226,15 @@ TEST(Refusal, SpeaksTheCallersDialect) {
       response_of({denied, ipc::ServiceKind::kMcp, "default-deny", "7", "", false});
   EXPECT_TRUE(mcp.contains(R"("id":7,"error":{"code":-32007)")) << mcp;
   EXPECT_FALSE(mcp.contains("connection: close"));
+  EXPECT_FALSE(mcp.contains("retry-after"));
+}
+
+TEST(Refusal, SaysWhenToComeAgainWhereThatIsKnown) {
+  Refusal busy{{Error::kUnavailable, "busy"}, ipc::ServiceKind::kAnthropic, "", "", "x: y\r\n"};
+  busy.retry_after_s = 7;
+  const std::string told = response_of(busy);
+  EXPECT_TRUE(told.starts_with("HTTP/1.1 503 Service Unavailable\r\n")) << told;
+  EXPECT_TRUE(told.contains("\r\nretry-after: 7\r\nx: y\r\n")) << told;
 }
 
 }  // namespace

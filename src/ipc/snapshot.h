@@ -31,6 +31,22 @@ inline constexpr std::array<std::string_view, 7> kServiceKindNames = {
   return kServiceKindNames.at(static_cast<std::size_t>(kind));
 }
 
+// How long a gateway waits for an upstream, in whole seconds.
+struct Timeouts {
+  std::uint32_t connect_s = 10;      // until it is connected, its TLS included
+  std::uint32_t first_byte_s = 600;  // from the request to the answer's head: a model may think
+  std::uint32_t idle_s = 300;        // between two pieces of an answer
+  std::uint32_t total_s = 0;         // from the dialling to the answer's end; 0: any time
+  template <class F>
+  void fields(F& f) {
+    f(connect_s, first_byte_s, idle_s, total_s);
+  }
+  friend bool operator==(const Timeouts&, const Timeouts&) = default;
+
+  static constexpr std::uint32_t kConnectMost_s = 10;
+  static constexpr std::uint32_t kMost_s = 24 * 60 * 60;
+};
+
 struct ServiceSpec {
   std::string tenant;
   std::string name;
@@ -58,11 +74,13 @@ struct ServiceSpec {
   // When the agent leaves in the middle of an answer, whether the rest of it is taken all the same,
   // for its usage; else the upstream is cancelled at once.
   bool drains = false;
+  Timeouts timeouts;
+  std::uint32_t concurrency = 0;  // exchanges with it at a time, of each gateway; 0: any number
   template <class F>
   void fields(F& f) {
     f(tenant, name, kind, host, port, agent_tls, upstream_host, upstream_port, upstream_tls,
       base_path, upstream_ca_pem, allow_private_upstream, credential_header, credential_prefix,
-      signs, intent_paths, asks_usage, drains);
+      signs, intent_paths, asks_usage, drains, timeouts, concurrency);
   }
 };
 

@@ -49,6 +49,7 @@ class Upstream(http.server.BaseHTTPRequestHandler):
     seen = []
     trailers = []  # lines behind the last body that came in chunks
     script = None  # answers the next request instead: called with the handler and the body
+    always = None  # the same, of every request
 
     def log_message(self, *args):
         pass
@@ -101,6 +102,8 @@ class Upstream(http.server.BaseHTTPRequestHandler):
         script, Upstream.script = Upstream.script, None
         if script is not None:
             return script(self, body)
+        if Upstream.always is not None:
+            return Upstream.always(self, body)
         if self.path.startswith("/echo"):
             said = self.headers.get("authorization", "")
             encoded = base64.b64encode(said.encode()).decode()
@@ -433,7 +436,7 @@ class HouseTest(unittest.TestCase):
 
     def setUp(self):
         Upstream.seen.clear()
-        Upstream.script = None
+        Upstream.script = Upstream.always = None
 
 
 def make_certificates(folder, *names):
