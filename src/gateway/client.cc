@@ -6,7 +6,7 @@
 namespace gatehouse::gateway {
 namespace {
 
-constexpr std::size_t kSpareMost = 64;
+constexpr std::size_t kSpareMost = 128;
 
 std::vector<std::string>& spare() {
   static std::vector<std::string> buffers;

@@ -17,7 +17,8 @@ namespace gatehouse::gateway {
 
 inline constexpr std::size_t kReadPiece = 16 * 1024;
 
-// Room to read into, used again by whoever comes next; a process has one thread here.
+// Room to read into or to write from, used again by whoever comes next; a process has one thread
+// here.
 class Buffers {
  public:
   [[nodiscard]] static std::string take();
@@ -43,7 +44,9 @@ class Inbox {
   // Reads once more from the stream; false at its end.
   [[nodiscard]] net::Task<Result<bool>> fill(Deadline deadline) {
     if (bytes_.capacity() < kReadPiece) {
-      bytes_ = Buffers::take().append(waiting());
+      std::string room = Buffers::take();
+      room.append(waiting());
+      bytes_ = std::move(room);
     } else {
       bytes_.erase(0, taken_);
     }

@@ -33,8 +33,7 @@ bool holds(std::string_view text, const ipc::Placeholder& placeholder) {
 }
 
 std::string Door::headers() const {
-  return fmt::format("x-gatehouse-run: {}\r\nx-gatehouse-trace: {}\r\n", run.run.text(),
-                     run.trace.text());
+  return fmt::format("x-gatehouse-run: {}\r\nx-gatehouse-trace: {}\r\n", run_text, trace_text);
 }
 
 const ipc::Placeholder* Door::placeholder_in(std::string_view text) const {

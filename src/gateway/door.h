@@ -61,6 +61,8 @@ class SyntheticNames {
 struct Door {
   Door(net::Loop& loop, ipc::OpenDoor opened)
       : run(std::move(opened.run)),
+        run_text(run.run.text()),
+        trace_text(run.trace.text()),
         placeholders(std::move(opened.placeholders)),
         names(run.run),
         tasks(loop) {}
@@ -74,6 +76,8 @@ struct Door {
   [[nodiscard]] bool holds_foreign(std::string_view text) const;
 
   ipc::RunSpec run;
+  std::string run_text;  // as answers and requests name them
+  std::string trace_text;
   std::vector<ipc::Placeholder> placeholders;
   // Of the client certificate that a Run without a sandbox comes with; "" for one with a sandbox,
   // to which no certificate is the way.

@@ -2,6 +2,7 @@
 #include "gateway/http1_message.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/secret.h"
 
@@ -28,6 +29,7 @@ Result<Piece> Http1In::piece() {
 
 void Http1Out::add(std::string_view payload) {
   if (payload.empty()) return;
+  if (text_.empty()) take_buffer();
   make_room(payload.size() + kChunkOverhead);
   if (chunked_) wire::append_chunk_header(text_, payload.size());
   text_ += payload;
@@ -62,6 +64,10 @@ Task<Result<void>> Http1Out::finish(std::string_view rest, const wire::Headers& 
   co_return Result<void>();
 }
 
+void Http1Out::take_buffer() {
+  if (text_.capacity() < kReadPiece) text_ = Buffers::take();
+}
+
 // A string that grows leaves its bytes where they were.
 void Http1Out::make_room(std::size_t size) {
   if (!is_secret_ || text_.capacity() - text_.size() >= size) return;
@@ -75,7 +81,7 @@ void Http1Out::make_room(std::size_t size) {
 void Http1Out::forget() {
   if (is_secret_) wipe({text_.data(), text_.size()});
   is_secret_ = false;
-  text_.clear();
+  Buffers::give(std::exchange(text_, {}));
 }
 
 }  // namespace gatehouse::gateway

@@ -43,6 +43,7 @@ class Http1Out final : public MessageOut {
   // The text that goes first: a head. The body's framing may be kChunked or anything else.
   [[nodiscard]] std::string& head(wire::BodyFraming::Kind framing) {
     chunked_ = framing == wire::BodyFraming::Kind::kChunked;
+    if (text_.empty()) take_buffer();
     return text_;
   }
   // As much as goes without waiting; whether that was all.
@@ -61,6 +62,7 @@ class Http1Out final : public MessageOut {
                                                Deadline deadline) override;
 
  private:
+  void take_buffer();
   void make_room(std::size_t size);
   void forget();
 

@@ -27,7 +27,9 @@ class Intent {
         entry_(std::move(entry)),
         position_(position),
         began_(began),
-        loop_(&loop) {}
+        loop_(&loop) {
+    outcome.tags.reserve(kTagsUsual);
+  }
   Intent(Intent&& other) noexcept
       : recorder_(std::exchange(other.recorder_, nullptr)),
         entry_(std::move(other.entry_)),
@@ -53,6 +55,7 @@ class Intent {
   void settle();
 
  private:
+  static constexpr std::size_t kTagsUsual = 16;
   Recorder* recorder_;
   audit::Entry entry_;
   Recorder::Position position_;

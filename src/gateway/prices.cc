@@ -11,6 +11,7 @@ namespace gatehouse::gateway {
 namespace {
 
 constexpr std::uint64_t kNone = ipc::PriceSpec::kNone;
+constexpr char kStar = '*';
 
 // Azure sells OpenAI's models at OpenAI's prices.
 bool fits_kind(const ipc::PriceSpec& price, ipc::ServiceKind kind) {
@@ -42,22 +43,34 @@ std::optional<std::int64_t> sum_of(std::initializer_list<Part> parts) {
 
 }  // namespace
 
+Prices::Prices(const std::vector<ipc::PriceSpec>& prices) {
+  for (const ipc::PriceSpec& price : prices) {
+    by_first_[price.model.empty() ? kStar : price.model.front()].push_back(&price);
+  }
+}
+
 const ipc::PriceSpec* Prices::price(const ipc::ServiceSpec& service, std::string_view model,
                                     const wire::Usage& usage) const {
   const auto rank = [](const ipc::PriceSpec& price) {
     return std::tuple(price.is_operators, !price.service.empty(), !price.model.contains('*'),
                       price.model.size(), price.above_input);
   };
+  const auto fits = [&](const ipc::PriceSpec& price) {
+    return (price.service.empty() || price.service == service.name)
+           && fits_kind(price, service.kind)
+           && (price.above_input == 0 || usage.input > static_cast<std::int64_t>(price.above_input))
+           && wire::text_matches(price.model, model);
+  };
   const ipc::PriceSpec* best = nullptr;
-  for (const ipc::PriceSpec& price : *prices_) {
-    if (!price.service.empty() && price.service != service.name) continue;
-    if (!fits_kind(price, service.kind)) continue;
-    if (price.above_input > 0 && usage.input <= static_cast<std::int64_t>(price.above_input)) {
-      continue;
+  const auto look = [&](char first) {
+    const auto found = by_first_.find(first);
+    if (found == by_first_.end()) return;
+    for (const ipc::PriceSpec* price : found->second) {
+      if (fits(*price) && (best == nullptr || rank(*price) > rank(*best))) best = price;
     }
-    if (!wire::text_matches(price.model, model)) continue;
-    if (best == nullptr || rank(price) > rank(*best)) best = &price;
-  }
+  };
+  look(kStar);
+  if (!model.empty() && model.front() != kStar) look(model.front());
   return best;
 }
 

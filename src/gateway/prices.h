@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #include "ipc/snapshot.h"
@@ -22,7 +23,7 @@ struct Cost {
 class Prices {
  public:
   // `prices` outlives this.
-  explicit Prices(const std::vector<ipc::PriceSpec>& prices) : prices_(&prices) {}
+  explicit Prices(const std::vector<ipc::PriceSpec>& prices);
 
   // Of that usage, at that Service. The model is the one that answered, else the one that was
   // asked. Of several prices that fit, the operator's go first, then the longest name, then the
@@ -35,7 +36,9 @@ class Prices {
  private:
   [[nodiscard]] const ipc::PriceSpec* price(const ipc::ServiceSpec& service, std::string_view model,
                                             const wire::Usage& usage) const;
-  const std::vector<ipc::PriceSpec>* prices_;
+  // By the first character of the models that they are of, which is most of a match; those that
+  // begin with a star are looked at for any model.
+  std::unordered_map<char, std::vector<const ipc::PriceSpec*>> by_first_;
 };
 
 }  // namespace gatehouse::gateway

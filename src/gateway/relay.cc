@@ -455,8 +455,8 @@ class Relay {
     wire::Headers& headers = head.response.headers;
     wire::remove_hop_by_hop(headers);
     if (body.kind != Kind::kNone) headers.remove("content-length");
-    headers.set("x-gatehouse-run", ruled_->door->run.run.text());
-    headers.set("x-gatehouse-trace", ruled_->door->run.trace.text());
+    headers.set("x-gatehouse-run", ruled_->door->run_text);
+    headers.set("x-gatehouse-trace", ruled_->door->trace_text);
     std::optional<Live> stream;
     if (headers.find("content-type").value_or("").starts_with("text/event-stream")) {
       stream.emplace(gate_.counters.live_streams);

@@ -110,7 +110,8 @@ std::string what_of(const Question& q) {
 
 }  // namespace
 
-Rulebook::Rulebook(ipc::Snapshot snapshot) : snapshot_(std::move(snapshot)) {
+Rulebook::Rulebook(ipc::Snapshot snapshot)
+    : snapshot_(std::move(snapshot)), prices_(snapshot_.prices) {
   for (const ipc::ServiceSpec& service : snapshot_.services) {
     by_place_[place_key(service.tenant, service.host, service.port)] = &service;
     by_name_[pair_key(service.tenant, service.name)] = &service;

@@ -64,12 +64,13 @@ class Rulebook {
   // a port is given, to that port of it.
   [[nodiscard]] bool sends_credentials_to(std::string_view tenant, std::string_view host,
                                           std::optional<std::uint16_t> port = std::nullopt) const;
-  [[nodiscard]] Prices prices() const { return Prices(snapshot_.prices); }
+  [[nodiscard]] const Prices& prices() const { return prices_; }
   // Whether a safe request to this path needs a durable Intent all the same.
   [[nodiscard]] static bool wants_intent(const ipc::ServiceSpec& service, std::string_view path);
 
  private:
   ipc::Snapshot snapshot_;
+  Prices prices_;
   std::unordered_map<std::string, const ipc::ServiceSpec*> by_place_;
   std::unordered_map<std::string, const ipc::ServiceSpec*> by_name_;
   std::unordered_map<std::string, std::vector<const ipc::RuleSpec*>> by_agent_;

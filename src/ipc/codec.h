@@ -22,6 +22,7 @@ namespace gatehouse::ipc {
 
 class Encoder {
  public:
+  Encoder() { out_.reserve(kUsual); }
   template <class... Fields>
   void operator()(Fields&... values) {
     (put(values), ...);
@@ -77,6 +78,7 @@ class Encoder {
     if (maybe) put(*maybe);
   }
 
+  static constexpr std::size_t kUsual = 480;  // bytes of a message
   std::string out_;
 };
 

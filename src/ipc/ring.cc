@@ -65,8 +65,9 @@ bool is_bell(int fd) {
 
 namespace {
 
-// The record at `position`, copied out, which moves behind it; nothing at `written`. The memory is
-// hostile: each header is copied once and then checked.
+// The record at `position`, which moves behind it; nothing at `written`. The memory is hostile:
+// each header is copied once and then checked, and the bytes are a view that changes under its
+// reader.
 Result<std::optional<RingReader::Record>> next_record(const RingMemory& memory,
                                                       std::uint64_t written,
                                                       std::uint64_t& position) {
@@ -93,7 +94,7 @@ Result<std::optional<RingReader::Record>> next_record(const RingMemory& memory,
       return failure(Error::kInvalid, "a record of an audit ring is of no known kind or too long");
     }
     RingReader::Record record{static_cast<RecordType>(header.type),
-                              std::string(memory.bytes + at + sizeof header, header.size)};
+                              std::string_view(memory.bytes + at + sizeof header, header.size)};
     position += whole;
     return record;
   }
@@ -203,7 +204,9 @@ RingReader::~RingReader() {
 
 Result<std::optional<RingReader::Record>> RingReader::next() {
   const std::uint64_t written = memory_->written.load(std::memory_order_acquire);
-  return next_record(*memory_, written, position_);
+  auto record = TRY(next_record(*memory_, written, position_));
+  if (record) record->bytes = copy_.assign(record->bytes);
+  return record;
 }
 
 std::uint64_t RingReader::unread() const {

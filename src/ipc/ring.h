@@ -19,7 +19,9 @@
 
 namespace gatehouse::ipc {
 
-inline constexpr std::size_t kRingBytes = 32 * 1024 * 1024;  // a power of two
+// All of it is touched by and by, and counts as memory of each side. The longest body that is kept
+// (16 MiB) fits in beside what others have under way.
+inline constexpr std::size_t kRingBytes = 24 * 1024 * 1024;
 inline constexpr std::size_t kRecordMost = 1024 * 1024 + 4096;
 
 enum class RecordType : std::uint32_t {
@@ -73,7 +75,7 @@ class RingReader {
 
   struct Record {
     RecordType type = RecordType::kPadding;
-    std::string bytes;
+    std::string_view bytes;  // of a copy, until the next call
   };
   // The next record, copied out; nothing when there is none. Errors: kInvalid: the writer broke the
   // rules, the ring is to be abandoned.
@@ -96,6 +98,7 @@ class RingReader {
   RingReader() = default;
   RingMemory* memory_ = nullptr;
   std::uint64_t position_ = 0;
+  std::string copy_;  // of the last record
   net::Descriptor bell_;
 };
 

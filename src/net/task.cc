@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "net/task.h"
 
+#include <algorithm>
 #include <array>
 #include <new>
 
 namespace gatehouse::net::detail {
 namespace {
 
-constexpr std::size_t kStep = 128;      // bytes between size classes
-constexpr std::size_t kClasses = 32;    // frames up to 4 KiB are pooled
-constexpr std::size_t kKeptMost = 256;  // free frames kept per class and thread
+constexpr std::size_t kStep = 128;                   // bytes between size classes
+constexpr std::size_t kClasses = 128;                // frames up to 16 KiB are pooled
+constexpr std::size_t kKeptMost = 256;               // free frames kept per class and thread, ...
+constexpr std::size_t kKeptBytesMost = 1024 * 1024;  // ... and their bytes
 
 struct FreeFrame {
   FreeFrame* next;
@@ -31,12 +33,15 @@ class Pool {
   }
   void give(void* frame, std::size_t size_class) noexcept {
     Shelf& shelf = shelves_[size_class];
-    if (shelf.count >= kKeptMost) return ::operator delete(frame);
+    if (shelf.count >= kept_most(size_class)) return ::operator delete(frame);
     shelf.first = new (frame) FreeFrame{shelf.first};
     ++shelf.count;
   }
 
  private:
+  static std::size_t kept_most(std::size_t size_class) {
+    return std::min(kKeptMost, kKeptBytesMost / ((size_class + 1) * kStep));
+  }
   struct Shelf {
     FreeFrame* first = nullptr;
     std::size_t count = 0;

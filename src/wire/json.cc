@@ -2,7 +2,9 @@
 #include "wire/json.h"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
+#include <span>
 
 #include "base/encoding.h"
 #include "wire/characters.h"
@@ -11,6 +13,7 @@ namespace gatehouse::wire {
 namespace {
 
 constexpr unsigned kNoCodePoint = 0x110000;
+constexpr std::size_t kMembersUsual = 8;  // of an object: no memory is asked for in steps
 
 void append_utf8(std::string& out, unsigned code) {
   const auto put = [&](unsigned byte) { out += static_cast<char>(byte); };
@@ -192,6 +195,7 @@ class Scanner {
       const JsonValue value = TRY(this->value(depth + 1, nullptr, nullptr));
       if (members != nullptr) {
         bool lone = false;
+        if (members->empty()) members->reserve(kMembersUsual);
         members->push_back({decoded(key, lone), value});
         if (lone) return bad("a key has a lone surrogate");
       }
@@ -204,9 +208,12 @@ class Scanner {
   }
 
   Result<void> unique(const std::vector<JsonMember>& members) const {
-    std::vector<std::string_view> keys;
-    keys.reserve(members.size());
-    for (const JsonMember& member : members) keys.push_back(member.key);
+    std::array<std::string_view, kMembersUsual> few;
+    std::vector<std::string_view> many;
+    if (members.size() > few.size()) many.resize(members.size());
+    const std::span<std::string_view> keys =
+        many.empty() ? std::span(few).first(members.size()) : std::span(many);
+    for (std::size_t i = 0; i < keys.size(); ++i) keys[i] = members[i].key;
     std::ranges::sort(keys);
     const auto twin = std::ranges::adjacent_find(keys);
     if (twin == keys.end()) return {};
