@@ -3,42 +3,14 @@
 
 #include <nghttp2/nghttp2.h>
 
-#include <algorithm>
 #include <unordered_map>
-#include <vector>
 
 #include "base/check.h"
 #include "wire/characters.h"
+#include "wire/http2_parts.h"
 
 namespace gatehouse::wire {
 namespace {
-
-std::string_view view_of(const std::uint8_t* bytes, std::size_t size) {
-  return {reinterpret_cast<const char*>(bytes), size};
-}
-
-nghttp2_nv field(std::string_view name, std::string_view value) {
-  // nghttp2 copies both, and takes what it never writes to as not const.
-  return {reinterpret_cast<std::uint8_t*>(const_cast<char*>(name.data())),
-          reinterpret_cast<std::uint8_t*>(const_cast<char*>(value.data())), name.size(),
-          value.size(), NGHTTP2_NV_FLAG_NONE};
-}
-
-// Fields of HTTP/2, of which the names are lower-case, and what holds their bytes.
-class Fields {
- public:
-  explicit Fields(const Headers& headers) {
-    names_.reserve(headers.size());
-    for (const Header header : headers) {
-      names_.push_back(lowered(header.name));
-      list.push_back(field(names_.back(), header.value));
-    }
-  }
-  std::vector<nghttp2_nv> list;
-
- private:
-  std::vector<std::string> names_;
-};
 
 // A head as it comes, field by field.
 struct Incoming {
@@ -106,6 +78,7 @@ class Http2Server::Impl {
     set(callbacks);
     nghttp2_option* option = nullptr;
     CHECK(nghttp2_option_new(&option) == 0);
+    hear_of_unknown_frames(option, callbacks);
     nghttp2_option_set_no_auto_window_update(option, 1);
     nghttp2_option_set_max_outbound_ack(option, 128);
     nghttp2_option_set_max_settings(option, 32);
@@ -128,12 +101,12 @@ class Http2Server::Impl {
   Impl& operator=(const Impl&) = delete;
 
   Result<void> feed(std::string_view bytes, Instant now) {
-    refill(now);
+    quiet_.refill(now);
     const ssize_t taken = nghttp2_session_mem_recv(
         session_, reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size());
     if (taken >= 0) return {};
-    const bool is_flood =
-        is_noisy_ || taken == NGHTTP2_ERR_FLOODED || taken == NGHTTP2_ERR_TOO_MANY_CONTINUATIONS;
+    const bool is_flood = quiet_.is_spent() || taken == NGHTTP2_ERR_FLOODED
+                          || taken == NGHTTP2_ERR_TOO_MANY_CONTINUATIONS;
     (void)nghttp2_session_terminate_session(
         session_, is_flood ? NGHTTP2_ENHANCE_YOUR_CALM : NGHTTP2_PROTOCOL_ERROR);
     if (is_flood) {
@@ -149,13 +122,11 @@ class Http2Server::Impl {
   }
   Result<void> answer(std::int32_t stream, const ResponseHead& head, bool has_body) {
     const std::string status = std::to_string(head.status);
-    Fields fields(head.headers);
-    for (const Header header : head.headers) {
-      if (!all_are(kTokenChar, header.name) || !all_are(kValueChar, header.value)) {
-        return failure(Error::kInvalid, "a field of the answer holds odd characters");
-      }
+    if (!are_plain(head.headers)) {
+      return failure(Error::kInvalid, "a field of the answer holds odd characters");
     }
-    fields.list.insert(fields.list.begin(), field(":status", status));
+    Http2Fields fields(head.headers);
+    fields.list.insert(fields.list.begin(), http2_field(":status", status));
     nghttp2_data_provider provider{};
     provider.read_callback = pull;
     if (nghttp2_submit_response(session_, stream, fields.list.data(), fields.list.size(),
@@ -212,18 +183,7 @@ class Http2Server::Impl {
     return true;
   }
   static int on_begin_frame(nghttp2_session*, const nghttp2_frame_hd* head, void* self) {
-    const bool is_noise =
-        head->type == NGHTTP2_DATA
-            ? head->length == 0 && (head->flags & NGHTTP2_FLAG_END_STREAM) == 0
-            : head->type != NGHTTP2_HEADERS && head->type != NGHTTP2_WINDOW_UPDATE;
-    if (!is_noise) return 0;
-    Impl& impl = of(self);
-    if (impl.quiet_left_ > 0) {
-      --impl.quiet_left_;
-      return 0;
-    }
-    impl.is_noisy_ = true;
-    return NGHTTP2_ERR_CALLBACK_FAILURE;
+    return !is_noise(*head) || of(self).quiet_.take() ? 0 : NGHTTP2_ERR_CALLBACK_FAILURE;
   }
   static int on_frame(nghttp2_session* session, const nghttp2_frame* frame, void* self) {
     Impl& impl = of(self);
@@ -270,7 +230,7 @@ class Http2Server::Impl {
     if (pulled.what == What::kEnd) {
       *flags |= NGHTTP2_DATA_FLAG_EOF;
       if (!trailers.empty()) {
-        Fields fields(trailers);
+        Http2Fields fields(trailers);
         *flags |= NGHTTP2_DATA_FLAG_NO_END_STREAM;
         if (nghttp2_submit_trailer(session, stream, fields.list.data(), fields.list.size()) != 0) {
           return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
@@ -280,23 +240,10 @@ class Http2Server::Impl {
     return static_cast<ssize_t>(pulled.count);
   }
 
-  void refill(Instant now) {
-    if (!since_) since_ = now;
-    const auto whole = std::chrono::duration_cast<std::chrono::milliseconds>(now - *since_).count();
-    const auto more =
-        static_cast<std::uint64_t>(std::max<std::int64_t>(whole, 0)) * kHttp2NoisePerSecond / 1000;
-    if (more == 0) return;
-    quiet_left_ =
-        static_cast<std::uint32_t>(std::min<std::uint64_t>(kHttp2NoiseMost, quiet_left_ + more));
-    since_ = now;
-  }
-
   Http2Handler& handler_;
   nghttp2_session* session_ = nullptr;
   std::unordered_map<std::int32_t, Incoming> incoming_;  // requests that have not ended
-  std::optional<Instant> since_;
-  std::uint32_t quiet_left_ = kHttp2NoiseMost;
-  bool is_noisy_ = false;
+  Http2Quiet quiet_;
 };
 
 Http2Server::Http2Server(Http2Handler& handler) : impl_(std::make_unique<Impl>(handler)) {}
@@ -312,7 +259,7 @@ bool Http2Server::is_over() const {
 }
 void Http2Server::interim(std::int32_t stream, int status) {
   const std::string text = std::to_string(status);
-  const nghttp2_nv fields[] = {field(":status", text)};
+  const nghttp2_nv fields[] = {http2_field(":status", text)};
   (void)nghttp2_submit_headers(impl_->session(), NGHTTP2_FLAG_NONE, stream, nullptr, fields, 1,
                                nullptr);
 }
