@@ -52,6 +52,7 @@ ipc::ServiceSpec spec_of(const Service& service) {
   spec.timeouts = {service.timeouts.connect_s, service.timeouts.first_byte_s,
                    service.timeouts.idle_s, service.timeouts.total_s};
   spec.concurrency = service.concurrency;
+  spec.upstream_http2 = service.http2;
   return spec;
 }
 

@@ -334,6 +334,7 @@ class Decoding {
     service.timeouts = timeouts(section, "timeouts", problems_);
     service.concurrency =
         static_cast<std::uint32_t>(section.number_or("concurrency", 0, kConcurrencyMost));
+    service.http2 = section.boolean_or("http2", true);
     section.finish();
     config_.services.push_back(std::move(service));
   }

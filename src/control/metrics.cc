@@ -90,6 +90,8 @@ constexpr std::array kRows = {
         "Answers under way that are event streams."},
     Row{"gateway", "upstreams.idle", "gatehouse_gateway_idle_upstream_connections", kGauge,
         "Connections to upstreams that are kept for the next exchange."},
+    Row{"gateway", "upstreams.http2", "gatehouse_gateway_http2_upstream_connections", kGauge,
+        "Connections of HTTP/2 to upstreams, on which many exchanges are at a time."},
     Row{"gateway", "time.exchange.", "gatehouse_gateway_exchange_duration_seconds", kHistogram,
         "Time of exchanges from the request's head to their end, refused ones included.",
         Behind::kBucket},

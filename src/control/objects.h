@@ -204,12 +204,13 @@ struct Service {
   bool drains = false;        // an answer whose agent has left
   Timeouts timeouts;
   std::uint32_t concurrency = 0;  // exchanges at a time; 0: any number
+  bool http2 = true;              // is offered to an upstream in TLS
   template <class F>
   void fields(F& f) {
     f("kind", kind), f("url", url), f("upstream", upstream), f("upstream_ca", upstream_ca_pem);
     f("allow_private", allow_private), f("credential", credential), f("shared", shared);
     f("intent", intent), f("include_usage", include_usage), f("drain", drains);
-    f("timeouts", timeouts), f("concurrency", concurrency);
+    f("timeouts", timeouts), f("concurrency", concurrency), f("http2", http2);
   }
   friend bool operator==(const Service&, const Service&) = default;
 };

@@ -50,7 +50,8 @@ constexpr Schema kSpecs[] = {
      R"("include_usage":{"type":"boolean"},"on_disconnect":{"enum":["cancel","drain"]},)"
      R"("timeouts":{"type":"object","additionalProperties":false,"properties":)"
      R"({"connect":{"type":"integer"},"first_byte":{"type":"integer"},"idle":{"type":"integer"},)"
-     R"("total":{"type":"integer"}}},"concurrency":{"type":"integer"}})"},
+     R"("total":{"type":"integer"}}},"concurrency":{"type":"integer"},)"
+     R"("http2":{"type":"boolean"}})"},
     {Kind::kAgent,
      R"({"command":{"type":"array","items":{"type":"string"}},"volume":{"type":"string"},)"
      R"("skeleton":{"type":"string"},"toolbox":{"type":"array","items":{"type":"string"}},)"

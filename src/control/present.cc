@@ -143,7 +143,9 @@ std::string json_of(const Service& service) {
   if (!service.include_usage) spec.raw("include_usage", "false");
   spec.text("on_disconnect", service.drains ? "drain" : "cancel", "cancel");
   if (service.timeouts != Timeouts()) spec.raw("timeouts", json_of(service.timeouts));
-  return spec.number("concurrency", service.concurrency).json();
+  spec.number("concurrency", service.concurrency);
+  if (!service.http2) spec.raw("http2", "false");
+  return spec.json();
 }
 
 std::string json_of(const Agent& agent) {

@@ -89,6 +89,7 @@ constexpr auto kKeys = std::to_array<std::string_view>({
     "idle",
     "total",
     "concurrency",
+    "http2",
     "prices",
     "model",
     "above_input",

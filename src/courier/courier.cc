@@ -169,10 +169,10 @@ Task<Result<std::unique_ptr<net::Stream>>> Courier::dial(const ipc::RegisteredEn
   const wire::Url url = CO_TRY(wire::Url::parse(endpoint.url));
   egress::Target to{url.host.ip() ? url.host.ip()->text() : url.host.text(), url.port,
                     url.scheme == wire::Scheme::kHttps, endpoint.ca_pem, endpoint.allow_private};
-  auto stream = co_await egress_.dial(std::move(to), deadline);
-  if (stream) co_return std::move(*stream);
-  if (stream.error() == Error::kDenied) co_return Failure(stream.error());
-  co_return failure(Error::kUnreachable, stream.error().message());  // surely not sent
+  auto dialled = co_await egress_.dial(std::move(to), deadline);
+  if (dialled) co_return std::move(dialled->stream);
+  if (dialled.error() == Error::kDenied) co_return Failure(dialled.error());
+  co_return failure(Error::kUnreachable, dialled.error().message());  // surely not sent
 }
 
 Task<Result<ipc::Posted>> Courier::post(ipc::Post request) {

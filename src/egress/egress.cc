@@ -133,7 +133,7 @@ std::shared_ptr<const Secret> Dialer::credentials_for(const ipc::NetworkSpec& ne
   return nullptr;
 }
 
-Task<Result<Dialer::Stream>> Dialer::dial(Target to, Deadline deadline) {
+Task<Result<Dialled>> Dialer::dial(Target to, Deadline deadline) {
   const ipc::NetworkSpec network = network_;  // it may be another when a wait is over
   const bool direct = ipc::is_direct(network, to.host);
   const bool is_name = !wire::IpAddress::parse(to.host);
@@ -155,7 +155,7 @@ Task<Result<Dialer::Stream>> Dialer::dial(Target to, Deadline deadline) {
       socket = CO_TRY(co_await through_proxy(network, std::move(places), deadline));
     }
   }
-  if (!to.tls) co_return socket;
+  if (!to.tls) co_return Dialled{std::move(socket), false};
   co_return co_await secured(std::move(socket), std::move(to), network.extra_ca_pem, deadline);
 }
 
@@ -221,8 +221,8 @@ Task<Result<Dialer::Stream>> Dialer::ask_proxy(ipc::NetworkSpec network, Address
   co_return std::move(*socket);
 }
 
-Task<Result<Dialer::Stream>> Dialer::secured(Stream socket, Target to, std::string extra_ca_pem,
-                                             Deadline deadline) {
+Task<Result<Dialled>> Dialer::secured(Stream socket, Target to, std::string extra_ca_pem,
+                                      Deadline deadline) {
   std::string anchors = to.ca_pem + extra_ca_pem;
   auto found = tls_.find(anchors);
   if (found == tls_.end()) {
@@ -230,7 +230,10 @@ Task<Result<Dialer::Stream>> Dialer::secured(Stream socket, Target to, std::stri
     found = tls_.emplace(std::move(anchors), std::move(client)).first;
   }
   const std::shared_ptr<net::TlsClient> client = found->second;  // it may be dropped meanwhile
-  co_return co_await client->connect(loop_, std::move(socket), to.host, deadline);
+  net::TlsClient::Wish wish{std::move(to.host), to.http2};
+  auto connected =
+      CO_TRY(co_await client->connect(loop_, std::move(socket), std::move(wish), deadline));
+  co_return Dialled{std::move(connected.stream), connected.speaks_http2};
 }
 
 }  // namespace gatehouse::egress

@@ -27,6 +27,12 @@ struct Target {
   bool tls = false;
   std::string ca_pem;          // trust anchors beside the house's and the system's
   bool allow_private = false;  // loopback and private addresses too
+  bool http2 = false;          // in TLS, HTTP/2 is offered beside HTTP/1.1
+};
+
+struct Dialled {
+  std::unique_ptr<net::Stream> stream;
+  bool speaks_http2 = false;  // what ALPN agreed on
 };
 
 class Dialer {
@@ -43,7 +49,7 @@ class Dialer {
   // Nothing of a request has been sent when it fails. Errors: kDenied (the address is private,
   // link-local or a cloud's metadata service), kUnreachable (no address, nobody there, the proxy
   // refuses), kTimeout, kUpstream (TLS).
-  [[nodiscard]] net::Task<Result<std::unique_ptr<net::Stream>>> dial(Target to, Deadline deadline);
+  [[nodiscard]] net::Task<Result<Dialled>> dial(Target to, Deadline deadline);
 
  private:
   using Stream = std::unique_ptr<net::Stream>;
@@ -54,8 +60,8 @@ class Dialer {
                                           Deadline deadline);
   net::Task<Result<Stream>> ask_proxy(ipc::NetworkSpec network, Addresses proxy, std::string place,
                                       Deadline deadline);
-  net::Task<Result<Stream>> secured(Stream socket, Target to, std::string extra_ca_pem,
-                                    Deadline deadline);
+  net::Task<Result<Dialled>> secured(Stream socket, Target to, std::string extra_ca_pem,
+                                     Deadline deadline);
 
   struct Credentials {
     std::string proxy;

@@ -62,7 +62,8 @@ class EgressTest : public testing::Test {
   }
   static Task<Result<std::string>> echo(EgressTest* test, Target target) {
     const Deadline deadline = test->loop->in(5s);
-    const auto stream = CO_TRY(co_await test->egress.dial(std::move(target), deadline));
+    const Dialled dialled = CO_TRY(co_await test->egress.dial(std::move(target), deadline));
+    net::Stream* stream = dialled.stream.get();
     CO_TRY(co_await stream->write("word", deadline));
     std::array<char, 16> buffer{};
     const std::size_t got = CO_TRY(co_await stream->read(buffer, deadline));

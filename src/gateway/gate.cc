@@ -241,6 +241,7 @@ Task<Result<ipc::CounterList>> Gate::tell_counters() {
   list.counters.push_back({"open", connections_.size()});
   list.counters.push_back({"doors", doors_.size()});
   list.counters.push_back({"upstreams.idle", upstreams.idle()});
+  list.counters.push_back({"upstreams.http2", upstreams.links()});
   attach_.add_counters(list);
   ipc::add_process_counters(list);
   co_return list;

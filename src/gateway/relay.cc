@@ -153,20 +153,27 @@ class Relay {
     co_return still_alive();
   }
   // The answer's head. A connection that was kept may have been closed by the upstream just when it
-  // was used again: a safe request then goes once more, on a new one (RFC 9110 section 9.2.2).
+  // was used again: a safe request then goes once more, on a new one (RFC 9110 section 9.2.2). So
+  // does any that the upstream has not begun with.
   Task<Result<UpstreamExchange::Head>> answered() {
     const bool again =
         upstream_->is_on_kept_connection() && ruled_->request.head.framing.kind == Kind::kNone
         && (ruled_->request.head.method == "GET" || ruled_->request.head.method == "HEAD");
     const Result<void> sent = co_await send_request();
-    if (!sent && !again) co_return Failure(sent.error());
+    if (!sent && !again && !is_untouched()) co_return Failure(sent.error());
     if (sent) {
       auto head = co_await read_head();
-      if (head || !again || upstream_->has_spoken()) co_return head;
+      if (head || !(is_untouched() || (again && !upstream_->has_spoken()))) co_return head;
     }
     CO_TRY(co_await dial(Upstreams::Reuse::kNever));
     CO_TRY(co_await send_request());
     co_return co_await read_head();
+  }
+
+  // Whether the upstream has surely not begun with the request, and all of it is here.
+  [[nodiscard]] bool is_untouched() const {
+    return upstream_->was_not_processed()
+           && (ruled_->body || ruled_->request.head.framing.kind == Kind::kNone);
   }
 
   Result<void> begin_request() {

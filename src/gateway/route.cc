@@ -7,14 +7,17 @@ namespace gatehouse::gateway {
 Result<Routed> route(Interpreted what) {
   Routed where(std::move(what));
   if (const ipc::ServiceSpec* service = where->service; service != nullptr) {
-    where->destination = {service->upstream_host, service->upstream_port, service->upstream_tls,
-                          service->upstream_ca_pem, service->allow_private_upstream};
+    where->destination = destination_of(*service);
     where->target = service->base_path + where->path + where->query;
     return where;
   }
   where->destination = {
       where->request.host.ip() ? where->request.host.ip()->text() : where->request.host.text(),
-      where->request.port, where->request.tls, "", false};
+      where->request.port,
+      where->request.tls,
+      "",
+      false,
+      true};
   where->target = where->path + where->query;
   return where;
 }

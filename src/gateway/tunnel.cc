@@ -25,14 +25,31 @@ std::string established(const Door& door) {
 constexpr char kTlsHandshake =
     0x16;  // RFC 8446 section 5.1: the first byte of a ClientHello's record
 
+const ipc::ServiceSpec* service_at(Gate& gate, const Door& door, const wire::Host& host,
+                                   std::uint16_t port) {
+  if (!gate.rulebook) return nullptr;
+  return gate.rulebook->service_at(door.run.tenant, host.text(), port);
+}
+
+// What an agent is offered is what it would find without us: no HTTP/2 where the upstream was found
+// not to speak it. Before an exchange has found that out both are offered: no upstream is contacted
+// ahead of a ruling.
+net::TlsServer::Offer offer_for(Gate& gate, const ipc::ServiceSpec* service) {
+  using Offer = net::TlsServer::Offer;
+  if (service == nullptr || !service->upstream_tls) return Offer::kAsMade;
+  const std::optional<bool> known = gate.upstreams.speaks_http2(destination_of(*service));
+  return known.value_or(true) ? Offer::kAsMade : Offer::kHttp1;
+}
+
 // From now on `client` is a TLS stream that speaks as `host`. Errors: the handshake's, or that the
 // client asked for another name than it dialled.
 Task<Result<std::unique_ptr<Client>>> intercept(Gate& gate, Door& door,
                                                 std::unique_ptr<net::Stream> stream,
-                                                const wire::Host& host) {
+                                                const wire::Host& host, std::uint16_t port) {
   const Deadline deadline = gate.loop.in(kHandshakeMost);
   const auto server = CO_TRY(co_await gate.interceptor.server_for(door.run, host.text(), deadline));
-  auto accepted = CO_TRY(co_await server->accept(gate.loop, std::move(stream), deadline));
+  auto accepted = CO_TRY(co_await server->accept(
+      gate.loop, std::move(stream), deadline, offer_for(gate, service_at(gate, door, host, port))));
   if (!accepted.server_name.empty() && accepted.server_name != host.text()) {
     co_return failure(Error::kDenied, fmt::format("the TLS name {} on a connection to {}",
                                                   accepted.server_name, host.text()));
@@ -40,12 +57,6 @@ Task<Result<std::unique_ptr<Client>>> intercept(Gate& gate, Door& door,
   auto client = std::make_unique<Client>(std::move(accepted.stream));
   client->speaks_http2 = accepted.speaks_http2;
   co_return client;
-}
-
-const ipc::ServiceSpec* service_at(Gate& gate, const Door& door, const wire::Host& host,
-                                   std::uint16_t port) {
-  if (!gate.rulebook) return nullptr;
-  return gate.rulebook->service_at(door.run.tenant, host.text(), port);
 }
 
 // Whether the Run is killed; the table is read only when its generation has moved.
@@ -119,7 +130,7 @@ Ruling ruling_on_tunnel(const Gate& gate, const Door& door, const wire::Host& ho
 
 Task<void> serve_intercepted(Gate& gate, Door& door, Client& client, wire::Host host,
                              std::uint16_t port) {
-  auto inner = co_await intercept(gate, door, std::move(client.stream), host);
+  auto inner = co_await intercept(gate, door, std::move(client.stream), host, port);
   if (!inner) {
     record_refusal(gate, door, "TLS", fmt::format("{}:{}", host.text(), port),
                    {Ruling::Effect::kDeny, "interception", inner.error().message()});

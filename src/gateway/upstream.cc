@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "gateway/http1_upstream.h"
+#include "gateway/http2_upstream.h"
 
 namespace gatehouse::gateway {
 namespace {
@@ -13,12 +14,51 @@ using net::Task;
 constexpr std::size_t kIdleMost = 256;                // per destination
 constexpr Nanos kIdleFor = std::chrono::seconds(55);  // below nginx's keepalive_timeout of 75 s
 constexpr Nanos kConnectMost = std::chrono::seconds(10);
+constexpr std::size_t kSpokenMost = 4096;  // destinations of which it is known what they speak
 
 }  // namespace
 
+Destination destination_of(const ipc::ServiceSpec& service) {
+  return {service.upstream_host,   service.upstream_port,          service.upstream_tls,
+          service.upstream_ca_pem, service.allow_private_upstream, service.upstream_http2};
+}
+
+// Who dials a link that others may wait for; they are told when it is there, or will not be.
+class Upstreams::Dialling {
+ public:
+  Dialling(Upstreams& upstreams, std::string key)
+      : upstreams_(upstreams),
+        key_(std::move(key)),
+        over_(std::make_shared<net::Event>(upstreams.loop_)) {
+    upstreams_.dialling_[key_] = over_;
+  }
+  Dialling(const Dialling&) = delete;
+  Dialling& operator=(const Dialling&) = delete;
+  ~Dialling() {
+    over_->set();
+    const auto found = upstreams_.dialling_.find(key_);
+    if (found != upstreams_.dialling_.end() && found->second == over_) {
+      upstreams_.dialling_.erase(found);
+    }
+  }
+
+ private:
+  Upstreams& upstreams_;
+  std::string key_;
+  std::shared_ptr<net::Event> over_;
+};
+
+Upstreams::Upstreams(net::Loop& loop, net::Resolver& resolver)
+    : loop_(loop), egress_(loop, resolver) {}
+Upstreams::~Upstreams() = default;
+
 std::string Upstreams::key_of(const Destination& to) const {
-  return fmt::format("{}\n{}\n{}\n{}\n{}\n{}", networks_, to.host, to.port, to.tls,
+  return fmt::format("{}\n{}\n{}\n{}\n{}\n{}\n{}", networks_, to.host, to.port, to.tls, to.http2,
                      to.allow_private, to.ca_pem);
+}
+
+bool Upstreams::is_of_now(const std::string& key) const {
+  return key.starts_with(fmt::format("{}\n", networks_));
 }
 
 void Upstreams::use(const ipc::NetworkSpec& network) {
@@ -26,14 +66,83 @@ void Upstreams::use(const ipc::NetworkSpec& network) {
   egress_.use(network);
   ++networks_;
   idle_.clear();
+  links_.clear();  // what is under way on one keeps it
+  spoken_.clear();
 }
 
 Task<Result<std::unique_ptr<UpstreamExchange>>> Upstreams::begin(Destination to, Reuse reuse,
                                                                  Deadline deadline) {
+  std::string key = key_of(to);
+  if (reuse == Reuse::kNever || !to.tls || !to.http2) {
+    co_return co_await begin_on_new(std::move(to), std::move(key), reuse, deadline);
+  }
+  if (auto link = link_with_room(key)) co_return Http2Link::begin(std::move(link));
+  if (!speaks_http2(to).value_or(false)) {
+    co_return co_await begin_on_new(std::move(to), std::move(key), reuse, deadline);
+  }
+  if (const auto found = dialling_.find(key); found != dialling_.end()) {
+    const std::shared_ptr<net::Event> over = found->second;
+    CO_TRY(co_await over->wait(deadline));
+    if (auto link = link_with_room(key)) co_return Http2Link::begin(std::move(link));
+  }
+  const Dialling dialling(*this, key);
+  co_return co_await begin_on_new(std::move(to), std::move(key), reuse, deadline);
+}
+
+Task<Result<std::unique_ptr<UpstreamExchange>>> Upstreams::begin_on_new(Destination to,
+                                                                        std::string key,
+                                                                        Reuse reuse,
+                                                                        Deadline deadline) {
   Connection connection =
       CO_TRY(reuse == Reuse::kAllowed ? co_await acquire(std::move(to), deadline)
                                       : co_await acquire_new(std::move(to), deadline));
-  co_return std::make_unique<Http1Upstream>(*this, std::move(connection));
+  if (!connection.speaks_http2) {
+    co_return std::make_unique<Http1Upstream>(*this, std::move(connection));
+  }
+  if (reuse == Reuse::kAllowed) {
+    // Others have dialled meanwhile: one connection is enough.
+    if (auto link = link_with_room(key)) co_return Http2Link::begin(std::move(link));
+  }
+  auto link = std::make_shared<Http2Link>(loop_, std::move(connection.stream));
+  if (is_of_now(key)) {
+    for (auto& [other, links] : links_) {
+      std::erase_if(links, [](const auto& each) { return each->is_over(); });
+    }
+    std::erase_if(links_, [](const auto& each) { return each.second.empty(); });
+    links_[key].push_back(link);
+  }
+  co_return Http2Link::begin(std::move(link));
+}
+
+std::shared_ptr<Http2Link> Upstreams::link_with_room(const std::string& key) {
+  const auto found = links_.find(key);
+  if (found == links_.end()) return nullptr;
+  std::erase_if(found->second, [](const auto& link) { return link->is_over(); });
+  for (const auto& link : found->second) {
+    if (link->has_room()) return link;
+  }
+  if (found->second.empty()) links_.erase(found);
+  return nullptr;
+}
+
+std::size_t Upstreams::links() const {
+  std::size_t count = 0;
+  for (const auto& [key, list] : links_) {
+    count += static_cast<std::size_t>(
+        std::count_if(list.begin(), list.end(), [](const auto& link) { return !link->is_over(); }));
+  }
+  return count;
+}
+
+std::optional<bool> Upstreams::speaks_http2(const Destination& to) const {
+  if (!to.tls || !to.http2) return false;
+  const auto found = spoken_.find(key_of(to));
+  return found == spoken_.end() ? std::nullopt : std::optional(found->second);
+}
+
+void Upstreams::learn(const std::string& key, bool speaks_http2) {
+  if (spoken_.size() >= kSpokenMost && !spoken_.contains(key)) spoken_.clear();
+  spoken_[key] = speaks_http2;
 }
 
 Task<Result<Upstreams::Connection>> Upstreams::acquire(Destination to, Deadline deadline) {
@@ -57,12 +166,14 @@ Task<Result<Upstreams::Connection>> Upstreams::acquire(Destination to, Deadline 
 Task<Result<Upstreams::Connection>> Upstreams::acquire_new(Destination to, Deadline deadline) {
   const Deadline dial_by(std::min(deadline.at(), loop_.now() + kConnectMost));
   std::string key = key_of(to);
-  auto stream = CO_TRY(co_await egress_.dial(std::move(to), dial_by));
-  co_return Connection{std::move(stream), std::move(key), false};
+  const bool may_speak_http2 = to.tls && to.http2;
+  egress::Dialled dialled = CO_TRY(co_await egress_.dial(std::move(to), dial_by));
+  if (may_speak_http2 && is_of_now(key)) learn(key, dialled.speaks_http2);
+  co_return Connection{std::move(dialled.stream), std::move(key), false, dialled.speaks_http2};
 }
 
 void Upstreams::release(Connection connection) {
-  if (!connection.key.starts_with(fmt::format("{}\n", networks_))) return;
+  if (!is_of_now(connection.key)) return;
   std::deque<Idle>& idle = idle_[connection.key];
   if (idle.size() >= kIdleMost) idle.pop_front();
   idle.push_back({std::move(connection.stream), loop_.now() + kIdleFor});

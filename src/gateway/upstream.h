@@ -10,6 +10,7 @@
 #include <optional>
 #include <string>
 #include <unordered_map>
+#include <vector>
 
 #include "base/secret.h"
 #include "egress/egress.h"
@@ -19,8 +20,13 @@
 
 namespace gatehouse::gateway {
 
+class Http2Link;
+
 // Where to dial. Connections are shared among Exchanges that agree in all of it.
 using Destination = egress::Target;
+
+// Where a service lives.
+[[nodiscard]] Destination destination_of(const ipc::ServiceSpec& service);
 
 // A field of which the value is a credential. It is wiped with the object.
 struct SecretField {
@@ -67,6 +73,10 @@ class UpstreamExchange {
   [[nodiscard]] virtual bool has_spoken() const = 0;
   // Whether the connection may have been closed by the upstream just when it was used again.
   [[nodiscard]] virtual bool is_on_kept_connection() const = 0;
+  // Of one that failed: it is certain that the upstream has not begun with the request and never
+  // will, because it said so or because nothing of it was sent. Whatever its method, it may go
+  // again, and where that is wanted on another connection (RFC 9113 section 8.7).
+  [[nodiscard]] virtual bool was_not_processed() const { return false; }
 
   // The answer was read to its end: what carried it may carry others.
   virtual void release() = 0;
@@ -74,7 +84,8 @@ class UpstreamExchange {
 
 class Upstreams {
  public:
-  Upstreams(net::Loop& loop, net::Resolver& resolver) : loop_(loop), egress_(loop, resolver) {}
+  Upstreams(net::Loop& loop, net::Resolver& resolver);
+  ~Upstreams();
 
   // How the world is reached from now on; no connection made otherwise is used again.
   void use(const ipc::NetworkSpec& network);
@@ -83,7 +94,8 @@ class Upstreams {
   }
 
   enum class Reuse : std::uint8_t { kAllowed, kNever };
-  // An exchange over a connection that is kept or new. Errors: those of Dialer::dial.
+  // An exchange over a connection that is kept or new: of HTTP/2 where `to` allows it and the
+  // upstream speaks it, shared with others. Errors: those of Dialer::dial.
   [[nodiscard]] net::Task<Result<std::unique_ptr<UpstreamExchange>>> begin(Destination to,
                                                                            Reuse reuse,
                                                                            Deadline deadline);
@@ -92,6 +104,7 @@ class Upstreams {
     std::unique_ptr<net::Stream> stream;
     std::string key;
     bool reused = false;
+    bool speaks_http2 = false;
   };
   // An idle connection that is still alive, or a new one. Errors: those of Dialer::dial.
   [[nodiscard]] net::Task<Result<Connection>> acquire(Destination to, Deadline deadline);
@@ -100,18 +113,32 @@ class Upstreams {
   // Takes back a connection whose last response was read to its end.
   void release(Connection connection);
   [[nodiscard]] std::size_t idle() const;
+  // Connections of HTTP/2 that are open.
+  [[nodiscard]] std::size_t links() const;
+  // Whether the upstream was found to speak HTTP/2, or not to; nothing where it is not known yet.
+  [[nodiscard]] std::optional<bool> speaks_http2(const Destination& to) const;
 
  private:
   struct Idle {
     std::unique_ptr<net::Stream> stream;
     Instant until;
   };
+  class Dialling;
   [[nodiscard]] std::string key_of(const Destination& to) const;
+  // Whether it was made for the network that is in force.
+  [[nodiscard]] bool is_of_now(const std::string& key) const;
+  [[nodiscard]] std::shared_ptr<Http2Link> link_with_room(const std::string& key);
+  [[nodiscard]] net::Task<Result<std::unique_ptr<UpstreamExchange>>> begin_on_new(
+      Destination to, std::string key, Reuse reuse, Deadline deadline);
+  void learn(const std::string& key, bool speaks_http2);
 
   net::Loop& loop_;
   egress::Dialer egress_;
   std::uint64_t networks_ = 0;  // how many there were: a part of each connection's key
   std::unordered_map<std::string, std::deque<Idle>> idle_;
+  std::unordered_map<std::string, std::vector<std::shared_ptr<Http2Link>>> links_;
+  std::unordered_map<std::string, std::shared_ptr<net::Event>> dialling_;  // a link, for others too
+  std::unordered_map<std::string, bool> spoken_;  // by key: whether it is HTTP/2
 };
 
 }  // namespace gatehouse::gateway

@@ -76,11 +76,12 @@ struct ServiceSpec {
   bool drains = false;
   Timeouts timeouts;
   std::uint32_t concurrency = 0;  // exchanges with it at a time, of each gateway; 0: any number
+  bool upstream_http2 = true;     // is offered in TLS; else it is HTTP/1.1 alone
   template <class F>
   void fields(F& f) {
     f(tenant, name, kind, host, port, agent_tls, upstream_host, upstream_port, upstream_tls,
       base_path, upstream_ca_pem, allow_private_upstream, credential_header, credential_prefix,
-      signs, intent_paths, asks_usage, drains, timeouts, concurrency);
+      signs, intent_paths, asks_usage, drains, timeouts, concurrency, upstream_http2);
   }
 };
 

@@ -342,39 +342,26 @@ Result<std::unique_ptr<TlsClient>> TlsClient::make(const Options& options) {
   return std::unique_ptr<TlsClient>(new TlsClient(std::move(impl)));
 }
 
-Task<Result<std::unique_ptr<Stream>>> TlsClient::connect(Loop& loop, std::unique_ptr<Stream> socket,
-                                                         std::string server_name,
-                                                         Deadline deadline) {
-  SslPtr ssl(SSL_new(impl_->context.get()));
-  CHECK(ssl);
-  std::array<unsigned char, 16> literal{};
-  X509_VERIFY_PARAM* verify = SSL_get0_param(ssl.get());
-  if (inet_pton(AF_INET, server_name.c_str(), literal.data()) == 1
-      || inet_pton(AF_INET6, server_name.c_str(), literal.data()) == 1) {
-    X509_VERIFY_PARAM_set1_ip_asc(verify, server_name.c_str());
-  } else {
-    X509_VERIFY_PARAM_set_hostflags(verify, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
-    X509_VERIFY_PARAM_set1_host(verify, server_name.data(), server_name.size());
-    SSL_set_tlsext_host_name(ssl.get(), server_name.c_str());
-  }
-  connect_to(ssl.get(), *socket);
-  SSL_set_connect_state(ssl.get());
-  auto stream = std::make_unique<TlsStream>(loop, std::move(socket), std::move(ssl));
-  const Result<void> done = co_await stream->handshake(deadline);
-  if (!done) co_return Failure(done.error().in("connecting to " + server_name));
-  co_return stream;
-}
-
 namespace {
 
 constexpr unsigned char kOurs[] = "\x02h2\x08http/1.1";  // as ALPN writes it
 
+constexpr std::size_t kHttp2Size = 3;  // of it, what is HTTP/2's
+
+// Where a connection says, not null, that it is for HTTP/1.1 alone.
+int http1_index() {
+  static const int kIndex = SSL_get_ex_new_index(0, nullptr, nullptr, nullptr, nullptr);
+  return kIndex;
+}
+
 // A client that offers neither goes on without ALPN, as it does with a server that knows none.
-int choose_protocol(SSL*, const unsigned char** chosen, unsigned char* size,
+int choose_protocol(SSL* ssl, const unsigned char** chosen, unsigned char* size,
                     const unsigned char* offered, unsigned int offered_size, void*) {
   unsigned char* found = nullptr;
+  const std::size_t from = SSL_get_ex_data(ssl, http1_index()) == nullptr ? 0 : kHttp2Size;
   const int how =
-      SSL_select_next_proto(&found, size, kOurs, sizeof(kOurs) - 1, offered, offered_size);
+      SSL_select_next_proto(&found, size, kOurs + from,
+                            static_cast<unsigned>(sizeof(kOurs) - 1 - from), offered, offered_size);
   *chosen = found;
   return how == OPENSSL_NPN_NEGOTIATED ? SSL_TLSEXT_ERR_OK : SSL_TLSEXT_ERR_NOACK;
 }
@@ -386,7 +373,43 @@ bool speaks_http2(const SSL* ssl) {
   return size == 2 && name[0] == 'h' && name[1] == '2';
 }
 
+void ask_for(SSL* ssl, const std::string& server_name) {
+  std::array<unsigned char, 16> literal{};
+  X509_VERIFY_PARAM* verify = SSL_get0_param(ssl);
+  if (inet_pton(AF_INET, server_name.c_str(), literal.data()) == 1
+      || inet_pton(AF_INET6, server_name.c_str(), literal.data()) == 1) {
+    X509_VERIFY_PARAM_set1_ip_asc(verify, server_name.c_str());
+    return;
+  }
+  X509_VERIFY_PARAM_set_hostflags(verify, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+  X509_VERIFY_PARAM_set1_host(verify, server_name.data(), server_name.size());
+  SSL_set_tlsext_host_name(ssl, server_name.c_str());
+}
+
 }  // namespace
+
+Task<Result<TlsClient::Connected>> TlsClient::connect(Loop& loop, std::unique_ptr<Stream> socket,
+                                                      Wish wish, Deadline deadline) {
+  SslPtr ssl(SSL_new(impl_->context.get()));
+  CHECK(ssl);
+  SSL* raw = ssl.get();
+  ask_for(raw, wish.server_name);
+  if (wish.http2) CHECK(SSL_set_alpn_protos(raw, kOurs, sizeof(kOurs) - 1) == 0);
+  connect_to(raw, *socket);
+  SSL_set_connect_state(raw);
+  auto stream = std::make_unique<TlsStream>(loop, std::move(socket), std::move(ssl));
+  const Result<void> done = co_await stream->handshake(deadline);
+  if (!done) co_return Failure(done.error().in("connecting to " + wish.server_name));
+  co_return Connected{std::move(stream), speaks_http2(raw)};
+}
+
+Task<Result<std::unique_ptr<Stream>>> TlsClient::connect(Loop& loop, std::unique_ptr<Stream> socket,
+                                                         std::string server_name,
+                                                         Deadline deadline) {
+  Connected connected = CO_TRY(
+      co_await connect(loop, std::move(socket), Wish{std::move(server_name), false}, deadline));
+  co_return std::move(connected.stream);
+}
 
 class TlsServer::Impl {
  public:
@@ -447,10 +470,11 @@ Result<std::unique_ptr<TlsServer>> TlsServer::make(const Options& options) {
 }
 
 Task<Result<TlsServer::Accepted>> TlsServer::accept(Loop& loop, std::unique_ptr<Stream> socket,
-                                                    Deadline deadline) {
+                                                    Deadline deadline, Offer offer) {
   SslPtr ssl(SSL_new(impl_->context.get()));
   CHECK(ssl);
   SSL* raw = ssl.get();
+  if (offer == Offer::kHttp1) SSL_set_ex_data(raw, http1_index(), impl_.get());
   connect_to(raw, *socket);
   SSL_set_accept_state(raw);
   auto stream = std::make_unique<TlsStream>(loop, std::move(socket), std::move(ssl));

@@ -39,9 +39,20 @@ class TlsClient {
   [[nodiscard]] static Result<std::unique_ptr<TlsClient>> make(const Options&);
   ~TlsClient();
 
-  // Handshakes as `server_name`, which the certificate must match (RFC 9525; an IP literal by its
-  // iPAddress). Errors: kUpstream when the certificate is not trusted or does not match, kTimeout,
+  struct Wish {
+    // Which the certificate must match (RFC 9525; an IP literal by its iPAddress).
+    std::string server_name;
+    bool http2 = false;  // offers HTTP/2 beside HTTP/1.1 (ALPN, RFC 7301)
+  };
+  struct Connected {
+    std::unique_ptr<Stream> stream;
+    bool speaks_http2 = false;  // what ALPN agreed on
+  };
+  // Handshakes. Errors: kUpstream when the certificate is not trusted or does not match, kTimeout,
   // kClosed.
+  [[nodiscard]] Task<Result<Connected>> connect(Loop& loop, std::unique_ptr<Stream> socket, Wish,
+                                                Deadline);
+  // With that name, for one protocol alone.
   [[nodiscard]] Task<Result<std::unique_ptr<Stream>>> connect(Loop& loop,
                                                               std::unique_ptr<Stream> socket,
                                                               std::string server_name, Deadline);
@@ -73,8 +84,11 @@ class TlsServer {
     std::string client_certificate_sha256;
     bool speaks_http2 = false;  // what ALPN agreed on
   };
-  // Errors: kInvalid (not TLS, bad certificate), kTimeout, kClosed.
-  [[nodiscard]] Task<Result<Accepted>> accept(Loop& loop, std::unique_ptr<Stream> socket, Deadline);
+  enum class Offer : std::uint8_t { kAsMade, kHttp1 };
+  // `kHttp1`: no HTTP/2 to this one. Errors: kInvalid (not TLS, bad certificate), kTimeout,
+  // kClosed.
+  [[nodiscard]] Task<Result<Accepted>> accept(Loop& loop, std::unique_ptr<Stream> socket, Deadline,
+                                              Offer offer = Offer::kAsMade);
 
  private:
   class Impl;

@@ -5,6 +5,7 @@ upstream that proves who it is. Every misuse of a placeholder is refused and rai
 import base64
 import gzip
 import json
+import subprocess
 import unittest
 import zlib
 
@@ -271,6 +272,17 @@ class UpstreamTls(HouseTest):
             status, _, body = self.house.request("GET", "http://trusted.gatehouse/a")
             self.assertEqual((status, body), (200, b'{"ok":true}'))
         self.assertEqual([item[1] for item in Upstream.seen], ["/a", "/a"])
+
+    def test_an_agent_is_offered_what_the_upstream_was_found_to_speak(self):
+        def version():
+            done = subprocess.run(
+                ["curl", "-sS", "--max-time", "20", "--http2", "-o", "/dev/null", "-w",
+                 "%{http_version} %{http_code}", "-x", "http://127.0.0.1:%d" % self.house.proxy,
+                 "--cacert", self.house.data + "/ca.pem", "https://inner.gatehouse/c"],
+                capture_output=True, check=False, timeout=60)
+            return done.stdout.decode() or done.stderr.decode()
+        self.assertEqual(version(), "2 200", "nobody knows yet")
+        self.assertEqual(version(), "1.1 200")
 
     def test_and_under_no_other(self):
         status, headers, body = self.house.request("GET", "http://other.gatehouse/b")
