@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "gateway/known_values.h"
+#include "gateway/room.h"
 #include "ipc/sandbox.h"
 #include "net/nursery.h"
 #include "net/stream.h"
@@ -58,6 +59,10 @@ class SyntheticNames {
 // (RFC 7617), as git and curl -u send it.
 [[nodiscard]] bool holds(std::string_view text, const ipc::Placeholder& placeholder);
 
+// Of bodies, in memory, at a time, for one Run: so many of the largest as a busy agent has under
+// way.
+inline constexpr std::size_t kBodiesOfARunMost = std::size_t{64} * 1024 * 1024;
+
 struct Door {
   Door(net::Loop& loop, ipc::OpenDoor opened)
       : run(std::move(opened.run)),
@@ -65,6 +70,7 @@ struct Door {
         trace_text(run.trace.text()),
         placeholders(std::move(opened.placeholders)),
         names(run.run),
+        turned_away(loop),
         tasks(loop) {}
 
   // Header lines of every answer: which Run, which trace.
@@ -87,6 +93,8 @@ struct Door {
   std::vector<std::unique_ptr<net::Listener>> listeners;
   net::Descriptor dns;
   std::uint64_t connections = 0;  // that are open now
+  Room bodies{kBodiesOfARunMost};
+  net::Nursery turned_away;  // a task for each of more than those, while it is told so
   // Last, so that it goes first: accept loops, DNS, and a task per connection.
   net::Nursery tasks;
 };

@@ -63,6 +63,12 @@ void Exchange::edit_body() {
   request.head.headers.remove("content-encoding");
 }
 
+void Exchange::drop_body() {
+  body.reset();
+  decoded.reset();
+  kept.give_back();
+}
+
 Task<void> serve_exchange(Gate& gate, Door& door, Caller& caller, Decoded request) {
   ++gate.counters.exchanges;
   const Live live(gate.counters.live_exchanges);

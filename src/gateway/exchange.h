@@ -18,6 +18,7 @@
 #include "gateway/caller.h"
 #include "gateway/gate.h"
 #include "gateway/intent.h"
+#include "gateway/room.h"
 #include "gateway/timing.h"
 #include "wire/http1.h"
 #include "wire/redact.h"
@@ -35,9 +36,11 @@ struct Decoded {
 // All that is known of one Exchange, at one place for its whole life; the types of the phases say
 // how far it is filled.
 struct Exchange {
+  Exchange(Gate& of, Door& through) : gate(&of), door(&through), kept(of.bodies, through.bodies) {}
+
   // IDENTIFY
-  Gate* gate = nullptr;
-  Door* door = nullptr;
+  Gate* gate;
+  Door* door;
   Caller* caller = nullptr;
   ExchangeId exchange = ExchangeId::fresh();
   SpanId span = SpanId::fresh();
@@ -60,6 +63,7 @@ struct Exchange {
   std::optional<std::string> decoded;
   // Of what the body says, for the upstream alone: on record is what the agent sent.
   std::optional<wire::TextEdit> edit;
+  Room::Share kept;  // what `body` and `decoded` take of the gateway's memory
   // ROUTE
   Destination destination;
   std::string target;  // path and query as they are sent upstream
@@ -71,6 +75,8 @@ struct Exchange {
   [[nodiscard]] std::string_view readable_body() const { return decoded ? *decoded : *body; }
   // Makes the edit. What the body says goes out without the coding that it came in.
   void edit_body();
+  // It has gone for good: an answer has come, which may last.
+  void drop_body();
 };
 
 class Identified {

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -13,6 +14,7 @@
 #include "base/log.h"
 #include "gateway/connection.h"
 #include "gateway/names.h"
+#include "gateway/refusal.h"
 #include "ipc/any_audit.h"
 #include "ipc/control_gateway.h"
 #include "ipc/counters.h"
@@ -27,6 +29,26 @@ using net::Task;
 constexpr std::size_t kDoorDescriptors = 4;
 constexpr std::uint64_t kConnectionsMost = 512;  // open at once through one Door
 constexpr std::int64_t kSnapshotMost = 64 * 1024 * 1024;
+constexpr std::size_t kTurnedAwayMost = 64;  // told so at the same time, through one Door
+constexpr Nanos kTurnAwayMost = 2s;
+// Of the descriptors that this process may have: what is kept for other things than connections of
+// agents, and how many of these and of their upstreams come to one of the former.
+constexpr std::uint64_t kDescriptorsKept = 128;
+constexpr std::uint64_t kDescriptorsOfOne = 2;
+
+// Tells a client that does not get in, and waits until it has heard it.
+Task<void> say_full(net::Loop& loop, Door& door, std::unique_ptr<Client> client) {
+  Error full(Error::kExhausted, "this gateway has as many connections as it may; try again");
+  const std::string answer =
+      response_of({std::move(full), ipc::ServiceKind::kHttp, "", "", door.headers()});
+  const Deadline deadline = loop.in(kTurnAwayMost);
+  if (!co_await client->stream->write(answer, deadline)) co_return;
+  if (!co_await client->stream->finish(deadline)) co_return;
+  // What it sends is read, or the close would be a reset that destroys the answer.
+  while ((co_await client->inbox.fill(deadline)).value_or(false)) {
+    client->inbox.take(client->inbox.waiting().size());
+  }
+}
 
 }  // namespace
 
@@ -199,16 +221,29 @@ Task<void> Gate::accept_all(Door* door, net::Listener* listener, Entrance entran
 }
 
 void Gate::serve_at(Door& door, std::unique_ptr<Client> client, Entrance entrance) {
-  if (door.connections >= kConnectionsMost) {
-    client->stream->close_with_reset();
-    counters.refuse(Error::kTooMany);
-    return;
-  }
+  if (is_full(door)) return turn_away(door, std::move(client), entrance);
   ++counters.connections;
   Listed listed(*this, door);
   const std::uint64_t id = listed.id();
   connections_.at(id).task = door.tasks.spawn(
       serve_connection(*this, door, std::move(listed), std::move(client), entrance));
+}
+
+bool Gate::is_full(const Door& door) const {
+  if (door.connections >= kConnectionsMost) return true;
+  rlimit descriptors{};
+  if (getrlimit(RLIMIT_NOFILE, &descriptors) != 0) return true;
+  const std::uint64_t spare = std::max<std::uint64_t>(descriptors.rlim_cur, kDescriptorsKept);
+  return connections_.size() >= (spare - kDescriptorsKept) / kDescriptorsOfOne;
+}
+
+// What is caught on its way may not be HTTP: it is reset.
+void Gate::turn_away(Door& door, std::unique_ptr<Client> client, Entrance entrance) {
+  counters.refuse(Error::kExhausted);
+  if (entrance != Entrance::kProxy || door.turned_away.size() >= kTurnedAwayMost) {
+    return client->stream->close_with_reset();
+  }
+  door.turned_away.spawn(say_full(loop, door, std::move(client)));
 }
 
 // Until it is taken, or another audit role has come. Memory and descriptors may run out for a

@@ -14,6 +14,7 @@
 #include "gateway/intercept.h"
 #include "gateway/model_counters.h"
 #include "gateway/recorder.h"
+#include "gateway/room.h"
 #include "gateway/rulebook.h"
 #include "gateway/upstream.h"
 #include "ipc/control_gateway.h"
@@ -48,6 +49,9 @@ struct Counters {
   [[nodiscard]] ipc::CounterList list() const;
 };
 
+// Of bodies, in memory, at a time, for all Runs of a gateway.
+inline constexpr std::size_t kBodiesMost = std::size_t{256} * 1024 * 1024;
+
 class Gate {
  public:
   Gate(ipc::Role& role, net::Resolver& resolver);
@@ -65,6 +69,7 @@ class Gate {
   std::shared_ptr<const Rulebook> rulebook;  // null until the first Snapshot: everything is denied
   std::unique_ptr<ipc::KillTableReader> kills;  // null until it came: everything is killed
   Counters counters;
+  Room bodies{kBodiesMost};
 
   [[nodiscard]] bool is_killed(const RunId& run) const { return !kills || kills->is_killed(run); }
   // That are open now.
@@ -72,8 +77,8 @@ class Gate {
   [[nodiscard]] Attach& attach() { return attach_; }
   // The Door of a Run without a sandbox; null for any other Run.
   [[nodiscard]] Door* attached_door(const RunId& run);
-  // Serves a connection as one of that Door, as long as both last; a Door that has too many resets
-  // it.
+  // Serves a connection as one of that Door, as long as both last. Of too many, or where
+  // descriptors run out, it is told so (503) and ended.
   void serve_at(Door& door, std::unique_ptr<Client> client, Entrance entrance);
   // Ends that connection at the Loop's next turn, if it is still there. For a watcher that cannot
   // end its owner itself.
@@ -96,6 +101,8 @@ class Gate {
   net::Task<Result<ipc::Done>> take_credentials(ipc::UseProxyCredentials request);
   net::Task<Result<ipc::Done>> take_snapshot(std::uint64_t generation,
                                              std::vector<net::Descriptor> fds);
+  [[nodiscard]] bool is_full(const Door& door) const;
+  void turn_away(Door& door, std::unique_ptr<Client> client, Entrance entrance);
   net::Task<void> accept_all(Door* door, net::Listener* listener, Entrance entrance);
   net::Task<void> watch_kills();
   net::Task<void> offer_ring(std::uint64_t number);

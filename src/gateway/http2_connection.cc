@@ -418,9 +418,8 @@ Task<void> Http2Caller::refuse(Refusal refusal) {
   head.headers.add("content-type", parts.content_type);
   head.headers.add("cache-control", "no-store");
   head.headers.add("x-gatehouse-error", parts.label);
-  if (refusal.retry_after_s != 0) {
-    head.headers.add("retry-after", std::to_string(refusal.retry_after_s));
-  }
+  if (parts.retry_after_s != 0)
+    head.headers.add("retry-after", std::to_string(parts.retry_after_s));
   head.headers.add("x-gatehouse-run", connection_.door().run.run.text());
   head.headers.add("x-gatehouse-trace", connection_.door().run.trace.text());
   head.headers.add("content-length", std::to_string(parts.body.size()));

@@ -25,9 +25,7 @@ Result<Identified> identify(Gate& gate, Door& door, Caller& caller, Decoded requ
     return failure(Error::kKilled, "the run " + door.run.run.text()
                                        + " is killed; only a person with that right can revive it");
   }
-  Identified who(std::make_unique<Exchange>());
-  who->gate = &gate;
-  who->door = &door;
+  Identified who(std::make_unique<Exchange>(gate, door));
   who->caller = &caller;
   who->began = gate.loop.now();
   const std::string_view whole = request.head.path_and_query();

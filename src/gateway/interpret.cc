@@ -19,6 +19,9 @@ using net::Task;
 constexpr std::size_t kBodyMost = 16 * 1024 * 1024;         // of a body that is read whole
 constexpr std::size_t kReservedMost = 1024 * 1024;          // of it, before any of it has come
 constexpr Nanos kBodyPieceMost = std::chrono::seconds(30);  // between two pieces of it
+// However its pieces come: from then on so many bytes of it in a second, on average.
+constexpr Nanos kBodyGrace = std::chrono::seconds(30);
+constexpr std::size_t kBodyRateLeast = 16 * 1024;
 
 constexpr std::size_t kSmallMost = 64 * 1024;  // a body so long is read before anyone is dialled
 constexpr Nanos kPatience = 200ms;             // ... unless it comes slower than this
@@ -49,7 +52,19 @@ Task<Result<Piece>> next_piece(Gate& gate, MessageIn& from, Nanos most) {
   co_return from.piece();
 }
 
-Task<Result<std::string>> read_body(Gate& gate, Caller& caller, const wire::RequestHead& head) {
+Failure no_room() {
+  return failure(Error::kExhausted,
+                 "the requests under way take all the memory that the gateway has for bodies; try "
+                 "again");
+}
+
+// Until when more must have come of a body of which so many bytes have.
+Instant slowest(Instant began, std::size_t bytes) {
+  return began + kBodyGrace + std::chrono::milliseconds(bytes * 1000 / kBodyRateLeast);
+}
+
+Task<Result<std::string>> read_body(Gate& gate, Caller& caller, const wire::RequestHead& head,
+                                    Room::Share& kept) {
   std::string body;
   if (head.framing.length > kBodyMost) {
     co_return failure(Error::kTooLarge, fmt::format("a body of {} bytes; {} is the most here",
@@ -60,12 +75,15 @@ Task<Result<std::string>> read_body(Gate& gate, Caller& caller, const wire::Requ
     CO_TRY(co_await caller.send_continue(gate.loop.in(kBodyPieceMost)));
   }
   body.reserve(std::min(head.framing.length, std::uint64_t{kReservedMost}));
+  const Instant began = gate.loop.now();
   while (!from.is_done()) {
-    const Result<Piece> piece = co_await next_piece(gate, from, kBodyPieceMost);
+    const Nanos left = slowest(began, body.size()) - gate.loop.now();
+    const Result<Piece> piece = co_await next_piece(gate, from, std::min(left, kBodyPieceMost));
     if (!piece) co_return body_broken(piece.error());
     if (body.size() + piece->payload.size() > kBodyMost) {
       co_return failure(Error::kTooLarge, fmt::format("a body of more than {} bytes", kBodyMost));
     }
+    if (!kept.grow(piece->payload.size())) co_return no_room();
     body.append(piece->payload);
   }
   co_return body;
@@ -90,10 +108,12 @@ Task<Result<std::string>> begin_body(Gate& gate, Caller& caller, const wire::Req
 
 // What a body says that came in a content coding.
 Result<std::optional<std::string>> decoded_body(const wire::RequestHead& head,
-                                                std::string_view body) {
+                                                std::string_view body, Room::Share& kept) {
   const auto coding = TRY(wire::content_coding_of(head.headers));
   if (coding == wire::ContentCoding::kIdentity) return std::nullopt;
-  return TRY(wire::decoded_content(coding, body, {.size_most = kBodyMost}));
+  std::string decoded = TRY(wire::decoded_content(coding, body, {.size_most = kBodyMost}));
+  if (!kept.grow(decoded.size())) return no_room();
+  return decoded;
 }
 
 Result<void> read_llm_call(Exchange& what) {
@@ -154,8 +174,8 @@ Task<Result<Interpreted>> interpret(Identified who) {
     }
     co_return what;
   }
-  what->body = CO_TRY(co_await read_body(*what->gate, *what->caller, what->request.head));
-  what->decoded = CO_TRY(decoded_body(head, *what->body));
+  what->body = CO_TRY(co_await read_body(*what->gate, *what->caller, head, what->kept));
+  what->decoded = CO_TRY(decoded_body(head, *what->body, what->kept));
   CO_TRY(llm ? read_llm_call(*what) : read_tool_call(*what));
   co_return what;
 }

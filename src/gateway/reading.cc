@@ -28,6 +28,7 @@ Reading::~Reading() {
   if (!request_.empty()) intent_.add_body("request", request_);
   if (!answer_.empty()) intent_.add_body("response", answer_);
   intent_.tag("bytes.response", std::to_string(answer_bytes_));
+  if (request_bytes_ > request_.size()) intent_.tag("request.truncated", "true");
   if (answer_bytes_ > answer_.size()) intent_.tag("response.truncated", "true");
   if (const auto* llm = std::get_if<LlmCall>(&of_.call)) tell_llm(*llm);
   if (const auto* tool = std::get_if<ToolCall>(&of_.call)) tell_tool(*tool);
@@ -44,7 +45,8 @@ void Reading::begin(const wire::ResponseHead& head) {
 }
 
 void Reading::sent(std::string_view payload) {
-  if (request_.size() + payload.size() <= kKeptMost) request_ += payload;
+  keep(payload, request_, request_bytes_);
+  request_bytes_ += payload.size();
 }
 
 std::string_view Reading::take(std::string_view payload) {
@@ -83,8 +85,14 @@ std::string Reading::error_event(const Error& error) {
 }
 
 void Reading::keep(std::string_view payload) {
+  keep(payload, answer_, answer_bytes_);
   answer_bytes_ += payload.size();
-  if (answer_.size() + payload.size() <= kKeptMost) answer_ += payload;
+}
+
+// The beginning of a body, without a gap: after a piece for which there was no room none is kept.
+void Reading::keep(std::string_view payload, std::string& in, std::uint64_t before) {
+  if (in.size() != before || in.size() + payload.size() > kKeptMost) return;
+  if (kept_.grow(payload.size())) in += payload;
 }
 
 void Reading::read_events(std::string_view payload) {

@@ -17,7 +17,8 @@ namespace gatehouse::gateway {
 class Reading {
  public:
   // `of` outlives this.
-  Reading(Intent& intent, const Exchange& of) : intent_(intent), of_(of) {}
+  Reading(Intent& intent, const Exchange& of)
+      : intent_(intent), of_(of), kept_(of.gate->bodies, of.door->bodies) {}
   Reading(const Reading&) = delete;
   Reading& operator=(const Reading&) = delete;
   // Tells the Intent, also when the Exchange is cancelled in the middle.
@@ -40,6 +41,7 @@ class Reading {
 
  private:
   void keep(std::string_view payload);
+  void keep(std::string_view payload, std::string& in, std::uint64_t before);
   void read_events(std::string_view payload);
   void tell_llm(const LlmCall& call);
   void tell_usage(const LlmCall& call, const wire::LlmAnswer& answer);
@@ -49,8 +51,10 @@ class Reading {
 
   Intent& intent_;
   const Exchange& of_;
-  std::string request_;
+  Room::Share kept_;
+  std::string request_;  // what is kept of it
   std::string answer_;
+  std::uint64_t request_bytes_ = 0;
   std::uint64_t answer_bytes_ = 0;
   bool is_stream_ = false;
   bool hides_usage_ = false;

@@ -9,6 +9,8 @@
 namespace gatehouse::gateway {
 namespace {
 
+constexpr std::uint32_t kRetryAfterS = 1;  // what is full or away is back soon, or not for long
+
 std::string body_of(const Refusal& refusal) {
   const ErrorRow& row = row_of(refusal.error.code());
   const std::string message = json_quoted(refusal.error.message());
@@ -36,7 +38,9 @@ RefusalParts parts_of(const Refusal& refusal) {
   return {
       row.http_status,
       refusal.dialect == ipc::ServiceKind::kHttp ? "application/problem+json" : "application/json",
-      row.label, body_of(refusal) + "\n"};
+      row.label,
+      refusal.retry_after_s == 0 && row.http_status == 503 ? kRetryAfterS : refusal.retry_after_s,
+      body_of(refusal) + "\n"};
 }
 
 std::string response_of(const Refusal& refusal) {
@@ -46,7 +50,7 @@ std::string response_of(const Refusal& refusal) {
       "x-gatehouse-error: {}\r\n{}{}{}\r\n{}",
       parts.status, wire::reason_phrase(parts.status), parts.content_type, parts.body.size(),
       parts.label,
-      refusal.retry_after_s == 0 ? "" : fmt::format("retry-after: {}\r\n", refusal.retry_after_s),
+      parts.retry_after_s == 0 ? "" : fmt::format("retry-after: {}\r\n", parts.retry_after_s),
       refusal.trace_headers, refusal.close ? "connection: close\r\n" : "",
       refusal.to_head ? "" : parts.body);
 }

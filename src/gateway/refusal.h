@@ -20,14 +20,16 @@ struct Refusal {
   std::string trace_headers;        // whole lines, may be empty
   bool close = true;                // the connection ends after it
   bool to_head = false;             // the request was a HEAD: its answer has no body
-  std::uint32_t retry_after_s = 0;  // when to come again (RFC 9110 section 10.2.3); 0: not said
+  std::uint32_t retry_after_s = 0;  // when to come again (RFC 9110 section 10.2.3); 0: soon,
+                                    // where the status is 503, else it is not said
 };
 
 // Its status, media type and body, for who writes no text of HTTP/1.1.
 struct RefusalParts {
   int status = 0;
   std::string_view content_type;
-  std::string_view label;  // the x-gatehouse-error field
+  std::string_view label;           // the x-gatehouse-error field
+  std::uint32_t retry_after_s = 0;  // 0: there is no such field
   std::string body;
 };
 [[nodiscard]] RefusalParts parts_of(const Refusal& refusal);

@@ -96,6 +96,7 @@ class Relay {
     intent_.tag("status", std::to_string(head.response.status));
     CO_TRY(prepare_redaction(head.response));
     CO_TRY(prepare_decoding(head.response, head.body));
+    leased_.recorded.ruled->drop_body();
     reading_.begin(head.response);
     if (!may_release_before_durable()) {
       CO_TRY(co_await intent_.recorder().wait_durable(intent_.position(),

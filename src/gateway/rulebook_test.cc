@@ -237,5 +237,17 @@ TEST(Refusal, SaysWhenToComeAgainWhereThatIsKnown) {
   EXPECT_TRUE(told.contains("\r\nretry-after: 7\r\nx: y\r\n")) << told;
 }
 
+TEST(Refusal, SaysWhenToTryAgainWhereThatHelps) {
+  const auto answer = [](Error::Code code) {
+    return response_of({Error(code, "why"), ipc::ServiceKind::kOpenAi, "", "", "", true});
+  };
+  for (const Error::Code code :
+       {Error::kExhausted, Error::kUnavailable, Error::kAuditUnavailable}) {
+    EXPECT_TRUE(answer(code).contains("\r\nretry-after: 1\r\n")) << answer(code);
+  }
+  EXPECT_FALSE(answer(Error::kDenied).contains("retry-after"));
+  EXPECT_FALSE(answer(Error::kUpstream).contains("retry-after"));
+}
+
 }  // namespace
 }  // namespace gatehouse::gateway

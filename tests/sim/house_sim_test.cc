@@ -185,41 +185,66 @@ TEST_F(HouseSim, AnExchangeEndsAtEveryAwaitPoint) {
   EXPECT_GT(points, 20u);
 }
 
-// Pings keep nothing open that asks for nothing, nor does a head that comes a byte in ten seconds.
-TEST_F(HouseSim, AnHttp2ConnectionWithoutARequestEndsWhateverDripsIn) {
-  const std::string settings("\0\0\0\4\0\0\0\0\0", 9);
+// Somebody who lets bytes drip in, and how long that may hold a connection.
+struct Slow {
+  std::string_view what;
+  std::string first;
+  std::vector<std::string> drips;  // one in ten seconds
+  std::chrono::seconds held;       // so long it is still held
+  std::chrono::seconds over;       // and so long not
+};
+
+std::vector<std::string> single(std::string_view text) {
+  std::vector<std::string> bytes;
+  for (const char c : text) bytes.emplace_back(1, c);
+  return bytes;
+}
+
+// A head or a body that comes byte by byte, and pings, keep nothing open that asks for nothing.
+std::vector<Slow> slow_ones() {
+  const std::string http2 = std::string(wire::kHttp2Preface) + std::string("\0\0\0\4\0\0\0\0\0", 9);
   const std::string ping(
       "\0\0\x8\6\0\0\0\0\0"
       "12345678",
       17);
-  const std::string head(
+  const std::string_view http2_head(
       "\0\0\x40\1\5\0\0\0\1"
       "\0\7:method\3GET",
       22);
-  for (const bool is_head : {false, true}) {
+  const std::string target = "http://model.gatehouse/v1/chat/completions HTTP/1.1\r\n";
+  const std::string head = "POST " + target + "host: model.gatehouse\r\n";
+  const auto body = single(R"({"model":"m","messages":[]})");
+  return {{"a head", "P", single("OST " + target), 15s, 40s},
+          {"a body", head + "content-length: 1000\r\n\r\n", body, 25s, 60s},
+          {"a body in chunks", head + "transfer-encoding: chunked\r\n\r\n100\r\n", body, 25s, 60s},
+          {"a head of HTTP/2", http2, single(http2_head), 60s, 100s},
+          {"pings", http2, std::vector<std::string>(22, ping), 60s, 100s}};
+}
+
+net::Task<void> drip(World* in, World::Agent as, const Slow* slow) {
+  auto stream = co_await in->reach_gateway(as);
+  if (!stream) co_return;
+  (void)co_await (*stream)->write(slow->first, in->loop().in(10s));
+  for (const std::string& drip : slow->drips) {
+    co_await in->loop().sleep_for(10s);
+    if (!co_await (*stream)->write(drip, in->loop().in(10s))) co_return;
+  }
+}
+
+TEST_F(HouseSim, WhateverDripsInIsOverSoon) {
+  for (const Slow& slow : slow_ones()) {
+    SCOPED_TRACE(slow.what);
     simulate_entropy(4);
     World world(4, {.crashes = false, .kills = false, .runs = 0, .outside = 0, .acts = 0});
     world.begin();
     const auto agent = world.start_run("alice");
     ASSERT_TRUE(agent);
-    std::vector<std::string> drips;
-    for (const char c : is_head ? head : "") drips.emplace_back(1, c);
-    if (!is_head) drips.assign(22, ping);
     net::Nursery dripping(world.loop());
-    dripping.spawn([](this auto, World* in, World::Agent as, std::string first,
-                      std::vector<std::string> then) -> net::Task<void> {
-      auto stream = co_await in->reach_gateway(as);
-      if (!stream) co_return;
-      (void)co_await (*stream)->write(first, in->loop().in(10s));
-      for (const std::string& drip : then) {
-        co_await in->loop().sleep_for(10s);
-        if (!co_await (*stream)->write(drip, in->loop().in(10s))) co_return;
-      }
-    }(&world, *agent, std::string(wire::kHttp2Preface) + settings, drips));
-    world.loop().run_for(60s);
+    dripping.spawn(drip(&world, *agent, &slow));
+    world.loop().run_for(slow.held);
     EXPECT_EQ(world.house().held(), 1u);
-    world.loop().run_for(40s);
-    EXPECT_EQ(world.house().held(), 0u) << (is_head ? "a head" : "pings");
+    world.loop().run_for(slow.over - slow.held);
+    EXPECT_EQ(world.house().held(), 0u);
     dripping.cancel_all();
     world.end();
     for (const std::string& broken : world.broken()) ADD_FAILURE() << broken;
