@@ -10,6 +10,7 @@
 
 #include "base/encoding.h"
 #include "wire/event_stream.h"
+#include "wire/google_status.h"
 #include "wire/json_array.h"
 #include "wire/llm_parts.h"
 #include "wire/sse.h"
@@ -93,29 +94,6 @@ std::string anthropic_error(const LlmError& error) {
       R"({{"type":"error","error":{{"type":"{}","message":{},"gatehouse_error":"{}","rule":{}}}}})",
       anthropic_type(error.status), json_quoted(error.message), error.label,
       error.rule.empty() ? "null" : json_quoted(error.rule));
-}
-
-// https://cloud.google.com/apis/design/errors
-std::string_view google_status(int status) {
-  switch (status) {
-    case 400:
-    case 413:
-      return "INVALID_ARGUMENT";
-    case 401:
-      return "UNAUTHENTICATED";
-    case 403:
-      return "PERMISSION_DENIED";
-    case 404:
-      return "NOT_FOUND";
-    case 429:
-      return "RESOURCE_EXHAUSTED";
-    case 503:
-      return "UNAVAILABLE";
-    case 504:
-      return "DEADLINE_EXCEEDED";
-    default:
-      return "INTERNAL";
-  }
 }
 
 std::string gemini_error(const LlmError& error) {

@@ -7,8 +7,8 @@
 #include <span>
 #include <vector>
 
-#include "base/encoding.h"
 #include "wire/characters.h"
+#include "wire/path.h"
 
 namespace gatehouse::wire {
 namespace {
@@ -58,19 +58,6 @@ constexpr std::array kAnthropicRows = {
     Row{"", "v1/messages/batches/**", kRelayed, kMessages, kChat, "batches"},
     Row{"", "v1/files/**", kRelayed, kMessages, kChat, "files"},
 };
-
-std::vector<std::string> segments_of(std::string_view path) {
-  std::vector<std::string> out;
-  while (!path.empty()) {
-    path.remove_prefix(1);
-    const std::size_t end = std::min(path.find('/'), path.size());
-    // A canonical path hides no slash, percent sign or control in an escape.
-    auto decoded = percent_decoded(path.substr(0, end));
-    out.push_back(decoded ? *std::move(decoded) : std::string(path.substr(0, end)));
-    path.remove_prefix(end);
-  }
-  return out;
-}
 
 bool matches(std::string_view pattern, Segments segments) {
   while (true) {
@@ -189,17 +176,6 @@ std::optional<LlmEndpoint> exactly(LlmProvider provider, std::string_view method
   return std::nullopt;
 }
 
-// As a lenient server could take it: in lower case, without path parameters or a slash at the end.
-std::vector<std::string> lenient(Segments segments) {
-  std::vector<std::string> out(segments.begin(), segments.end());
-  while (!out.empty() && out.back().empty()) out.pop_back();
-  for (std::string& segment : out) {
-    segment.resize(std::min(segment.find(';'), segment.size()));
-    segment = lowered(segment);
-  }
-  return out;
-}
-
 }  // namespace
 
 std::string_view name_of(LlmOperation operation) {
@@ -217,7 +193,7 @@ std::string_view name_of(LlmProvider provider) {
 LlmEndpoint llm_endpoint(LlmProvider provider, std::string_view method, std::string_view path) {
   const auto segments = segments_of(path);
   if (auto endpoint = exactly(provider, method, segments)) return *std::move(endpoint);
-  const auto other = lenient(segments);
+  const auto other = lenient_segments(segments);
   for (const std::string_view usual : {"POST", "GET"}) {
     auto endpoint = exactly(provider, usual, other);
     if (!endpoint || endpoint->standing != Standing::kGoverned) continue;

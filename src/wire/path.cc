@@ -97,6 +97,28 @@ bool text_matches(std::string_view pattern, std::string_view text) {
   return p == pattern.size();
 }
 
+std::vector<std::string> segments_of(std::string_view path) {
+  std::vector<std::string> out;
+  while (!path.empty()) {
+    path.remove_prefix(1);
+    const std::size_t end = std::min(path.find('/'), path.size());
+    auto decoded = percent_decoded(path.substr(0, end));
+    out.push_back(decoded ? *std::move(decoded) : std::string(path.substr(0, end)));
+    path.remove_prefix(end);
+  }
+  return out;
+}
+
+std::vector<std::string> lenient_segments(std::span<const std::string> segments) {
+  std::vector<std::string> out(segments.begin(), segments.end());
+  while (!out.empty() && out.back().empty()) out.pop_back();
+  for (std::string& segment : out) {
+    segment.resize(std::min(segment.find(';'), segment.size()));
+    segment = lowered(segment);
+  }
+  return out;
+}
+
 bool path_matches(std::string_view pattern, std::string_view path) {
   while (true) {
     if (pattern == "/**") return true;

@@ -3,8 +3,10 @@
 // canonical path sends that path, not the one it received.
 #pragma once
 
+#include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/result.h"
 
@@ -16,6 +18,12 @@ namespace gatehouse::wire {
 // percent sign, NUL or other control, a broken escape, a path parameter on a dot segment
 // (`/..;x/`), and dot segments that climb above the root.
 [[nodiscard]] Result<std::string> canonical_path(std::string_view path);
+
+// What lies between the slashes of a canonical path, decoded: it hides no slash in an escape.
+[[nodiscard]] std::vector<std::string> segments_of(std::string_view path);
+// The same as a lenient server could take it: in lower case, without path parameters or a slash at
+// the end.
+[[nodiscard]] std::vector<std::string> lenient_segments(std::span<const std::string> segments);
 
 // `pattern` has segments: `*` within one stands for any run of characters but '/'; a last segment
 // `**` for any rest, also none. Everything else is literal. `path` is canonical.
