@@ -48,6 +48,7 @@ bool Step::is_effect() const {
   if (call == "tunnel") return true;
   if (call == "llm") return !entry.tag("llm.provider_tools").empty();
   if (call == "mcp") return !entry.tag("tool").empty();
+  if (call == "a2a") return !entry.tag("a2a.effect").empty();
   const std::string_view method = entry.tag("method");
   return method != "GET" && method != "HEAD" && method != "OPTIONS" && method != "TRACE";
 }
@@ -99,6 +100,9 @@ std::string act_of(const Step& step) {
   if (!tool.empty()) return "tool " + tool;
   if (const auto tools = entry.tag("llm.provider_tools"); !tools.empty()) {
     return std::string("at the model's provider: ").append(tools);
+  }
+  if (const auto operation = entry.tag("a2a.operation"); !operation.empty()) {
+    return std::string(operation).append(" at ").append(entry.tag("service"));
   }
   std::string out;
   for (const std::string_view part :

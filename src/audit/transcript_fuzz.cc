@@ -22,8 +22,9 @@ Entry exchange(std::string_view call, std::string_view bytes) {
   entry.add("status", bytes.substr(0, 3));
   entry.add("duration_us", bytes.substr(0, 20));
   entry.add("state", "done");
-  for (const char* name : {"llm.input", "llm.reasoning", "llm.text", "llm.tool_calls", "request",
-                           "response", "tool.arguments", "tool.result"}) {
+  for (const char* name :
+       {"a2a.answer", "a2a.said", "llm.input", "llm.reasoning", "llm.text", "llm.tool_calls",
+        "request", "response", "tool.arguments", "tool.result"}) {
     entry.bodies.push_back({name, {}, bytes.size(), {}});
   }
   return entry;

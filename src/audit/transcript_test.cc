@@ -67,6 +67,26 @@ TEST(Transcript, TellsEffectsAndWhatNobodyKnows) {
   EXPECT_TRUE(text.contains("in doubt    +4.000 s  DELETE calendar.example/events")) << text;
 }
 
+TEST(Transcript, TellsWhatAnotherAgentWasAskedAndSaid) {
+  Transcript story;
+  Entry send = intent_of(1, "a2a", "POST");
+  send.add("service", "helper");
+  send.add("a2a.operation", "SendMessage");
+  send.add("a2a.effect", "true");
+  send.bodies.push_back({"a2a.said", {}, 5});
+  Entry read = intent_of(2, "a2a", "POST");
+  read.add("a2a.operation", "GetTask");
+  Entry settled = settled_of(send, "done");
+  settled.add("a2a.task", "t-1");
+  settled.add("a2a.state", "completed");
+  for (const Entry& entry : {send, read, settled}) story.add(entry);
+  EXPECT_TRUE(story.steps()[0].is_effect());
+  EXPECT_FALSE(story.steps()[1].is_effect());
+  EXPECT_EQ(act_of(story.steps()[0]), "SendMessage at helper");
+  const std::string text = story.text(no_body, false);
+  EXPECT_TRUE(text.contains("t-1: completed")) << text;
+}
+
 TEST(Transcript, NumbersThatAreTooLargeOverflowNothing) {
   Transcript story;
   for (int i = 1; i < 4; ++i) {

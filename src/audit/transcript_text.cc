@@ -163,6 +163,18 @@ void tell_exchange(Writer& out, const Step& step, double since) {
     out.body("result", step.body("tool.result"));
     return;
   }
+  if (call == "a2a") {
+    if (const auto webhook = step.entry.tag("a2a.webhook"); !webhook.empty()) {
+      out.detail("webhook", webhook);
+    }
+    out.body("says", step.body("a2a.said"));
+    if (const auto state = step.tag("a2a.state"); !state.empty()) {
+      out.detail("task", fmt::format("{}: {}", step.tag("a2a.task"), state));
+    }
+    if (const auto error = step.tag("a2a.error"); !error.empty()) out.detail("error", error);
+    out.body(step.state() == "done" ? "answers" : "partial", step.body("a2a.answer"));
+    return;
+  }
   if (call == "mcp") return;  // its own handshake and listings say nothing to people
   out.body("request", step.body("request"));
   out.body("response", step.body("response"));

@@ -66,7 +66,8 @@ ipc::Snapshot compiled_snapshot(const State& state, std::uint64_t generation) {
   }
   for (const Rule* rule : state.all<Rule>()) {
     snapshot.rules.push_back({rule->tenant, rule->id, rule->agent, rule->service, rule->hosts,
-                              rule->methods, rule->paths, rule->tools, rule->provider_tools});
+                              rule->methods, rule->paths, rule->tools, rule->provider_tools,
+                              rule->operations});
   }
   return snapshot;
 }

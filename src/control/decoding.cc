@@ -12,6 +12,7 @@
 #include "control/rights.h"
 #include "control/settings.h"
 #include "control/values.h"
+#include "wire/a2a.h"
 #include "wire/path.h"
 #include "wire/url.h"
 
@@ -571,6 +572,7 @@ class Decoding {
     rule.paths = patterns(section, "paths");
     rule.tools = section.strings("tools");
     rule.provider_tools = section.strings("provider_tools");
+    rule.operations = section.strings("operations");
     check_target(section, rule);
     for (const std::string& method : rule.methods) {
       const bool upper =
@@ -619,6 +621,23 @@ class Decoding {
     if (!rule.provider_tools.empty() && (service == nullptr || !is_model_provider(service->kind))) {
       section.problem("provider_tools", "provider_tools are those of a model provider's service",
                       ProblemKind::kWrongTogether);
+    }
+    check_operations(section, rule, service);
+  }
+
+  static void check_operations(Section& section, const Rule& rule, const Service* service) {
+    if (!rule.operations.empty()
+        && (service == nullptr || service->kind != ipc::ServiceKind::kA2a)) {
+      section.problem("operations", "operations are those of a service of kind a2a",
+                      ProblemKind::kWrongTogether);
+    }
+    for (const std::string& operation : rule.operations) {
+      const std::string_view known = wire::name_of(wire::a2a_operation(operation));
+      if (known.empty() || known == operation) continue;
+      section.problem("operations",
+                      fmt::format("\"{}\" is what version 0.3 calls it; {} stands for the "
+                                  "operation in every version",
+                                  printable(operation), known));
     }
   }
 

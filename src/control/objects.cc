@@ -156,7 +156,8 @@ Object blank(Kind kind, std::string tenant, std::string name) {
 }  // namespace
 
 bool is_model_provider(ipc::ServiceKind kind) {
-  return kind != ipc::ServiceKind::kHttp && kind != ipc::ServiceKind::kMcp;
+  return kind != ipc::ServiceKind::kHttp && kind != ipc::ServiceKind::kMcp
+         && kind != ipc::ServiceKind::kA2a;
 }
 
 std::string_view usual_header(ipc::ServiceKind kind) {

@@ -41,7 +41,8 @@ constexpr Schema kSpecs[] = {
      R"({"role":{"enum":["owner","security","approver","auditor","developer"]},)"
      R"("user":{"type":"string"},"group":{"type":"string"},"account":{"type":"string"}})"},
     {Kind::kService,
-     R"({"kind":{"enum":["http","openai","mcp","anthropic","gemini","bedrock","azure-openai"]},)"
+     R"({"kind":{"enum":["http","openai","mcp","anthropic","gemini","bedrock",)"
+     R"("azure-openai","a2a"]},)"
      R"("url":{"type":"string","format":"uri"},)"
      R"("upstream":{"type":"string","format":"uri"},"upstream_ca":{"type":"string"},)"
      R"("allow_private":{"type":"boolean"},"credential":{"type":"object"},)"
@@ -64,7 +65,8 @@ constexpr Schema kSpecs[] = {
                   R"("methods":{"type":"array","items":{"type":"string"}},)"
                   R"("paths":{"type":"array","items":{"type":"string"}},)"
                   R"("tools":{"type":"array","items":{"type":"string"}},)"
-                  R"("provider_tools":{"type":"array","items":{"type":"string"}}})"},
+                  R"("provider_tools":{"type":"array","items":{"type":"string"}},)"
+                  R"("operations":{"type":"array","items":{"type":"string"}}})"},
 };
 
 std::string capital(std::string_view word) {

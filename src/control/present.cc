@@ -170,6 +170,7 @@ std::string json_of(const Rule& rule) {
       .list("paths", rule.paths)
       .list("tools", rule.tools)
       .list("provider_tools", rule.provider_tools)
+      .list("operations", rule.operations)
       .json();
 }
 

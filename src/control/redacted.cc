@@ -80,6 +80,7 @@ constexpr auto kKeys = std::to_array<std::string_view>({
     "paths",
     "tools",
     "provider_tools",
+    "operations",
     "region",
     "include_usage",
     "on_disconnect",
@@ -113,10 +114,12 @@ constexpr auto kKeys = std::to_array<std::string_view>({
     "no_proxy",
 });
 constexpr auto kValues = std::to_array<std::string_view>(
-    {"anthropic", "gemini", "bedrock", "azure-openai", "http",     "openai",  "mcp",       "static",
-     "sigv4",     "oauth",  "text",    "here",         "proxy",    "json",    "true",      "false",
-     "user",      "tenant", "owner",   "security",     "approver", "auditor", "developer", "GET",
-     "HEAD",      "POST",   "PUT",     "PATCH",        "DELETE",   "OPTIONS", ""});
+    {"anthropic", "gemini", "bedrock",  "azure-openai", "http",    "openai",
+     "mcp",       "a2a",    "static",   "sigv4",        "oauth",   "text",
+     "here",      "proxy",  "json",     "true",         "false",   "user",
+     "tenant",    "owner",  "security", "approver",     "auditor", "developer",
+     "GET",       "HEAD",   "POST",     "PUT",          "PATCH",   "DELETE",
+     "OPTIONS",   ""});
 constexpr auto kNumbers = std::to_array<std::string_view>(
     {"version", "memory", "pids", "leases_per_second", "token_seconds", "above_input", "connect",
      "first_byte", "idle", "total", "concurrency"});

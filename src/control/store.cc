@@ -133,6 +133,10 @@ class SqliteStore final : public StateStore {
       TRY(database_.run("UPDATE schema_version SET version = 4"));
       found = 4;
     }
+    if (found == 4) {  // the same: services may be other agents, rules may have operations
+      TRY(database_.run("UPDATE schema_version SET version = 5"));
+      found = 5;
+    }
     if (found != kSchemaVersion) {
       return newer_format(kStateFormat, static_cast<std::uint64_t>(found));
     }

@@ -17,6 +17,7 @@ std::optional<wire::LlmProvider> provider_of(ipc::ServiceKind kind) {
       return wire::LlmProvider::kAzureOpenAi;
     case ipc::ServiceKind::kHttp:
     case ipc::ServiceKind::kMcp:
+    case ipc::ServiceKind::kA2a:
       break;
   }
   return std::nullopt;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What an Exchange means. LLM, MCP, plain and intercepted HTTP all become a Call before RULE, so
-// that one policy, one kill and one audit serve them all.
+// What an Exchange means. LLM, MCP, A2A, plain and intercepted HTTP all become a Call before RULE,
+// so that one policy, one kill and one audit serve them all.
 #pragma once
 
 #include <cstdint>
@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "ipc/snapshot.h"
+#include "wire/a2a.h"
 #include "wire/llm.h"
 
 namespace gatehouse::gateway {
@@ -32,9 +33,14 @@ struct ToolCall {
   std::string arguments;  // raw JSON
 };
 
+// A request to another agent, by A2A.
+struct AgentCall {
+  wire::A2aCall request;
+};
+
 // Whose protocol a Service of that kind speaks; none for one that is no model's.
 [[nodiscard]] std::optional<wire::LlmProvider> provider_of(ipc::ServiceKind kind);
 
-using Call = std::variant<HttpCall, LlmCall, ToolCall>;
+using Call = std::variant<HttpCall, LlmCall, ToolCall, AgentCall>;
 
 }  // namespace gatehouse::gateway

@@ -49,7 +49,7 @@ class Caller {
 
   std::string refused_by;           // the rule that refused the request, for its answer
   std::uint32_t retry_after_s = 0;  // when the agent may come again; 0: nothing is said of it
-  std::string json_rpc_id;          // of an MCP message, as it stood: its error repeats it
+  std::string json_rpc_id;          // of a message, as it stood: its error repeats it
 };
 
 }  // namespace gatehouse::gateway

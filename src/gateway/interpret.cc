@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// INTERPRET: what the request means. The body is read whole where the meaning is in it (LLM and
-// MCP).
+// INTERPRET: what the request means. The body is read whole where the meaning is in it (LLM, MCP
+// and A2A).
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -148,6 +148,26 @@ Result<void> read_tool_call(Exchange& what) {
   return {};
 }
 
+Result<void> read_agent_call(Exchange& what, const wire::A2aEndpoint& endpoint) {
+  if (endpoint.binding == wire::A2aEndpoint::Binding::kJsonRpc) {
+    what.caller->json_rpc_id = "null";  // until it is known (JSON-RPC 2.0, section 5)
+  }
+  const wire::RequestHead& head = what.request.head;
+  AgentCall call{TRY(wire::A2aCall::parse(endpoint, head.headers.find("a2a-version").value_or(""),
+                                          what.readable_body()))};
+  if (!call.request.id.empty()) what.caller->json_rpc_id = call.request.id;
+  what.call = std::move(call);
+  return {};
+}
+
+// What an agent's service is asked; nothing for what A2A does not have.
+wire::A2aEndpoint agent_endpoint(const Exchange& what, bool has_body) {
+  const wire::RequestHead& head = what.request.head;
+  if (what.service == nullptr || what.service->kind != ipc::ServiceKind::kA2a) return {};
+  if (head.method != "POST" && has_body) return {};
+  return wire::a2a_endpoint(head.method, what.path, head.headers.find("content-type").value_or(""));
+}
+
 }  // namespace
 
 Task<Result<Interpreted>> interpret(Identified who) {
@@ -164,7 +184,9 @@ Task<Result<Interpreted>> interpret(Identified who) {
   const auto provider = what->service == nullptr ? std::nullopt : provider_of(what->service->kind);
   if (provider) what->endpoint = wire::llm_endpoint(*provider, head.method, what->path);
   const bool llm = what->endpoint && what->endpoint->has_meaning_in_body();
-  if (head.method != "POST" || (!llm && !mcp)) {
+  const wire::A2aEndpoint agent = agent_endpoint(*what, has_body);
+  const bool a2a = agent.binding != wire::A2aEndpoint::Binding::kNone;
+  if (!a2a && (head.method != "POST" || (!llm && !mcp))) {
     if (!has_body) co_return what;
     std::string begun = CO_TRY(co_await begin_body(*what->gate, *what->caller, head));
     if (what->caller->request().is_done()) {
@@ -176,7 +198,7 @@ Task<Result<Interpreted>> interpret(Identified who) {
   }
   what->body = CO_TRY(co_await read_body(*what->gate, *what->caller, head, what->kept));
   what->decoded = CO_TRY(decoded_body(head, *what->body, what->kept));
-  CO_TRY(llm ? read_llm_call(*what) : read_tool_call(*what));
+  CO_TRY(a2a ? read_agent_call(*what, agent) : llm ? read_llm_call(*what) : read_tool_call(*what));
   co_return what;
 }
 

@@ -2,8 +2,12 @@
 #include "gateway/reading.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
 
 #include "base/encoding.h"
+#include "gateway/card.h"
 #include "wire/jsonrpc.h"
 #include "wire/mcp.h"
 
@@ -11,6 +15,7 @@ namespace gatehouse::gateway {
 namespace {
 
 constexpr std::size_t kKeptMost = 16 * 1024 * 1024;  // of a body, in the log
+constexpr std::size_t kCardMost = 1024 * 1024;
 
 std::string tool_calls_json(const std::vector<wire::LlmToolCall>& calls) {
   std::string json = "[";
@@ -32,11 +37,16 @@ Reading::~Reading() {
   if (answer_bytes_ > answer_.size()) intent_.tag("response.truncated", "true");
   if (const auto* llm = std::get_if<LlmCall>(&of_.call)) tell_llm(*llm);
   if (const auto* tool = std::get_if<ToolCall>(&of_.call)) tell_tool(*tool);
+  if (agent_) tell_agent();
 }
 
 void Reading::begin(const wire::ResponseHead& head) {
   const std::string type(head.headers.find("content-type").value_or(""));
   is_stream_ = type.starts_with("text/event-stream");
+  if (const auto* agent = std::get_if<AgentCall>(&of_.call)) {
+    agent_.emplace(agent->request.binding);
+    holds_back_ = head.status == 200 && wire::answers_with_card(agent->request.operation);
+  }
   const auto* llm = std::get_if<LlmCall>(&of_.call);
   if (llm == nullptr || head.status < 200 || head.status >= 300) return;
   const auto form = wire::LlmAnswerReader::form_of(llm->endpoint, type);
@@ -50,10 +60,15 @@ void Reading::sent(std::string_view payload) {
 }
 
 std::string_view Reading::take(std::string_view payload) {
+  if (holds_back_) {
+    held_.append(payload.substr(0, std::min(payload.size(), kCardMost + 1 - held_.size())));
+    return {};
+  }
   if (model_ && is_stream_) {
     payload = model_->feed(payload);
     if (first_token_ == Nanos(0)) note_beginning();
   }
+  if (agent_ && is_stream_) payload = agent_->feed(payload);
   keep(payload);
   if (is_stream_ && std::holds_alternative<ToolCall>(of_.call)) read_events(payload);
   return payload;
@@ -70,13 +85,34 @@ void Reading::note_beginning() {
 }
 
 std::string_view Reading::finish() {
-  if (!model_ || !is_stream_) return {};
-  const std::string_view rest = model_->finish();
+  if ((!model_ && !agent_) || !is_stream_) return {};
+  const std::string_view rest = model_ ? model_->finish() : agent_->finish();
   keep(rest);
   return rest;
 }
 
+Result<std::string> Reading::edited() {
+  if (held_.size() > kCardMost) {
+    return failure(Error::kTooLarge,
+                   fmt::format("the agent's card has more than {} bytes", kCardMost));
+  }
+  intent_.add_body("a2a.card", held_);
+  wire::A2aCard card = TRY(card_for_agent(of_, held_));
+  if (card.had_signatures) intent_.tag("a2a.signatures", "dropped");
+  if (!card.left_out.empty()) {
+    const std::string left_out = fmt::format("{}", fmt::join(card.left_out, " "));
+    intent_.tag("a2a.left_out", std::string_view(left_out).substr(0, 1024));
+  }
+  keep(card.text);
+  return std::move(card.text);
+}
+
 std::string Reading::error_event(const Error& error) {
+  if (agent_ && is_stream_ && agent_->is_between_events()) {
+    std::string event = agent_->error_event(std::get<AgentCall>(of_.call).request.id, {error, ""});
+    keep(event);
+    return event;
+  }
   if (!model_ || !is_stream_ || !model_->is_between_events()) return "";
   const ErrorRow& row = row_of(error.code());
   std::string event = model_->error_event({row.http_status, row.label, "", error.message()});
@@ -177,6 +213,19 @@ void Reading::tell_tool(const ToolCall& call) {
   if (!result) return;
   intent_.tag("tool.is_error", result->is_error ? "true" : "false");
   if (!result->text.empty()) intent_.add_body("tool.result", result->text);
+}
+
+void Reading::tell_agent() {
+  if (!is_stream_) agent_->read_whole(answer_);
+  const wire::A2aAnswer& answer = agent_->answer();
+  const auto tag = [&](std::string_view key, const std::string& value) {
+    if (!value.empty()) intent_.tag(key, std::string_view(value).substr(0, 256));
+  };
+  tag("a2a.task", answer.task);
+  tag("a2a.context", answer.context);
+  tag("a2a.state", answer.state);
+  tag("a2a.error", answer.error);
+  if (!answer.text.empty()) intent_.add_body("a2a.answer", answer.text);
 }
 
 }  // namespace gatehouse::gateway

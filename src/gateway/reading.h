@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Reading: what a Call's answer says of itself, read beside the relay: text, reasoning, tool calls
-// and usage of a model, the result of a tool. Whatever happens, what was read so far goes into the
-// settling Entry.
+// and usage of a model, the result of a tool, what another agent says. Whatever happens, what was
+// read so far goes into the settling Entry.
 #pragma once
 
 #include <optional>
@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "gateway/exchange.h"
+#include "wire/a2a_answer.h"
 #include "wire/http1.h"
 #include "wire/sse.h"
 
@@ -35,6 +36,11 @@ class Reading {
   [[nodiscard]] std::string_view take(std::string_view payload);
   // The answer has ended in order: what goes to the agent yet.
   [[nodiscard]] std::string_view finish();
+  // Whether nothing of the answer goes to the agent before all of it has come: an agent's card,
+  // which is edited as a whole.
+  [[nodiscard]] bool holds_back() const { return holds_back_; }
+  // Of such an answer, once it has ended: what goes to the agent. Errors: kUpstream, kTooLarge.
+  [[nodiscard]] Result<std::string> edited();
   // The event that tells the agent, in its stream's dialect, why there is no more of it; "" where
   // the stream has none, or an event of it is not whole. It is a part of the answer.
   [[nodiscard]] std::string error_event(const Error& error);
@@ -48,6 +54,7 @@ class Reading {
   void tell_cost(const LlmCall& call, const wire::LlmAnswer& answer, const wire::Usage& usage);
   void note_beginning();
   void tell_tool(const ToolCall& call);
+  void tell_agent();
 
   Intent& intent_;
   const Exchange& of_;
@@ -65,6 +72,9 @@ class Reading {
   // From the request until there was something of a model's stream: a piece, what the model says.
   Nanos first_chunk_{};
   Nanos first_token_{};
+  std::optional<wire::A2aAnswerReader> agent_;  // of another agent's answer, once it has begun
+  bool holds_back_ = false;
+  std::string held_;
 };
 
 }  // namespace gatehouse::gateway

@@ -26,17 +26,27 @@ audit::Entry entry_of(const Door& door, audit::Kind kind) {
   return entry;
 }
 
-// The rest of MCP's transport (its GET stream, DELETE of the session) is MCP too.
+// The rest of MCP's transport (its GET stream, DELETE of the session) is MCP too, and so is what an
+// agent's service is asked that A2A does not have.
 std::string_view call_name(const Ruled& ruled) {
-  if (ruled->service != nullptr && ruled->service->kind == ipc::ServiceKind::kMcp) return "mcp";
-  switch (ruled->call.index()) {
-    case 1:
-      return "llm";
-    case 2:
-      return "mcp";
-    default:
-      return "http";
-  }
+  const auto kind = ruled->service == nullptr ? ipc::ServiceKind::kHttp : ruled->service->kind;
+  if (kind == ipc::ServiceKind::kMcp) return "mcp";
+  if (kind == ipc::ServiceKind::kA2a) return "a2a";
+  return std::holds_alternative<LlmCall>(ruled->call) ? "llm" : "http";
+}
+
+void tell_agent_call(audit::Entry& entry, const wire::A2aCall& request) {
+  const auto add = [&](std::string_view key, std::string_view value, std::size_t most) {
+    if (!value.empty()) entry.add(key, value.substr(0, most));
+  };
+  add("a2a.operation", request.name(), 256);
+  add("a2a.method", request.method, 256);
+  entry.add("a2a.version", name_of(request.version));
+  if (wire::changes_something(request.operation)) entry.add("a2a.effect", "true");
+  add("a2a.task", request.task, 256);
+  add("a2a.context", request.context, 256);
+  if (request.gives_webhook)
+    entry.add("a2a.webhook", std::string_view(request.webhook).substr(0, 1024));
 }
 
 audit::Entry entry_of(const Ruled& ruled, audit::Kind kind) {
@@ -64,12 +74,18 @@ audit::Entry entry_of(const Ruled& ruled, audit::Kind kind) {
     entry.add("mcp.method", std::string_view(tool->method).substr(0, 256));
     if (!tool->tool.empty()) entry.add("tool", std::string_view(tool->tool).substr(0, 256));
   }
+  if (const auto* agent = std::get_if<AgentCall>(&ruled->call)) {
+    tell_agent_call(entry, agent->request);
+  }
   return entry;
 }
 
 // Section 4 of docs/architecture.md: what must be on disk before the first byte goes upstream.
 bool must_be_durable_first(const Ruled& ruled) {
   if (const auto* tool = std::get_if<ToolCall>(&ruled->call)) return tool->method == "tools/call";
+  if (const auto* agent = std::get_if<AgentCall>(&ruled->call)) {
+    return wire::changes_something(agent->request.operation);
+  }
   // A plain one is durable before its answer's first byte.
   if (const auto* llm = std::get_if<LlmCall>(&ruled->call)) {
     return !llm->request.provider_tools.empty();
@@ -190,6 +206,11 @@ Task<Result<Recorded>> record(Ruled ruled) {
       tool != nullptr && !tool->tool.empty()) {
     entry.bodies.push_back(
         CO_TRY(co_await gate.recorder.store("tool.arguments", tool->arguments, deadline)));
+  }
+  if (const auto* agent = std::get_if<AgentCall>(&ruled->call);
+      agent != nullptr && !agent->request.text.empty()) {
+    entry.bodies.push_back(
+        CO_TRY(co_await gate.recorder.store("a2a.said", agent->request.text, deadline)));
   }
   const Recorder::Position position = CO_TRY(co_await gate.recorder.append(entry, deadline));
   Intent intent(gate.recorder, std::move(entry), position, ruled->began, gate.loop);

@@ -19,6 +19,11 @@ std::string body_of(const Refusal& refusal) {
     return wire::llm_error_json(
         *provider, {row.http_status, row.label, refusal.rule, refusal.error.message()});
   }
+  if (refusal.dialect == ipc::ServiceKind::kA2a) {
+    using Binding = wire::A2aEndpoint::Binding;
+    const Binding binding = refusal.json_rpc_id.empty() ? Binding::kHttpJson : Binding::kJsonRpc;
+    return wire::a2a_error_json(binding, refusal.json_rpc_id, {refusal.error, refusal.rule});
+  }
   if (refusal.dialect == ipc::ServiceKind::kMcp) {
     return fmt::format(R"({{"jsonrpc":"2.0","id":{},"error":{{"code":{},"message":{},)"
                        R"("data":{{"type":"{}","rule":{}}}}}}})",

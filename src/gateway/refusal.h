@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Errors in the caller's own dialect: a model provider's error object, a JSON-RPC error, or problem
-// details (RFC 9457).
+// Errors in the caller's own dialect: a model provider's error object, a JSON-RPC error, A2A's, or
+// problem details (RFC 9457).
 #pragma once
 
 #include <cstdint>

@@ -191,7 +191,15 @@ class Relay {
     if (!ruled_->tracestate.empty()) head.headers.set("tracestate", ruled_->tracestate);
     const bool inspected = !std::holds_alternative<HttpCall>(ruled_->call) || is_looked_through();
     if (inspected) head.headers.set("accept-encoding", "identity");
-    if (is_looked_through()) {
+    const bool is_edited = asks_for_card();
+    if (is_edited) {
+      // What the agent knows is not what the upstream has.
+      for (const char* name :
+           {"if-match", "if-none-match", "if-modified-since", "if-unmodified-since"}) {
+        head.headers.remove(name);
+      }
+    }
+    if (is_edited || is_looked_through()) {
       // Of an answer that may echo the credential, no pieces that would hide it when seen alone.
       head.headers.remove("range");
       head.headers.remove("if-range");
@@ -211,6 +219,10 @@ class Relay {
     }
     if (original.empty()) return upstream_->begin(std::move(head), {});
     return upstream_->begin(std::move(head), TRY(credential_field(original)));
+  }
+  [[nodiscard]] bool asks_for_card() const {
+    const auto* agent = std::get_if<AgentCall>(&ruled_->call);
+    return agent != nullptr && wire::answers_with_card(agent->request.operation);
   }
   [[nodiscard]] wire::BodyFraming framing_of_request() const {
     if (!ruled_->body) return ruled_->request.head.framing;
@@ -470,6 +482,7 @@ class Relay {
       stream.emplace(gate_.counters.live_streams);
     }
     tell_timing(headers);
+    if (reading_.holds_back()) co_return co_await relay_edited(std::move(head.response));
     CO_TRY(caller_.begin(std::move(head.response), body));
     CO_TRY(co_await relay_pieces());
     wire::Headers trailers = CO_TRY(finished_trailers());
@@ -479,6 +492,20 @@ class Relay {
       co_return failure(Error::kClosed, "the agent left; the answer was taken to its end");
     }
     co_return Result<void>();
+  }
+  // An answer that is edited as a whole: the agent is told nothing before all of it has come, so
+  // that one that cannot be edited is refused in order.
+  Task<Result<void>> relay_edited(wire::ResponseHead head) {
+    CO_TRY(co_await relay_pieces());
+    const std::string body = CO_TRY(reading_.edited());
+    for (const char* name : {"etag", "last-modified", "accept-ranges", "content-md5", "digest",
+                             "content-digest", "repr-digest"}) {
+      head.headers.remove(name);  // they are of what the upstream sent
+    }
+    CO_TRY(caller_.begin(std::move(head), {Kind::kLength, body.size()}));
+    const wire::Headers no_trailers;
+    co_return co_await to_caller(
+        caller_.answer().finish(body, no_trailers, gate_.loop.in(kWriteMost)));
   }
   // Where the time went, for the agent's developer and for the metrics. What the upstream says of
   // its own time stands beside it.

@@ -51,6 +51,11 @@ struct Unread {
 std::optional<Unread> unread_past(const ipc::RuleSpec& rule, const Question& q) {
   if (q.service == nullptr || !std::holds_alternative<HttpCall>(*q.call)) return std::nullopt;
   const bool is_safe = (q.method == "GET" || q.method == "DELETE") && !q.has_body;
+  if (q.service->kind == ipc::ServiceKind::kA2a) {
+    return Unread{"a2a-transport",
+                  "A2A is relayed as JSON-RPC and as HTTP+JSON, at the paths and with the methods "
+                  "that it has; gRPC is not relayed"};
+  }
   if (q.service->kind == ipc::ServiceKind::kMcp && !is_safe) {
     return Unread{"mcp-transport", "MCP's transport has POST, and GET and DELETE without a body"};
   }
@@ -82,6 +87,33 @@ bool matches_tool(const ipc::RuleSpec& rule, const Call& call) {
   return lists(rule.tools, tool->tool);
 }
 
+bool matches_operation(const ipc::RuleSpec& rule, const Call& call) {
+  const auto* agent = std::get_if<AgentCall>(&call);
+  return agent == nullptr || lists(rule.operations, agent->request.name());
+}
+
+// What passes by its name alone: a method that nobody here knows, and an address given to the other
+// agent, to which it sends past the gateway.
+std::optional<Unread> unnamed_operation(const ipc::RuleSpec& rule, const Call& call) {
+  const auto* agent = std::get_if<AgentCall>(&call);
+  if (agent == nullptr) return std::nullopt;
+  const auto names = [&](std::string_view operation) {
+    return std::ranges::find(rule.operations, operation) != rule.operations.end();
+  };
+  constexpr auto kWebhook = wire::A2aOperation::kCreateTaskPushNotificationConfig;
+  if (agent->request.gives_webhook && !names(name_of(kWebhook))) {
+    return Unread{"a2a-webhook",
+                  "it gives the agent an address to send to, past the gateway; a rule whose "
+                  "operations name CreateTaskPushNotificationConfig allows that"};
+  }
+  if (agent->request.operation == wire::A2aOperation::kOther && !names(agent->request.name())) {
+    return Unread{"a2a-method",
+                  "it is none of A2A's methods, so that only a rule whose operations "
+                  "name it lets it through"};
+  }
+  return std::nullopt;
+}
+
 // `mcp` stands for every server; `mcp:host` for one.
 bool names_tool(std::string_view entry, std::string_view tool) {
   return entry == tool || (tool.starts_with(entry) && tool.substr(entry.size()).starts_with(':'));
@@ -104,6 +136,9 @@ std::string what_of(const Question& q) {
   std::string what = fmt::format("{} {}{}", q.method, q.host->text(), q.path);
   if (const auto* tool = std::get_if<ToolCall>(q.call); tool != nullptr && !tool->tool.empty()) {
     what += fmt::format(" (tool {})", tool->tool);
+  }
+  if (const auto* agent = std::get_if<AgentCall>(q.call)) {
+    what += fmt::format(" ({})", agent->request.name().substr(0, 128));
   }
   return what;
 }
@@ -145,7 +180,7 @@ Ruling Rulebook::rule(const Question& q) const {
       const bool place = q.service != nullptr ? rule->service == q.service->name
                                               : matches_host(rule->hosts, *q.host, q.port);
       if (!place || !lists(rule->methods, q.method) || !matches_path(rule->paths, q.path)
-          || !matches_tool(*rule, *q.call)) {
+          || !matches_tool(*rule, *q.call) || !matches_operation(*rule, *q.call)) {
         continue;
       }
       if (const auto tool = unallowed_tool(*rule, *q.call)) {
@@ -153,6 +188,7 @@ Ruling Rulebook::rule(const Question& q) const {
         continue;
       }
       unread = unread_past(*rule, q);
+      if (!unread) unread = unnamed_operation(*rule, *q.call);
       if (!unread) return {Ruling::Effect::kAllow, rule->id, ""};
     }
   }

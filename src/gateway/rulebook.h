@@ -53,6 +53,7 @@ class Rulebook {
                                                    std::uint16_t port) const;
   [[nodiscard]] const ipc::ServiceSpec* service_named(std::string_view tenant,
                                                       std::string_view name) const;
+  [[nodiscard]] const std::vector<ipc::ServiceSpec>& services() const { return snapshot_.services; }
   // Default deny; pure.
   [[nodiscard]] Ruling rule(const Question& question) const;
   // Whether any rule of this agent could let it reach a host of that name: what the Door's DNS may

@@ -57,7 +57,13 @@ class Rules : public testing::Test {
       snapshot.services.push_back(
           service(name, ipc::ServiceKind::kOpenAi, std::string(name) + ".gatehouse"));
     }
-    snapshot.rules = {models, echo, web, embed, searching, any_mcp};
+    for (const char* name : {"helper", "free"}) {
+      snapshot.services.push_back(
+          service(name, ipc::ServiceKind::kA2a, std::string(name) + ".gatehouse"));
+    }
+    auto helper = rule("helper", "helper");
+    helper.operations = {"SendMessage", "CreateTaskPushNotificationConfig", "acme/undo"};
+    snapshot.rules = {models, echo, web, embed, searching, any_mcp, helper, rule("free", "free")};
     book = std::make_unique<Rulebook>(std::move(snapshot));
     run.tenant = "acme";
     run.agent = "claw";
@@ -93,6 +99,44 @@ TEST_F(Rules, LetNoUnreadRequestToAModelProviderThroughThatTheyDoNotName) {
   EXPECT_TRUE(ask("GET", "tools.gatehouse", "/mcp").allowed()) << "the transport's own stream";
   EXPECT_EQ(ask("PUT", "tools.gatehouse", "/mcp").rule, "mcp-transport");
   EXPECT_EQ(ask("post", "tools.gatehouse", "/mcp").rule, "mcp-transport");
+}
+
+AgentCall agent_call(std::string_view method, bool gives_webhook = false) {
+  AgentCall call;
+  call.request.method = method;
+  call.request.operation = wire::a2a_operation(method);
+  call.request.gives_webhook = gives_webhook;
+  return call;
+}
+
+TEST_F(Rules, LetAgentsBeAskedWhatTheirOperationsName) {
+  const auto ruled = [&](const char* host, const AgentCall& call) {
+    return ask("POST", std::string(host) + ".gatehouse", "/", call).rule;
+  };
+  EXPECT_EQ(ruled("helper", agent_call("SendMessage")), "helper");
+  EXPECT_EQ(ruled("helper", agent_call("message/send")), "helper") << "the same, in version 0.3";
+  EXPECT_EQ(ruled("helper", agent_call("message/stream")), "default-deny");
+  EXPECT_EQ(ruled("helper", agent_call("tasks/cancel")), "default-deny");
+  EXPECT_EQ(ruled("free", agent_call("tasks/cancel")), "free") << "no list is any of A2A's";
+  EXPECT_EQ(ruled("helper", agent_call("acme/undo")), "helper");
+  EXPECT_EQ(ruled("helper", agent_call("acme/redo")), "default-deny");
+  EXPECT_EQ(ruled("free", agent_call("acme/undo")), "a2a-method");
+}
+
+TEST_F(Rules, LetAnAgentBeGivenAnAddressToSendToByNameOnly) {
+  const auto ruled = [&](const char* host, const AgentCall& call) {
+    return ask("POST", std::string(host) + ".gatehouse", "/", call).rule;
+  };
+  EXPECT_EQ(ruled("helper", agent_call("SendMessage", true)), "helper");
+  EXPECT_EQ(ruled("free", agent_call("SendMessage", true)), "a2a-webhook");
+  EXPECT_EQ(ruled("free", agent_call("CreateTaskPushNotificationConfig", true)), "a2a-webhook");
+  EXPECT_EQ(ruled("free", agent_call("tasks/pushNotificationConfig/get")), "free");
+}
+
+TEST_F(Rules, LetNothingThroughToAnAgentThatIsNotReadAsA2a) {
+  for (const char* method : {"GET", "POST", "DELETE", "PUT"}) {
+    EXPECT_EQ(ask(method, "free.gatehouse", "/x").rule, "a2a-transport") << method;
+  }
 }
 
 TEST_F(Rules, AllowWhatTheyNameAndSayWhichDid) {
@@ -227,6 +271,12 @@ TEST(Refusal, SpeaksTheCallersDialect) {
   EXPECT_TRUE(mcp.contains(R"("id":7,"error":{"code":-32007)")) << mcp;
   EXPECT_FALSE(mcp.contains("connection: close"));
   EXPECT_FALSE(mcp.contains("retry-after"));
+  const std::string a2a =
+      response_of({denied, ipc::ServiceKind::kA2a, "default-deny", "7", "", false});
+  EXPECT_TRUE(a2a.contains(R"("id":7,"error":{"code":-32000)")) << a2a;
+  const std::string rest =
+      response_of({denied, ipc::ServiceKind::kA2a, "default-deny", "", "", false});
+  EXPECT_TRUE(rest.contains(R"({"error":{"code":403,"status":"PERMISSION_DENIED")")) << rest;
 }
 
 TEST(Refusal, SaysWhenToComeAgainWhereThatIsKnown) {

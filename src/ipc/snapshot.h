@@ -22,11 +22,12 @@ enum class ServiceKind : std::uint8_t {
   kAnthropic,
   kGemini,
   kBedrock,
-  kAzureOpenAi
+  kAzureOpenAi,
+  kA2a,  // the Agent2Agent protocol
 };
 // As the config and the state store call them, in the enum's order.
-inline constexpr std::array<std::string_view, 7> kServiceKindNames = {
-    "http", "openai", "mcp", "anthropic", "gemini", "bedrock", "azure-openai"};
+inline constexpr std::array<std::string_view, 8> kServiceKindNames = {
+    "http", "openai", "mcp", "anthropic", "gemini", "bedrock", "azure-openai", "a2a"};
 [[nodiscard]] constexpr std::string_view name_of(ServiceKind kind) {
   return kServiceKindNames.at(static_cast<std::size_t>(kind));
 }
@@ -85,8 +86,8 @@ struct ServiceSpec {
   }
 };
 
-// One allow rule. Empty lists of methods, paths or tools mean any; `*` matches within one path
-// segment, `**` any rest.
+// One allow rule. Empty lists of methods, paths, tools or operations mean any; `*` matches within
+// one path segment, `**` any rest.
 struct RuleSpec {
   std::string tenant;
   std::string id;
@@ -98,9 +99,10 @@ struct RuleSpec {
   std::vector<std::string> paths;
   std::vector<std::string> tools;           // MCP tools/call names
   std::vector<std::string> provider_tools;  // that may run at a model's provider; none means none
+  std::vector<std::string> operations;      // A2A's, by the names of its version 1.0
   template <class F>
   void fields(F& f) {
-    f(tenant, id, agent, service, hosts, methods, paths, tools, provider_tools);
+    f(tenant, id, agent, service, hosts, methods, paths, tools, provider_tools, operations);
   }
 };
 
