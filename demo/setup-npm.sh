@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 # Installs the fixtures' npm packages (a Node of its own, OpenClaw and other agents, the clients of
-# model providers, oidc-provider, MCP's server-everything) into build/npm, and has Node compile
-# OpenClaw once for all runs. Does nothing when that is there already in these versions.
+# model providers, A2A's SDK, oidc-provider, MCP's server-everything) into build/npm, and has Node
+# compile OpenClaw once for all runs. Does nothing when that is there already in these versions.
 #
 #   demo/setup-npm.sh [TARGET]        TARGET defaults to build/npm
 set -eu
