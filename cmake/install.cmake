@@ -12,7 +12,7 @@ file(RELATIVE_PATH GATEHOUSE_ROLES_FROM_BIN
 function(gatehouse_install)
   install(TARGETS gatehouse RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
   install(TARGETS gatehouse-audit gatehouse-gateway gatehouse-vault gatehouse-courier
-    gatehouse-sandboxd gatehouse-warden gatehouse-init gatehouse-control
+    gatehouse-exporter gatehouse-sandboxd gatehouse-warden gatehouse-init gatehouse-control
     RUNTIME DESTINATION ${GATEHOUSE_ROLES_DIR})
   install(FILES docs/man/gatehouse.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
   install(FILES docs/man/gatehouse.yaml.5 DESTINATION ${CMAKE_INSTALL_MANDIR}/man5)

@@ -5,10 +5,12 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <utility>
 
 #include "audit/breach.h"
 #include "base/log.h"
 #include "ipc/any_audit.h"
+#include "ipc/audit_exporter.h"
 
 namespace gatehouse::audit {
 namespace {
@@ -25,7 +27,9 @@ constexpr Nanos kPauseLeast = 100us;
 constexpr Nanos kPauseMost = 500us;
 constexpr std::uint64_t kLoad = 32;
 constexpr Nanos kPauseUnderLoad = 1ms;
-constexpr Nanos kBrokenPause = 1s;  // until it is tried again
+constexpr Nanos kBrokenPause = 1s;    // until it is tried again
+constexpr Nanos kReportPause = 20ms;  // for company: the exporter's is nobody's wait
+constexpr Nanos kReportAgain = 200ms;
 constexpr Nanos kSleepMost = 50ms;  // a lost wake-up costs no more than this
 
 // What wakes the pump, and what it tells after each commit.
@@ -176,6 +180,23 @@ Task<Result<ipc::RunsOfTrace>> find_trace(Service* service, ipc::FindTrace reque
 
 Task<Result<ipc::CounterList>> counters(const Service* service) { co_return service->counters(); }
 
+// What is durable goes on to the exporter, one message at a time: what it does not take waits in
+// the Outbox, which is bounded. While it is away, it is asked again now and then.
+Task<void> report(ipc::Role* role, Outbox* outbox, net::Event* committed) {
+  while (true) {
+    std::vector<std::string> batch = outbox->next();
+    if (batch.empty()) {
+      (void)co_await committed->wait(Deadline::never());
+      co_await role->loop().sleep_for(kReportPause);
+      continue;
+    }
+    const auto taken = co_await role->call("exporter", ipc::Report{batch}, Deadline::never());
+    if (taken) continue;
+    outbox->put_back(std::move(batch));
+    co_await role->loop().sleep_for(kReportAgain);
+  }
+}
+
 struct Rings {
   Service* service;
   net::Loop* loop;
@@ -233,12 +254,20 @@ class Book::Impl {
       if (!taken) log_error("a breach is not on record", {{"why", taken.error().message()}});
       woken_.set();
     });
+    role.serve("exporter", nothing_);
+    role.on_peer("exporter", [this, book, &role](ipc::Channel&) {
+      if (std::exchange(is_reporting_, true)) return;
+      book->outbox().begin();
+      tasks_.spawn(report(&role, &book->outbox(), &committed_));
+    });
     tasks_.spawn(pump(loop, book, bells));
   }
 
  private:
   std::map<std::string, ipc::Permits> appenders_;
   ipc::Permits gateway_;
+  ipc::Permits nothing_;
+  bool is_reporting_ = false;
   net::Event woken_;
   net::Event committed_;
   std::string broken_;

@@ -69,14 +69,17 @@ Entry of_our_own(Kind kind, Entry entry) {
 }  // namespace
 
 Result<std::uint64_t> Service::append(std::string_view entry, std::string_view role) {
-  TRY(checked(entry, role));
+  const Outline about = TRY(checked(entry, role));
   gather();  // a gateway wrote its Intent before it asked the vault
-  return log_->append(entry);
+  const std::uint64_t sequence = TRY(log_->append(entry));
+  outbox_.take(about.kind, entry);
+  return sequence;
 }
 
 Result<void> Service::append_of(Ring& ring, std::string_view bytes) {
   const Outline entry = TRY(checked(bytes, "gateway"));
   TRY(log_->append(bytes));
+  outbox_.take(entry.kind, bytes);
   if (!entry.exchange) return {};
   if (entry.kind == Kind::kSettled) {
     const auto found = ring.open.find(*entry.exchange);
@@ -131,7 +134,9 @@ void Service::settle_open(Ring& ring) {
     end.add("state", "cut");
     end.add("reason", "its gateway ended while it was under way; how far it came is not known");
     const auto bytes = encode(end);
-    if (!bytes || !log_->append(*bytes)) {
+    if (bytes && log_->append(*bytes)) {
+      outbox_.take(Kind::kSettled, *bytes);
+    } else {
       log_warning("an exchange that its gateway left stays in doubt",
                   {{"exchange", exchange.text()}, {"trace", end.trace.text()}});
     }
@@ -193,6 +198,7 @@ Result<bool> Service::pump() {
   ++(committed ? commits_ : failed_commits_);
   if (!committed) return Failure(committed.error());
   for (const Ring& ring : rings_) ring.reader->publish_durable();
+  outbox_.release();
   log_->prepare();
   return true;
 }
@@ -206,7 +212,8 @@ ipc::CounterList Service::counters() const {
                    {"gathered_bytes", log_->gathered_bytes()},
                    {"rings", rings_.size()},
                    {"rings.abandoned", abandoned_},
-                   {"dropped", dropped_}};
+                   {"dropped", dropped_},
+                   {"report.dropped", outbox_.dropped()}};
   ipc::add_process_counters(list);
   return list;
 }

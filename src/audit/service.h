@@ -11,6 +11,7 @@
 
 #include "audit/entry.h"
 #include "audit/log.h"
+#include "audit/outbox.h"
 #include "ipc/control_gateway.h"
 #include "ipc/ring.h"
 
@@ -45,6 +46,8 @@ class Service {
 
   [[nodiscard]] ipc::CounterList counters() const;
   [[nodiscard]] Log& log() { return *log_; }
+  // What of it goes on to the exporter.
+  [[nodiscard]] Outbox& outbox() { return outbox_; }
 
  private:
   struct Ring {
@@ -69,6 +72,7 @@ class Service {
   void record_gap(const Ring& ring, std::uint64_t unread_bytes, std::string_view why);
 
   std::unique_ptr<Log> log_;
+  Outbox outbox_;
   std::vector<Ring> rings_;
   std::uint64_t next_ring_ = 1;
   std::uint64_t commits_ = 0;

@@ -91,12 +91,16 @@ Result<supervisor::ConfigRead> read_again(const std::string& path, const control
                    "the data directory cannot be another while the gatehouse runs; stop it first");
   }
   control::HouseSecrets secrets = TRY(control::read_house_secrets(now));
-  supervisor::ConfigRead read{std::move(bundle.memory),
-                              TRY(control::secrets_memory(secrets)),
-                              form_of(now, said),
-                              ports_of(now),
-                              {}};
+  supervisor::ConfigRead read{std::move(bundle.memory), TRY(control::secrets_memory(secrets)),
+                              form_of(now, said),       ports_of(now),
+                              now.telemetry.access_log, {}};
   if (now.host != first.host) read.at_restart.emplace_back("host");
+  // Whether there is an exporter is of the start.
+  if (now.telemetry.is_wanted() && !first.telemetry.is_wanted()) {
+    if (!now.telemetry.url.empty()) read.at_restart.emplace_back("otlp");
+    if (!now.telemetry.access_log.empty()) read.at_restart.emplace_back("access_log");
+    read.access_log.clear();
+  }
   const auto& attach = now.attach;
   // Whether agents outside of sandboxes are let in at all.
   if (attach.at.empty() != first.attach.at.empty()) read.at_restart.emplace_back("attach.listen");
@@ -115,6 +119,8 @@ Result<void> up(const cli::UpRequest& request) {
   const char* by_environment = std::getenv("GATEHOUSE_LOG");
   const LogSaid said{request.log, by_environment == nullptr ? "" : by_environment};
   house.log = form_of(read, said);
+  house.access_log = read.telemetry.access_log;
+  house.exports = read.telemetry.is_wanted();
   house.read_config = [&] { return read_again(config, read, said); };
   return run_house(house);
 }

@@ -11,6 +11,7 @@
 #include "control/admin.h"
 #include "control/attachments.h"
 #include "control/bundle.h"
+#include "control/exporting.h"
 #include "control/front.h"
 #include "control/house_secrets.h"
 #include "control/http.h"
@@ -88,7 +89,8 @@ Result<std::unique_ptr<control::Attachments>> let_in(PortsTls& tls,
 
 // All of it is looked at before any of it is in force.
 net::Task<Result<ipc::ConfigApplied>> reload(control::Control* control, PortsTls* tls,
-                                             std::string by, std::vector<net::Descriptor> given) {
+                                             control::Exporting* exporting, std::string by,
+                                             std::vector<net::Descriptor> given) {
   if (given.size() != 2) co_return failure(Error::kInvalid, "a config comes with two descriptors");
   control::Config config = CO_TRY(control::config_of_bundle(given[0]));
   control::HouseSecrets secrets = CO_TRY(control::secrets_of_memory(given[1]));
@@ -99,7 +101,9 @@ net::Task<Result<ipc::ConfigApplied>> reload(control::Control* control, PortsTls
     fresh = CO_TRY(control::admin_tls(config.admin, secrets));
     CO_TRY(control::check_admin_time(config.admin, secrets, WallTime::now()));
   }
-  control::Control::Settings settings{std::move(secrets.proxy_authorization), {}, [] {}};
+  control::Exporting::Wish wish = control::Exporting::wish_of(config, secrets);
+  control::Control::Settings settings{std::move(secrets.proxy_authorization),
+                                      exporting->changed(wish), [] {}};
   if (is_new) settings.changed.emplace_back("admin.tls_certificate");
   const bool is_other_pair = tls->attachments != nullptr && !config.attach.certificate.empty()
                              && (secrets.attach_certificate != tls->pairs.attach_certificate
@@ -115,6 +119,7 @@ net::Task<Result<ipc::ConfigApplied>> reload(control::Control* control, PortsTls
   const bool has_metrics = !config.metrics_listen.empty();
   const std::string admin_at = config.admin.at;
   settings.put_in_force = [&] {
+    exporting->use(std::move(wish));
     if (is_other_pair) {
       tls->attachments->use(secrets.attach_certificate,
                             secrets.attach_key.duplicate(Purpose::kTransport));
@@ -177,6 +182,9 @@ int run(int argc, char** argv) {
   const audit::Breaches breaches(role, "control");
   control::RolePorts ports(role);
   control::Control control(*loop, **store, ports, boot);
+  control::Exporting exporting(*loop, ports);
+  exporting.use(control::Exporting::wish_of(config, tls.pairs));
+  role.on_peer("exporter", [&exporting](ipc::Channel&) { exporting.arrived(); });
   control.use_network(config.network.spec, std::move(tls.pairs.proxy_authorization));
   control.use_prices(config.prices);
   const auto attachments = let_in(tls, config.attach, *loop, **store, control, **files);
@@ -194,12 +202,14 @@ int run(int argc, char** argv) {
   // In a user namespace of its owner's, who is root there is known outside by another number.
   const std::string outside(flag_of(argc, argv, "--owner-outside"));
   role.from_supervisor().on<ipc::ApplyConfig>(
-      [&control, &tls](ipc::ApplyConfig request, std::vector<net::Descriptor> given) {
-        return reload(&control, &tls, std::move(request.by), std::move(given));
+      [&](ipc::ApplyConfig request, std::vector<net::Descriptor> given) {
+        return reload(&control, &tls, &exporting, std::move(request.by), std::move(given));
       });
   const ipc::Permits nothing;
   role.serve("sandboxd", control.for_sandboxd());
-  for (const char* peer : {"vault", "courier", "gateway", "audit"}) role.serve(peer, nothing);
+  for (const char* peer : {"vault", "courier", "gateway", "audit", "exporter"}) {
+    role.serve(peer, nothing);
+  }
   for (const char* peer : {"vault", "courier", "gateway", "audit", "sandboxd"}) {
     role.on_peer(peer, [&control](ipc::Channel& arrived) { control.arrived(arrived.peer()); });
   }

@@ -47,7 +47,7 @@ std::size_t gateways() {
   return std::clamp<std::size_t>(static_cast<std::size_t>(CPU_COUNT(&cores)), 1, kGatewaysMost);
 }
 
-std::vector<Role> roles(const host::Footing& footing) {
+std::vector<Role> roles(const host::Footing& footing, bool exports) {
   std::vector<Role> all = {
       {"audit", "audit", 0, {}},
       {"vault", "vault", 1, {"audit", "courier"}},
@@ -56,6 +56,10 @@ std::vector<Role> roles(const host::Footing& footing) {
       {"control", "state", 4, {"vault", "gateway", "courier", "audit", "sandboxd"}},
       {"sandboxd", "volumes", 0, {"gateway", "vault", "audit"}},
   };
+  if (exports) {
+    all.push_back({"exporter", "", 5, {"audit"}});
+    all.at(kControl).peers.emplace_back("exporter");
+  }
   for (std::size_t i = 1; i < gateways(); ++i) {
     Role more = all.at(kGateway);
     more.name += "." + std::to_string(i);
@@ -214,9 +218,10 @@ Result<void> run_house(const House& house) {
   settings.run_directory = house.data + "/run";
   settings.owner_uid = owner;
   settings.ports = house.ports;
+  settings.access_log = house.access_log;
   settings.log = house.log;
   settings.read_config = house.read_config;
-  for (const Role& role : roles(footing)) {
+  for (const Role& role : roles(footing, house.exports)) {
     TRY(check_uid(role, footing));
     if (*role.directory != '\0') {
       TRY(make_directory(house.data, role.directory, 0700, role.uid));

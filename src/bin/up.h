@@ -19,6 +19,8 @@ struct House {
   LogForm log = LogForm::kText;
   std::function<Result<supervisor::ConfigRead>()> read_config;  // again, while the house runs
   supervisor::PortAddresses ports;
+  std::string access_log;  // as supervisor::Settings has it
+  bool exports = false;    // there is an exporter
   host::Concessions concessions;
 };
 

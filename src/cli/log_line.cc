@@ -10,8 +10,9 @@ namespace gatehouse::cli {
 namespace {
 
 constexpr std::size_t kNumberMost = 10;  // digits: a count or a pid, and no credential
-constexpr auto kRoles = std::to_array<std::string_view>(
-    {"supervisor", "audit", "vault", "courier", "gateway", "control", "sandboxd", "warden"});
+constexpr auto kRoles =
+    std::to_array<std::string_view>({"supervisor", "audit", "vault", "courier", "exporter",
+                                     "gateway", "control", "sandboxd", "warden"});
 
 bool is_digits(std::string_view text) {
   return !text.empty() && text.find_first_not_of("0123456789") == std::string_view::npos;

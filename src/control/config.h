@@ -15,6 +15,7 @@
 
 #include "base/result.h"
 #include "control/objects.h"
+#include "control/telemetry.h"
 #include "control/yaml.h"
 #include "ipc/network.h"
 #include "ipc/snapshot.h"
@@ -70,6 +71,7 @@ struct Config {
   std::string metrics_listen;  // ADDRESS:PORT, loopback; "" for none
   AdminListen admin;
   AttachListen attach;
+  Telemetry telemetry;
   HostLacks host;
   std::vector<Tenant> tenants;
   std::vector<User> users;

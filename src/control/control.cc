@@ -441,6 +441,10 @@ audit::Entry Control::entry_of(audit::Kind kind, const Run& run) {
     entry.add("agent", run.agent);
     entry.add("user", run.user);
   }
+  if (kind == audit::Kind::kRunEnded) {
+    const std::int64_t took_ns = entry.wall_ns - run.started.unix_nanos();
+    entry.add("duration_us", std::to_string(std::max<std::int64_t>(took_ns, 0) / 1000));
+  }
   return entry;
 }
 

@@ -61,6 +61,7 @@ Result<HouseSecrets> read_house_secrets(const Config& config) {
     secrets.attach_certificate = TRY(pem_of(config.attach.certificate));
     secrets.attach_key = TRY(key_of(config.attach.key));
   }
+  secrets.otlp_headers = TRY(otlp_headers(config.telemetry));
   return secrets;
 }
 

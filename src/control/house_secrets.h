@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // What lies in files that only root may be able to read, and is the house's own: the credentials
-// for the corporate proxy, the certificates of its ports and their keys. Control reads them before
-// it gives up root; when the config is read again, the supervisor does, and hands them over in
-// sealed memory.
+// for the corporate proxy and the collector, the certificates of its ports and their keys. Control
+// reads them before it gives up root; when the config is read again, the supervisor does, and hands
+// them over in sealed memory.
 #pragma once
 
 #include <memory>
@@ -21,9 +21,11 @@ struct HouseSecrets {
   Secret admin_key;                // PEM
   std::string attach_certificate;  // as the admin port's; "" where no agents outside are let in
   Secret attach_key;
+  Secret otlp_headers;  // lines of a request's head to the collector; empty for none
   template <class F>
   void fields(F& f) {
-    f(proxy_authorization, admin_certificate, admin_key, attach_certificate, attach_key);
+    f(proxy_authorization, admin_certificate, admin_key, attach_certificate, attach_key,
+      otlp_headers);
   }
 };
 // Errors: as proxy_authorization; kNotFound, kDenied, kTooLarge, with the file's name.

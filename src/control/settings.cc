@@ -5,6 +5,7 @@
 
 #include "control/network.h"
 #include "control/prices.h"
+#include "control/telemetry_decoding.h"
 #include "control/values.h"
 #include "wire/url.h"
 
@@ -135,6 +136,7 @@ void decode_settings(Section& file, const ReadNamed& read, Problems& problems, C
   config.prices = decode_prices(file, problems);
   decode_admin(file, problems, config);
   decode_attach(file, problems, config);
+  config.telemetry = decode_telemetry(file, read, problems);
   decode_host(file, problems, config);
 }
 

@@ -44,8 +44,9 @@ struct Exchange {
   Caller* caller = nullptr;
   ExchangeId exchange = ExchangeId::fresh();
   SpanId span = SpanId::fresh();
-  std::string linked_trace;  // the agent's own traceparent where it names another trace
-  std::string tracestate;    // the agent's, where its traceparent names this trace
+  std::string linked_trace;      // the agent's own traceparent where it names another trace
+  std::string tracestate;        // the agent's, where its traceparent names this trace
+  std::optional<SpanId> parent;  // the agent's own span, where it does
   Instant began;
   Timing timing;
   Decoded request;

@@ -35,7 +35,10 @@ Result<Identified> identify(Gate& gate, Door& door, Caller& caller, Decoded requ
   if (const auto parent = request.head.headers.find("traceparent")) {
     const auto parsed = wire::TraceParent::parse(*parent);
     if (parsed && parsed->trace != door.run.trace) who->linked_trace = *parent;
-    if (parsed && parsed->trace == door.run.trace) who->tracestate = state_of(request.head.headers);
+    if (parsed && parsed->trace == door.run.trace) {
+      who->tracestate = state_of(request.head.headers);
+      who->parent = parsed->parent;
+    }
   }
   who->request = std::move(request);
   return who;

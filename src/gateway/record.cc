@@ -23,7 +23,14 @@ audit::Entry entry_of(const Door& door, audit::Kind kind) {
   entry.tenant = door.run.tenant;
   entry.run = door.run.run;
   entry.trace = door.run.trace;
+  entry.add("agent", door.run.agent);
   return entry;
+}
+
+// Whom it is sent to: "https://api.example.com:443".
+std::string origin_of(const Destination& to) {
+  std::string origin(to.tls ? "https://" : "http://");
+  return origin.append(to.host).append(":").append(std::to_string(to.port));
 }
 
 // The rest of MCP's transport (its GET stream, DELETE of the session) is MCP too, and so is what an
@@ -59,10 +66,15 @@ audit::Entry entry_of(const Ruled& ruled, audit::Kind kind) {
   entry.add("host", ruled->request.host.text());
   entry.add("path", std::string_view(ruled->path).substr(0, 2048));
   if (ruled->service != nullptr) entry.add("service", ruled->service->name);
+  if (!ruled->destination.host.empty()) entry.add("upstream", origin_of(ruled->destination));
+  if (ruled->parent) entry.add("parent", ruled->parent->text());
   entry.add("ruling", ruled->ruling.allowed() ? "allow" : "deny");
   entry.add("rule", ruled->ruling.rule);
   if (const auto* llm = std::get_if<LlmCall>(&ruled->call)) {
     entry.add("llm.operation", name_of(llm->endpoint.operation));
+    if (const auto provider = provider_of(ruled->service->kind)) {
+      entry.add("llm.provider", name_of(*provider));
+    }
     entry.add("llm.model", std::string_view(llm->request.model).substr(0, 256));
     entry.add("llm.stream", llm->request.stream ? "true" : "false");
     if (!llm->request.provider_tools.empty()) {

@@ -77,7 +77,10 @@ class Relay {
       const bool is_cut = done.error() == Error::kKilled || agent_left_;
       intent_.outcome.state = is_cut ? "cut" : "failed";
     }
-    if (!done) intent_.outcome.reason = done.error().message();
+    if (!done) {
+      intent_.outcome.reason = done.error().message();
+      intent_.tag("error", row_of(done.error().code()).label);
+    }
     co_return done;
   }
 

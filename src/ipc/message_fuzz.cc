@@ -6,9 +6,11 @@
 
 #include "base/check.h"
 #include "ipc/any_audit.h"
+#include "ipc/audit_exporter.h"
 #include "ipc/cli_control.h"
 #include "ipc/codec.h"
 #include "ipc/control_courier.h"
+#include "ipc/control_exporter.h"
 #include "ipc/control_gateway.h"
 #include "ipc/control_vault.h"
 #include "ipc/gateway_vault.h"
@@ -60,6 +62,8 @@ using All =
               Leased, Lease, EndLease, KnownValues, Known, LeafIssued, Leaf,
               // vault_courier.h, control_courier.h
               Posted, Post, PublishEndpoints, Fetched, Fetch,
+              // audit_exporter.h, control_exporter.h
+              Report, UseTelemetry,
               // control_gateway.h
               CounterList, GetCounters, SnapshotReady, OpenAttachment, CloseAttachment,
               KeepAttachments, UseAttachIdentity,

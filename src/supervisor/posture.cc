@@ -24,6 +24,7 @@ const std::vector<Posture>& postures() {
       {"vault", {Ability::kReadVault}},
       {"control", {Ability::kReadState}},
       {"courier", {Ability::kReadResolver, Ability::kInternet}},
+      {"exporter", {Ability::kReadResolver, Ability::kInternet}},
       {"gateway", {Ability::kReadResolver, Ability::kInternet}},
       // It builds sandboxes as root, in a network namespace that leads nowhere: what it has a
       // socket for is inside.

@@ -22,6 +22,7 @@
 #include "ipc/counters.h"
 #include "ipc/role.h"
 #include "net/turn.h"
+#include "supervisor/access_log.h"
 #include "supervisor/house_key.h"
 #include "supervisor/joiner.h"
 #include "supervisor/listen.h"
@@ -102,6 +103,7 @@ class Supervisor::Impl {
     nursery_.spawn(serve_people(std::move(listener)));
     wardens_ = TRY(listen_at(path_of(ipc::kWardensSocket), {SOCK_SEQPACKET, 0600}));
     TRY(ports_.open(settings_.ports));
+    access_log_.use(TRY(AccessLog::opened(settings_.access_log)));
     for (const RoleSpec& spec : settings_.roles) {
       Child& child = children_[spec.name];
       child.spec = spec;
@@ -323,6 +325,7 @@ class Supervisor::Impl {
     if (!self->settings_.read_config) co_return failure(Error::kUnsupported, "there is no config");
     ConfigRead read = CO_TRY(self->settings_.read_config());
     std::vector<Ports::Moved> moved = CO_TRY(self->ports_.elsewhere(read.ports));
+    net::Descriptor access_log = CO_TRY(AccessLog::opened(read.access_log));
     const auto found = self->children_.find("control");
     if (found == self->children_.end() || !found->second.ready || !found->second.channel) {
       co_return failure(Error::kUnavailable, "control is away; it reads the file when it is back");
@@ -340,6 +343,7 @@ class Supervisor::Impl {
       self->use_log(read.log);
       applied.changed.emplace_back("log.format");
     }
+    self->access_log_.use(std::move(access_log));
     for (Ports::Moved& port : moved) {
       applied.changed.emplace_back(self->ports_.use(std::move(port)));
     }
@@ -542,6 +546,7 @@ class Supervisor::Impl {
       }
     }
     ports_.furnish(role);
+    access_log_.furnish(role);
     if (role == "sandboxd") {
       joiner_.give(role, "house-key", same(house_key_));
       joiner_.give(role, "wardens", same(wardens_));
@@ -694,6 +699,7 @@ class Supervisor::Impl {
   std::uint64_t revivals_ = 0;
   Joiner joiner_;
   Ports ports_{joiner_, children_};
+  AccessLog access_log_{joiner_, children_};
   Sandboxes sandboxes_;
   net::Descriptor house_key_;
   net::Descriptor wardens_;  // the listener that they knock at

@@ -44,6 +44,7 @@ struct ConfigRead {
   net::Descriptor secrets;       // of the files that only root may be able to read
   LogForm log = LogForm::kText;  // that the house's log has from now on
   PortAddresses ports;
+  std::string access_log;  // as Settings has it
   std::vector<std::string> at_restart;  // settings that are another at the next start only
 };
 
@@ -55,6 +56,7 @@ struct Settings {
   std::uint32_t owner_uid = 0;  // beside root, who may kill and revive
   LogForm log = LogForm::kText;
   PortAddresses ports;
+  std::string access_log;  // the path of a file, "stderr", or "" for none
   // Errors: everything that is wrong with it.
   std::function<Result<ConfigRead>()> read_config;
 };

@@ -231,6 +231,22 @@ class Metrics(unittest.TestCase):
         self.assertIn(f"127.0.0.1:{HOUSE.port}", done.stderr)
 
 
+class Export(unittest.TestCase):
+    def test_a_house_without_an_exporter_says_that_it_has_one_at_the_next_start(self):
+        before = HOUSE.config.read_text()
+        HOUSE.config.write_text(before + "access_log: {to: stderr}\n"
+                                "otlp: {endpoint: 'https://collector.example:4318'}\n")
+        try:
+            done = HOUSE.ask("reload", "--json")
+            self.assertEqual([(one["change"], one["what"]) for one in
+                              json.loads(done.stdout)["changes"]],
+                             [("at the next start", "otlp"), ("at the next start", "access_log")])
+        finally:
+            HOUSE.config.write_text(before)
+            self.assertEqual(HOUSE.ask("reload").returncode, 0)
+        self.assertNotIn("exporter", [role["role"] for role in HOUSE.roles()])
+
+
 class Logs(unittest.TestCase):
     def test_every_line_of_every_role_is_json_with_time_level_role_and_message(self):
         HOUSE.run("/bin/sh", "-c", "curl -sS http://example.com/")

@@ -72,8 +72,8 @@ class Contents(unittest.TestCase):
         on_path = [path for path in self.entries if "bin/" in path and not path.endswith("/")]
         self.assertEqual(on_path, ["usr/bin/gatehouse"])
         roles = {Path(path).name for path in self.entries if path.startswith("usr/libexec/")}
-        for role in ("audit", "vault", "courier", "gateway", "control", "sandboxd", "warden",
-                     "init"):
+        for role in ("audit", "vault", "courier", "exporter", "gateway", "control", "sandboxd",
+                     "warden", "init"):
             self.assertIn(f"gatehouse-{role}", roles)
 
     def test_executables_are_stripped_and_keep_their_hardening(self):

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+// The exporter role: what is on record, as spans for a collector and as lines of the access log.
+#include "base/log.h"
+#include "bin/role_main.h"
+#include "exporter/exporter.h"
+
+namespace {
+
+gatehouse::net::Task<gatehouse::Result<gatehouse::ipc::CounterList>> tell(
+    const gatehouse::exporter::Exporter* exporter) {
+  co_return exporter->counters();
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  using namespace gatehouse;
+  const bin::RoleFlags flags = bin::begin_role("exporter", argc, argv);
+  bin::settle_role(flags, "");
+  auto loop = net::make_real_loop();
+  auto resolver = net::Resolver::make(*loop);
+  if (!resolver) {
+    log_error("the resolver", {{"why", resolver.error().message()}});
+    return 70;
+  }
+  ipc::Role role(*loop);
+  exporter::Exporter exporter(*loop, **resolver);
+  ipc::Permits audit;
+  ipc::Permits control;
+  audit.on<ipc::Report>([&exporter](ipc::Report report, std::vector<net::Descriptor>) {
+    return exporter.take(std::move(report));
+  });
+  control.on<ipc::UseTelemetry>(
+      [&exporter](ipc::UseTelemetry telemetry, std::vector<net::Descriptor>) {
+        return exporter.use(std::move(telemetry));
+      });
+  control.on<ipc::GetCounters>(
+      [&exporter](ipc::GetCounters, std::vector<net::Descriptor>) { return tell(&exporter); });
+  role.serve("audit", audit);
+  role.serve("control", control);
+  role.on_descriptor("access-log",
+                     [&exporter](net::Descriptor file) { exporter.write_to(std::move(file)); });
+  ipc::Confinement plan;
+  plan.uid = flags.uid;
+  plan.no_landlock = flags.no_landlock;
+  plan.network = ipc::Network::kOutbound;
+  plan.readable = {"/etc/resolv.conf", "/etc/hosts",   "/etc/nsswitch.conf",
+                   "/etc/ssl",         "/usr/lib/ssl", "/usr/share/ca-certificates"};
+  return bin::live(role, std::move(plan));
+}
