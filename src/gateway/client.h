@@ -3,12 +3,14 @@
 // answer has begun.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "net/stream.h"
 #include "wire/http1.h"
@@ -57,14 +59,41 @@ class Inbox {
     const Result<std::size_t> got =
         co_await stream_->read({bytes_.data() + before, kReadPiece}, deadline);
     bytes_.resize(before + (got ? *got : 0));
+    was_full_ = got && *got == kReadPiece;
     if (!got) co_return Failure(got.error());
     co_return *got > 0;
   }
+  // As `fill`, of a peer that may be silent for long: where nothing waits, no room is held
+  // meanwhile but that for the beginning of what will come.
+  [[nodiscard]] net::Task<Result<bool>> fill_after_silence(Deadline deadline) {
+    if (!waiting().empty() || was_full_) co_return co_await fill(deadline);
+    give_back();
+    std::array<char, kBeginning> beginning;
+    const std::size_t got = CO_TRY(co_await stream_->read(beginning, deadline));
+    if (got == 0) co_return false;
+    bytes_ = Buffers::take();
+    bytes_.resize_and_overwrite(kReadPiece, [&](char* to, std::size_t room) {
+      std::copy_n(beginning.data(), got, to);
+      const bool may_be_more = got == beginning.size();
+      return got + (may_be_more ? stream_->read_now({to + got, room - got}) : 0);
+    });
+    was_full_ = bytes_.size() == kReadPiece;
+    co_return true;
+  }
+  // Holds no more room than what waits needs.
+  void give_back() {
+    if (!waiting().empty()) return;
+    Buffers::give(std::exchange(bytes_, std::string()));
+    taken_ = 0;
+  }
 
  private:
+  static constexpr std::size_t kBeginning = 512;  // an event of a model's stream has less
+
   net::Stream* stream_;
   std::string bytes_;
   std::size_t taken_ = 0;
+  bool was_full_ = false;  // what was read last: more is there, most likely
 };
 
 // What lets a connection from outside of a sandbox in.

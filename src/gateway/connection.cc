@@ -32,8 +32,12 @@ Nanos idle_most(net::Loop& loop, const Client& client) {
   return std::clamp(left, Nanos(0), Nanos(kIdleMost));
 }
 
+// What a connection does but once, or between two requests, has a frame of its own: inlined, it
+// would be a part of the connection's, for as long as an answer streams.
+
 // Reads one head; nothing when the client ended in order between two requests.
-Task<Result<std::optional<wire::RequestHead>>> read_head(net::Loop& loop, Client& client) {
+[[gnu::noinline]] Task<Result<std::optional<wire::RequestHead>>> read_head(net::Loop& loop,
+                                                                           Client& client) {
   wire::RequestParser parser;
   Deadline deadline = loop.in(idle_most(loop, client));
   while (true) {
@@ -57,7 +61,8 @@ Task<Result<std::optional<wire::RequestHead>>> read_head(net::Loop& loop, Client
 
 // What cannot be read as a request, told in the dialect of the Service that the connection leads
 // to, where that is known.
-Task<void> refuse(Gate& gate, Client& client, const Door& door, const Place& place, Error error) {
+[[gnu::noinline]] Task<void> refuse(Gate& gate, Client& client, const Door& door,
+                                    const Place& place, Error error) {
   const ipc::ServiceKind dialect = record_malformed(gate, door, place, error);
   const Refusal refusal{std::move(error), dialect, "", "", door.headers(), true};
   (void)co_await client.stream->write(response_of(refusal), gate.loop.in(kWriteMost));
@@ -68,7 +73,7 @@ Task<void> refuse(Gate& gate, Client& client, const Door& door, const Place& pla
 enum class Beginning : std::uint8_t { kHttp1, kHttp2, kNone };
 
 // What was read stays in the inbox.
-Task<Beginning> beginning(net::Loop& loop, Client& client) {
+[[gnu::noinline]] Task<Beginning> beginning(net::Loop& loop, Client& client) {
   const auto waiting = [&client] { return client.inbox.waiting(); };
   if (waiting().empty()
       && !(co_await client.inbox.fill(loop.in(idle_most(loop, client)))).value_or(false)) {

@@ -37,8 +37,10 @@ Result<void> take_place(Recorded& recorded) {
   return Failure(place.error());
 }
 
-// The phases up to the Lease.
-Task<Result<Leased>> prepare(Gate& gate, Door& door, Caller& caller, Decoded request) {
+// The phases up to the Lease. Inlined, the frame of this would be a part of the caller's, for as
+// long as the answer streams.
+[[gnu::noinline]] Task<Result<Leased>> prepare(Gate& gate, Door& door, Caller& caller,
+                                               Decoded request) {
   Identified who = CO_TRY(identify(gate, door, caller, std::move(request)));
   Interpreted what = CO_TRY(co_await interpret(std::move(who)));
   what->timing.request = gate.loop.now() - what->began;

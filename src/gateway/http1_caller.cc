@@ -97,6 +97,9 @@ Task<void> Http1Caller::linger() {
 }
 
 void Http1Caller::watch(net::Nursery& nursery) {
+  // The request has gone on; an agent that waits long sends nothing meanwhile.
+  request_.settle();
+  client_.inbox.give_back();
   nursery.spawn(cancel_when_left(&gate_, &door_, &client_));
 }
 

@@ -20,6 +20,9 @@ class Http1In final : public MessageIn {
   [[nodiscard]] net::Task<Result<bool>> more(Deadline deadline) override {
     return inbox_.fill(deadline);
   }
+  [[nodiscard]] net::Task<Result<bool>> more_after_silence(Deadline deadline) override {
+    return inbox_.fill_after_silence(deadline);
+  }
   [[nodiscard]] Result<void> closed() override { return reader_.finish(); }
   [[nodiscard]] bool is_done() const override { return reader_.done(); }
   [[nodiscard]] const wire::Headers& trailers() const override { return reader_.trailers(); }

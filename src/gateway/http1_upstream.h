@@ -28,6 +28,9 @@ class Http1Upstream final : public UpstreamExchange {
     [[nodiscard]] net::Task<Result<bool>> more(Deadline deadline) override {
       return inbox.fill(deadline);
     }
+    [[nodiscard]] net::Task<Result<bool>> more_after_silence(Deadline deadline) override {
+      return inbox.fill_after_silence(deadline);
+    }
     [[nodiscard]] Result<void> closed() override;
     [[nodiscard]] bool is_done() const override { return body && body->is_done(); }
     [[nodiscard]] const wire::Headers& trailers() const override;

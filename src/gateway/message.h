@@ -35,6 +35,11 @@ class MessageIn {
   // Waits until there is more; false when the peer has ended its side. After kTimeout it may be
   // called again. Errors: kTimeout, kClosed.
   [[nodiscard]] virtual net::Task<Result<bool>> more(Deadline deadline) = 0;
+  // As `more`, of a peer that may be silent for long: memory for what it may send is not held
+  // meanwhile.
+  [[nodiscard]] virtual net::Task<Result<bool>> more_after_silence(Deadline deadline) {
+    return more(deadline);
+  }
   // The peer has ended its side. Errors: kUpstream when the body is not whole.
   [[nodiscard]] virtual Result<void> closed() = 0;
   [[nodiscard]] virtual bool is_done() const = 0;

@@ -158,8 +158,9 @@ class Relay {
   }
   // The answer's head. A connection that was kept may have been closed by the upstream just when it
   // was used again: a safe request then goes once more, on a new one (RFC 9110 section 9.2.2). So
-  // does any that the upstream has not begun with.
-  Task<Result<UpstreamExchange::Head>> answered() {
+  // does any that the upstream has not begun with. Inlined, the frame of this would be a part of
+  // the caller's, for as long as the answer streams.
+  [[gnu::noinline]] Task<Result<UpstreamExchange::Head>> answered() {
     const bool again =
         upstream_->is_on_kept_connection() && ruled_->request.head.framing.kind == Kind::kNone
         && (ruled_->request.head.method == "GET" || ruled_->request.head.method == "HEAD");
@@ -287,7 +288,7 @@ class Relay {
   // A token that was revoked before its time: the request, if it is all still here, goes once more
   // with a renewed one. A request that was answered 401 has had no effect (RFC 9110 section
   // 15.5.2). Without a renewal the upstream's answer stands.
-  Task<Result<bool>> sent_again() {
+  [[gnu::noinline]] Task<Result<bool>> sent_again() {
     if (!leased_.renewable || (!ruled_->body && !kept_body_)) co_return false;
     if (const Result<void> renewed = co_await renew(leased_); !renewed) co_return false;
     guard_.replace(leased_.lease);
@@ -394,7 +395,7 @@ class Relay {
       watching_ = true;
       caller_.watch(watch_);
     }
-    co_return co_await from.more(deadline);
+    co_return co_await from.more_after_silence(deadline);
   }
 
   // Whether an answer whose agent has left is taken all the same: for what it says it used.
