@@ -53,6 +53,7 @@ soak: ## fuzz and the unit tests again and again for an hour (SOAK_SECONDS)
 
 bench-gateway: ## speed and memory beside nginx, to build/bench/gateway.json
 	@tools/bootstrap bench
+	@tests/bench/setup-npm
 	@cmake --preset release -Wno-dev >/dev/null
 	@ninja -C build/release
 	@tests/bench/run-gateway

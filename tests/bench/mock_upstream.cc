@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // The upstream of the benches: answers POST /v1/chat/completions with 1 KB after a delay, or, when
 // the first bytes of the body say "stream":true, with SSE events a gap apart, each carrying the
-// CLOCK_MONOTONIC time at which it was sent. One thread, epoll; trusts its client.
-// Of the requests that carry a traceparent it keeps the span of each that it read whole, and a
-// random sample, whole, with what it answered. At SIGTERM it writes both, what the audit log is
-// held against: PORT.spans (a span a line), SPAN.request and SPAN.response.
+// CLOCK_MONOTONIC time at which it was sent. One thread, epoll; trusts its client. With a
+// certificate it speaks TLS. Of the requests that carry a traceparent it keeps the span of each
+// that it read whole, and a random sample, whole, with what it answered. At SIGTERM it writes both,
+// what the audit log is held against: PORT.spans (a span a line), SPAN.request and SPAN.response.
 #include <arpa/inet.h>
 #include <netinet/tcp.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
 #include <signal.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -44,8 +46,13 @@ struct Sample {
   std::string response;
 };
 
+struct FreeTls {
+  void operator()(SSL* tls) const { SSL_free(tls); }
+};
+
 struct Client {
   int fd = -1;
+  std::unique_ptr<SSL, FreeTls> tls;  // null in plain text
   std::uint64_t serial = 0;
   std::string head;           // of the request being read, and the body's first bytes
   std::size_t body_left = 0;  // bytes of the body still to come
@@ -70,8 +77,11 @@ volatile std::sig_atomic_t g_told_to_end = 0;
 
 class Server {
  public:
-  Server(int port, std::int64_t delay_us, int events, std::int64_t gap_us, std::string samples)
+  // `tls` is null for plain text.
+  Server(int port, std::int64_t delay_us, int events, std::int64_t gap_us, std::string samples,
+         SSL_CTX* tls)
       : samples_directory_(std::move(samples)),
+        tls_(tls),
         delay_ns_(delay_us * 1000),
         events_(events),
         gap_ns_(gap_us * 1000) {
@@ -157,14 +167,32 @@ class Server {
       auto client = std::make_unique<Client>();
       client->fd = fd;
       client->serial = ++serial_;
+      if (tls_ != nullptr) {
+        client->tls.reset(SSL_new(tls_));
+        SSL_set_fd(client->tls.get(), fd);
+        SSL_set_accept_state(client->tls.get());
+      }
       clients_[fd] = std::move(client);
       watch(fd);
     }
   }
 
   void drop(int fd) {
-    close(fd);
     clients_.erase(fd);
+    close(fd);
+  }
+
+  // As recv(): 0 at the end, -1 with EAGAIN when nothing is there. A record is read whole, so that
+  // epoll misses nothing.
+  static ssize_t received(Client& client, char* to, std::size_t most) {
+    if (!client.tls) return recv(client.fd, to, most, 0);
+    ERR_clear_error();
+    const int count = SSL_read(client.tls.get(), to, static_cast<int>(most));
+    if (count > 0) return count;
+    const int why = SSL_get_error(client.tls.get(), count);
+    if (why != SSL_ERROR_WANT_READ) return 0;
+    errno = EAGAIN;
+    return -1;
   }
 
   void read_some(int fd) {
@@ -172,7 +200,7 @@ class Server {
     const auto found = clients_.find(fd);
     if (found == clients_.end()) return;
     Client& client = *found->second;
-    const ssize_t count = recv(fd, buffer, sizeof buffer, 0);
+    const ssize_t count = received(client, buffer, sizeof buffer);
     if (count <= 0) {
       if (count == 0 || errno != EAGAIN) drop(fd);
       return;
@@ -245,7 +273,7 @@ class Server {
     client.in_body = false;
     client.events_left = streams ? events_ : 0;
     if (streams) {
-      write_all(client.fd,
+      write_all(client,
                 "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
                 "Transfer-Encoding: chunked\r\n\r\n");
       fire(client);
@@ -258,7 +286,7 @@ class Server {
 
   void fire(Client& client) {
     if (client.events_left == 0) {
-      write_all(client.fd, answer_);
+      write_all(client, answer_);
       if (client.sample) client.sample->response = answer_body_;
       keep(client);
       return;
@@ -275,21 +303,26 @@ class Server {
     if (last) text += "data: [DONE]\n\n";
     char size[16];
     snprintf(size, sizeof size, "%zx\r\n", text.size());
-    write_all(client.fd, size + text + "\r\n" + (last ? "0\r\n\r\n" : ""));
+    write_all(client, size + text + "\r\n" + (last ? "0\r\n\r\n" : ""));
     if (client.sample) client.sample->response += text;
     if (last) keep(client);
     if (!last) due_.push({now_ns() + gap_ns_, client.fd, client.serial});
   }
 
   // Answers are far below a socket's send buffer; what does not fit is the client's own fault.
-  static void write_all(int fd, std::string_view bytes) {
-    (void)!send(fd, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+  static void write_all(Client& client, std::string_view bytes) {
+    if (client.tls) {
+      SSL_write(client.tls.get(), bytes.data(), static_cast<int>(bytes.size()));
+    } else {
+      (void)!send(client.fd, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+    }
   }
 
   static constexpr std::size_t kSpanLine = 17;
 
   std::string samples_directory_;  // "" for none
-  std::string spans_;              // what PORT.spans will hold
+  SSL_CTX* tls_;
+  std::string spans_;  // what PORT.spans will hold
   std::vector<std::unique_ptr<Sample>> samples_;
   std::uint64_t candidates_ = 0;
   std::mt19937_64 random_{std::random_device()()};
@@ -306,10 +339,22 @@ class Server {
   std::priority_queue<Due> due_;
 };
 
+// What is written after the client has gone is an error of that write, and no signal.
+SSL_CTX* tls_of(const char* certificate, const char* key) {
+  signal(SIGPIPE, SIG_IGN);
+  SSL_CTX* tls = SSL_CTX_new(TLS_server_method());
+  if (SSL_CTX_use_certificate_file(tls, certificate, SSL_FILETYPE_PEM) != 1
+      || SSL_CTX_use_PrivateKey_file(tls, key, SSL_FILETYPE_PEM) != 1) {
+    ERR_print_errors_fp(stderr);
+    std::exit(1);
+  }
+  return tls;
+}
+
 }  // namespace
 
 // Arguments: port (0: any; printed), delay in us, events a stream, gap between events in us, the
-// directory for what it writes at its end ("" for none).
+// directory for what it writes at its end ("" for none), and for TLS a certificate and its key.
 int main(int argc, char** argv) {
   struct sigaction end{};
   end.sa_handler = [](int) { g_told_to_end = 1; };
@@ -318,6 +363,6 @@ int main(int argc, char** argv) {
     return argc > index ? std::atoi(argv[index]) : otherwise;
   };
   Server(argument(1, 0), argument(2, 0), argument(3, 200), argument(4, 20'000),
-         argc > 5 ? argv[5] : "")
+         argc > 5 ? argv[5] : "", argc > 7 ? tls_of(argv[6], argv[7]) : nullptr)
       .run();
 }

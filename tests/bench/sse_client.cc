@@ -61,9 +61,9 @@ Stream started(const char* host, int port, const std::string& target, const std:
                            R"("content":"stream )"
                            + std::to_string(index) + ' ' + std::to_string(now_ns()) + R"("}]})";
   const std::string request =
-      "POST " + target + " HTTP/1.1\r\nHost: " + name
-      + "\r\nContent-Type: application/json\r\nAuthorization: " + std::getenv("BENCH_AUTHORIZATION")
-      + "\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
+      "POST " + target + " HTTP/1.1\r\nHost: " + name + "\r\nContent-Type: application/json\r\n"
+      + std::getenv("BENCH_HEADERS") + "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n"
+      + body;
   Stream stream;
   stream.fd = connected(host, port);
   stream.sent_ns = now_ns();
@@ -90,6 +90,7 @@ void take_events(Stream& stream, std::int64_t now, std::vector<std::int64_t>& un
 }  // namespace
 
 // Arguments: host, port, request target, Host header, streams, events expected of each.
+// BENCH_HEADERS: further fields, each with its CRLF.
 int main(int argc, char** argv) {
   if (argc < 7) return 2;
   const auto count = static_cast<std::size_t>(std::atoi(argv[5]));
