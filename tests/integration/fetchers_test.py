@@ -2,20 +2,26 @@
 # SPDX-License-Identifier: Apache-2.0
 """What fetches sources and packages, unmodified, from a sandbox: git with its 401 dance, npm, pip
 and apt, through the proxy that their environment names, over TLS that the gateway ends, at an
-index that wants a password. They hold a placeholder; the index sees the password."""
+index that wants a password. They hold a placeholder; the index sees the password. Of git, which
+clones from and pushes to its own server (git http-backend), what is sent and what is answered is
+held against the same without a gateway."""
 import base64
 import functools
 import hashlib
 import http.server
 import io
 import json
+import os
 import subprocess
 import tarfile
 import threading
 import unittest
 import zipfile
+from pathlib import Path
 
 from house import House, main
+
+LISTED = Path(__file__).resolve().parents[1] / "fixtures/clients-headers.txt"
 
 PASSWORD = "password-0123456789abcdefghij"
 BASIC = "Basic " + base64.b64encode(b"alice:" + PASSWORD.encode()).decode()
@@ -37,28 +43,72 @@ agents:
       PASSWORD: "{{{{placeholder:index}}}}"
     rules:
       - {{id: index, service: index, methods: [GET]}}
+      - {{id: git, service: index, methods: [POST],
+         paths: ["/git/*/git-upload-pack", "/git/*/git-receive-pack"]}}
 """
 
 
 class Index(http.server.SimpleHTTPRequestHandler):
-    """Static files, for who knows the password."""
+    """Static files, and git's own server below /git, for who knows the password."""
 
     protocol_version = "HTTP/1.1"
     seen = []
+    gits = []  # exchanges below /git, whole
 
     def log_message(self, *args):
         pass
 
-    def do_GET(self):
+    def is_let_in(self):
         given = self.headers.get("authorization", "")
         Index.seen.append((self.headers.get("user-agent", ""), self.path, given))
         if given == BASIC:
-            return super().do_GET()
+            return True
         self.send_response(401)
         self.send_header("www-authenticate", 'Basic realm="index"')
         self.send_header("content-length", "0")
         self.end_headers()
-        return None
+        return False
+
+    def do_GET(self):
+        if not self.is_let_in():
+            return None
+        return self.git(b"") if self.path.startswith("/git/") else super().do_GET()
+
+    def do_POST(self):
+        body = self.whole_body()
+        if self.is_let_in():
+            self.git(body)
+
+    def whole_body(self):
+        if self.headers.get("transfer-encoding") != "chunked":
+            return self.rfile.read(int(self.headers["content-length"]))
+        body = b""
+        while size := int(self.rfile.readline(), 16):
+            body += self.rfile.read(size)
+            self.rfile.readline()
+        self.rfile.readline()
+        return body
+
+    def git(self, body):
+        """As a web server runs it (git-http-backend(1))."""
+        path, _, query = self.path.removeprefix("/git").partition("?")
+        done = subprocess.run(["git", "http-backend"], input=body, capture_output=True, check=True,
+                              env={
+            "PATH": os.environ["PATH"], "GIT_PROJECT_ROOT": self.directory, "PATH_INFO": path,
+            "GIT_HTTP_EXPORT_ALL": "1", "REMOTE_USER": "alice", "QUERY_STRING": query,
+            "REQUEST_METHOD": self.command, "CONTENT_TYPE": self.headers.get("content-type", ""),
+            "HTTP_CONTENT_ENCODING": self.headers.get("content-encoding", ""),
+            "GIT_PROTOCOL": self.headers.get("git-protocol", "")})
+        head, _, answer = done.stdout.partition(b"\r\n\r\n")
+        fields = dict(line.split(": ", 1) for line in head.decode().split("\r\n"))
+        status = int(fields.pop("Status", "200").split()[0])
+        self.send_response(status)
+        for name, value in fields.items():
+            self.send_header(name, value)
+        self.send_header("content-length", str(len(answer)))
+        self.end_headers()
+        self.wfile.write(answer)
+        Index.gits.append((self.command, path, query, dict(self.headers), body, status, answer))
 
 
 def run(*words, **more):
@@ -73,8 +123,8 @@ def make_git(root):
     run(*git, "init", "-q", "-b", "main")
     run(*git, "add", "README")
     run(*git, "commit", "-q", "-m", "one")
-    run("git", "clone", "-q", "--bare", str(work), str(root / "repo.git"))
-    run("git", "-C", str(root / "repo.git"), "update-server-info")
+    for name in ("direct.git", "inside.git"):
+        run("git", "clone", "-q", "--bare", str(work), str(root / name))
 
 
 def make_npm(root):
@@ -148,6 +198,22 @@ def tearDownModule():
 
 
 PLACE = "alice:$PASSWORD@index.example.com"
+# Nothing of it is of a clock or of chance. What is pushed is longer than git's buffer.
+CLONE_AND_PUSH = """
+export GIT_AUTHOR_DATE="2026-01-01T00:00Z" GIT_COMMITTER_DATE="2026-01-01T00:00Z"
+git clone -q "$0" out; cd out; cat README
+seq 400000 |
+  openssl enc -aes-256-ctr -k k -nosalt -md md5 >four 2>/dev/null
+git add .; git -c user.name=t -c user.email=t@example.com commit -q -m two
+git -c pack.threads=1 push -q origin main; git status -sb | head -1
+"""
+
+
+def comparable(headers):
+    """But for what the gateway may change, and the password, which Index has looked at."""
+    words = [line.split("#")[0].split() for line in LISTED.read_text().splitlines()]
+    listed = {pair[1] for pair in words if len(pair) == 2 and pair[0] == "request"}
+    return {name.lower(): value for name, value in headers.items() if name.lower() not in listed}
 
 
 class Fetchers(unittest.TestCase):
@@ -161,10 +227,35 @@ class Fetchers(unittest.TestCase):
         self.assertEqual({given for _, _, given in Index.seen} - {""}, {BASIC})
         return done.stdout
 
-    def test_git_answers_a_401_with_its_credentials(self):
-        said = self.fetch(f'git clone -q "https://{PLACE}/repo.git" out; cat out/README', "git/")
-        self.assertEqual(said, "from git\n")
+    def test_git_clones_and_pushes_as_it_does_without_a_gateway(self):
+        direct = f"http://alice:{PASSWORD}@127.0.0.1:{SERVER.server_port}/git/direct.git"
+        done = subprocess.run(["sh", "-ec", CLONE_AND_PUSH, direct], capture_output=True,
+                              text=True, check=False, cwd=HOUSE.folder, env={
+                                  "PATH": os.environ["PATH"], "LANG": "C.UTF-8",
+                                  "HOME": str(HOUSE.folder)})
+        self.assertEqual(done.returncode, 0, done.stderr)
+        ways = [self.gits()]
+        said = self.fetch(f'set -- "https://{PLACE}/git/inside.git"\n'
+                          + CLONE_AND_PUSH.replace("$0", "$1"), "git/")
+        self.assertEqual(said, done.stdout)
         self.assertEqual(Index.seen[0][2], "", "the first time without")
+        ways.append(self.gits())
+        pushed = [path for _, path, *_ in ways[1] if path.endswith("git-receive-pack")]
+        self.assertGreaterEqual(len(pushed), 2, "a probe, and what is too long for one buffer")
+        self.assertEqual(*([one[:3] for one in way] for way in ways))
+        for one, through in zip(*ways):
+            with self.subTest(asked=one[:3]):
+                self.assertEqual(comparable(one[3]), comparable(through[3]))
+                self.assertTrue(one[4] == through[4], "the bodies sent differ")
+                self.assertTrue(one[5:] == through[5:], "the answers differ")
+        log = ("git", "--git-dir", str(HOUSE.folder / "index/inside.git"), "log", "--format=%s")
+        self.assertEqual(run(*log), b"two\none\n")
+
+    def gits(self):
+        """What git asked since the last time, the repository's name left out."""
+        gone = [(method, path.split("/", 2)[2], *rest) for method, path, *rest in Index.gits]
+        Index.gits.clear()
+        return gone
 
     def test_npm_installs(self):
         said = self.fetch("""
