@@ -29,11 +29,12 @@ using net::Task;
 constexpr std::size_t kDoorDescriptors = 4;
 constexpr std::uint64_t kConnectionsMost = 512;  // open at once through one Door
 constexpr std::int64_t kSnapshotMost = 64 * 1024 * 1024;
-constexpr std::size_t kTurnedAwayMost = 64;  // told so at the same time, through one Door
+constexpr std::size_t kTurnedAwayMost = 16;  // told so at the same time, through one Door
 constexpr Nanos kTurnAwayMost = 2s;
-// Of the descriptors that this process may have: what is kept for other things than connections of
-// agents, and how many of these and of their upstreams come to one of the former.
-constexpr std::uint64_t kDescriptorsKept = 128;
+// Of the descriptors that this process may have, this part, and not more than so many, is for other
+// things than connections; of an agent's there are two, with its upstream's.
+constexpr std::uint64_t kDescriptorsKeptPart = 4;
+constexpr std::uint64_t kDescriptorsKeptMost = 128;
 constexpr std::uint64_t kDescriptorsOfOne = 2;
 
 // Tells a client that does not get in, and waits until it has heard it.
@@ -233,8 +234,9 @@ bool Gate::is_full(const Door& door) const {
   if (door.connections >= kConnectionsMost) return true;
   rlimit descriptors{};
   if (getrlimit(RLIMIT_NOFILE, &descriptors) != 0) return true;
-  const std::uint64_t spare = std::max<std::uint64_t>(descriptors.rlim_cur, kDescriptorsKept);
-  return connections_.size() >= (spare - kDescriptorsKept) / kDescriptorsOfOne;
+  const std::uint64_t all = descriptors.rlim_cur;
+  const std::uint64_t kept = std::min(all / kDescriptorsKeptPart, kDescriptorsKeptMost);
+  return connections_.size() >= (all - kept) / kDescriptorsOfOne;
 }
 
 // What is caught on its way may not be HTTP: it is reset.

@@ -109,8 +109,8 @@ class Crowd(AbuseTest):
         pid = self.house.pid_of("gateway")
         before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
         self.addCleanup(resource.prlimit, pid, resource.RLIMIT_NOFILE, before)
-        resource.prlimit(pid, resource.RLIMIT_NOFILE, (128 + 2 * 20, before[1]))
-        held = self.hold(20)
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (80, before[1]))
+        held = self.hold(30)
         for sock in self.hold(5):
             self.shed(read_response(sock.makefile("rb")))
         held[0].sendall(b".gatehouse/ HTTP/1.1\r\nhost: web.gatehouse\r\n\r\n")
