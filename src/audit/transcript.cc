@@ -45,7 +45,7 @@ std::string_view Step::state() const {
 bool Step::is_effect() const {
   if (entry.kind != Kind::kIntent) return false;
   const std::string_view call = entry.tag("call");
-  if (call == "tunnel") return true;
+  if (call == "tunnel" || call == "websocket") return true;
   if (call == "llm") return !entry.tag("llm.provider_tools").empty();
   if (call == "mcp") return !entry.tag("tool").empty();
   if (call == "a2a") return !entry.tag("a2a.effect").empty();
@@ -105,8 +105,10 @@ std::string act_of(const Step& step) {
     return std::string(operation).append(" at ").append(entry.tag("service"));
   }
   std::string out;
+  const bool is_socket = entry.tag("call") == "websocket";
   for (const std::string_view part :
-       {entry.tag("method"), std::string_view(" "), entry.tag("host"), entry.tag("path")}) {
+       {is_socket ? "WebSocket" : entry.tag("method"), std::string_view(" "), entry.tag("host"),
+        entry.tag("path")}) {
     out += part;
   }
   return out;

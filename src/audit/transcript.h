@@ -31,8 +31,8 @@ struct Step {
   // done, failed, refused, cut; "in doubt" for an Intent without an end; "" for no Exchange.
   [[nodiscard]] std::string_view state() const;
   // Whether it may have changed something outside: a tool's call, a method that is not safe (RFC
-  // 9110 section 9.2.1), an uninspected tunnel. Asking a model is none, unless tools may run at its
-  // provider.
+  // 9110 section 9.2.1), a WebSocket, an uninspected tunnel. Asking a model is none, unless tools
+  // may run at its provider.
   [[nodiscard]] bool is_effect() const;
 };
 
@@ -71,7 +71,8 @@ class Transcript {
   std::map<std::string, std::size_t> by_exchange_;
 };
 
-// "PATCH calendar.example/v1/events/3", "tool everything__echo", "CONNECT example.org:443".
+// "PATCH calendar.example/v1/events/3", "tool everything__echo", "CONNECT example.org:443",
+// "WebSocket chat.example/socket".
 [[nodiscard]] std::string act_of(const Step& step);
 
 }  // namespace gatehouse::audit

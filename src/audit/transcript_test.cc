@@ -87,6 +87,23 @@ TEST(Transcript, TellsWhatAnotherAgentWasAskedAndSaid) {
   EXPECT_TRUE(text.contains("t-1: completed")) << text;
 }
 
+TEST(Transcript, TellsWhatWasSaidInAWebSocket) {
+  Transcript story;
+  const Entry socket = intent_of(1, "websocket", "GET");
+  Entry settled = settled_of(socket, "cut");
+  settled.bodies = {{.name = "messages"}, {.name = "messages.2"}};
+  story.add(socket);
+  story.add(settled);
+  EXPECT_TRUE(story.steps()[0].is_effect());
+  const std::string text = story.text(
+      [](const BodyRef& body) -> Result<std::string> { return "said in " + body.name; }, false);
+  EXPECT_TRUE(text.contains("websocket WebSocket calendar.example/events: cut")) << text;
+  EXPECT_TRUE(text.contains("messages   said in messages\n")) << text;
+  EXPECT_TRUE(text.contains("messages   said in messages.2\n")) << text;
+  EXPECT_TRUE(text.contains("in doubt    +0.000 s  WebSocket calendar.example/events")) << text;
+  EXPECT_TRUE(text.contains("0 tool calls, 1 requests")) << text;
+}
+
 TEST(Transcript, NumbersThatAreTooLargeOverflowNothing) {
   Transcript story;
   for (int i = 1; i < 4; ++i) {

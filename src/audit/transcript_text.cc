@@ -141,6 +141,14 @@ void tell_tool_calls(Writer& out, const BodyRef* body) {
   }
 }
 
+// What both sides of a WebSocket said, in their order.
+void tell_messages(Writer& out, const Step& step) {
+  if (!step.settled) return;
+  for (const BodyRef& body : step.settled->bodies) {
+    if (body.name.starts_with("messages")) out.body("messages", &body);
+  }
+}
+
 void tell_exchange(Writer& out, const Step& step, double since) {
   const std::string_view call = step.entry.tag("call");
   const std::string_view label = step.entry.tag("tool").empty() ? call : "tool";
@@ -175,6 +183,7 @@ void tell_exchange(Writer& out, const Step& step, double since) {
     out.body(step.state() == "done" ? "answers" : "partial", step.body("a2a.answer"));
     return;
   }
+  if (call == "websocket") return tell_messages(out, step);
   if (call == "mcp") return;  // its own handshake and listings say nothing to people
   out.body("request", step.body("request"));
   out.body("response", step.body("response"));
@@ -233,12 +242,12 @@ void tell_totals(Writer& out, const Transcript& story) {
     }
   }
   const Tokens tokens = story.tokens();
-  out.line(
-      fmt::format("\n{} model calls ({} tokens in, {} out{}{}), {} tool calls, {} requests, "
-                  "{} refused, {} alarms",
-                  counts["llm"], grouped(tokens.input), grouped(tokens.output),
-                  tokens.estimated ? ", estimated" : "", counts["llm"] > 0 ? cost_text(tokens) : "",
-                  counts["tool"], counts["http"], counts["refused"], counts["alarm"]));
+  out.line(fmt::format(
+      "\n{} model calls ({} tokens in, {} out{}{}), {} tool calls, {} requests, "
+      "{} refused, {} alarms",
+      counts["llm"], grouped(tokens.input), grouped(tokens.output),
+      tokens.estimated ? ", estimated" : "", counts["llm"] > 0 ? cost_text(tokens) : "",
+      counts["tool"], counts["http"] + counts["websocket"], counts["refused"], counts["alarm"]));
 }
 
 }  // namespace

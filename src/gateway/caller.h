@@ -12,6 +12,7 @@
 
 namespace gatehouse::gateway {
 
+struct RawConnection;
 struct Refusal;
 
 class Caller {
@@ -40,6 +41,16 @@ class Caller {
   // the rest is cut. Without waiting, or until the deadline.
   virtual void say_last_now(std::string_view words) = 0;
   [[nodiscard]] virtual net::Task<void> say_last(std::string_view words, Deadline deadline) = 0;
+  // Whether the agent may be answered 101. Errors: kUnsupported where the connection has more than
+  // this Exchange; kInvalid when bytes came behind the request, before it was answered: then the
+  // connection ends with this Exchange.
+  [[nodiscard]] virtual Result<void> can_switch() = 0;
+  // Answers 101 with `head`. The connection is that of the new protocol until this Exchange ends,
+  // and then ends too: by a reset, unless `ended_in_order` is said before. Errors: can_switch's,
+  // kInvalid, kTimeout, kClosed.
+  [[nodiscard]] virtual net::Task<Result<RawConnection>> switch_protocols(wire::ResponseHead head,
+                                                                          Deadline deadline) = 0;
+  virtual void ended_in_order() = 0;
   // Answers with an error of the gateway's own.
   [[nodiscard]] virtual net::Task<void> refuse(Refusal refusal) = 0;
 

@@ -105,6 +105,13 @@ struct Admission {
   bool takes_tokens = true;
 };
 
+// A connection that has changed its protocol (RFC 9110 section 7.8): no HTTP passes on it any more.
+// What came behind the head waits in the inbox.
+struct RawConnection {
+  net::Stream* stream = nullptr;
+  Inbox* inbox = nullptr;
+};
+
 struct Client {
   explicit Client(std::unique_ptr<net::Stream> from) : stream(std::move(from)), inbox(*stream) {}
   // A stream that is not ended in order is reset, so that a cut is never taken for a clean end. One

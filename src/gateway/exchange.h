@@ -22,6 +22,7 @@
 #include "gateway/timing.h"
 #include "wire/http1.h"
 #include "wire/redact.h"
+#include "wire/websocket.h"
 
 namespace gatehouse::gateway {
 
@@ -56,6 +57,8 @@ struct Exchange {
   std::shared_ptr<const Rulebook> rulebook;
   const ipc::ServiceSpec* service = nullptr;  // null: a host that is no Service
   std::optional<wire::LlmEndpoint> endpoint;  // of a model provider's Service
+  // What the agent offers where it asks for a WebSocket.
+  std::optional<wire::WebSocketOffer> websocket;
   Call call;
   // Whole, where the Call is in it or where it is small; else it is relayed as it comes.
   std::optional<std::string> body;
@@ -73,6 +76,10 @@ struct Exchange {
   // LEASE
   Concurrency::Place place;  // at the Service, until the answer has ended
 
+  // The method, as rules name it.
+  [[nodiscard]] std::string_view method() const {
+    return websocket ? wire::kWebSocketMethod : std::string_view(request.head.method);
+  }
   [[nodiscard]] std::string_view readable_body() const { return decoded ? *decoded : *body; }
   // Makes the edit. What the body says goes out without the coding that it came in.
   void edit_body();

@@ -76,6 +76,24 @@ Task<void> Http1Caller::say_last(std::string_view words, Deadline deadline) {
   client_.last_words_said = (co_await answer_.flush(deadline)).has_value();
 }
 
+Result<void> Http1Caller::can_switch() {
+  if (client_.inbox.waiting().empty()) return {};
+  is_last_ = true;
+  return failure(Error::kInvalid,
+                 "bytes came behind a request to change the protocol, before it was answered");
+}
+
+Task<Result<RawConnection>> Http1Caller::switch_protocols(wire::ResponseHead head,
+                                                          Deadline deadline) {
+  CO_TRY(can_switch());
+  head.version = wire::HttpVersion::k11;
+  std::string text;
+  CO_TRY(wire::append_response_head(text, head));
+  client_.mid_answer = true;
+  CO_TRY(co_await client_.stream->write(text, deadline));
+  co_return RawConnection{client_.stream.get(), &client_.inbox};
+}
+
 Task<void> Http1Caller::refuse(Refusal refusal) {
   refusal.close = is_last_ || !request_.is_done();
   refusal.to_head = to_head_;

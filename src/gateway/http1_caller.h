@@ -23,6 +23,10 @@ class Http1Caller final : public Caller {
   [[nodiscard]] bool takes_last_words() const override;
   void say_last_now(std::string_view words) override;
   [[nodiscard]] net::Task<void> say_last(std::string_view words, Deadline deadline) override;
+  [[nodiscard]] Result<void> can_switch() override;
+  [[nodiscard]] net::Task<Result<RawConnection>> switch_protocols(wire::ResponseHead head,
+                                                                  Deadline deadline) override;
+  void ended_in_order() override { client_.last_words_said = true; }
   [[nodiscard]] net::Task<void> refuse(Refusal refusal) override;
   void watch(net::Nursery& nursery) override;
 

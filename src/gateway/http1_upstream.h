@@ -17,6 +17,9 @@ class Http1Upstream final : public UpstreamExchange {
   [[nodiscard]] MessageIn& answer() override { return answer_; }
   [[nodiscard]] bool has_spoken() const override { return spoken_ || has_bytes(); }
   [[nodiscard]] bool is_on_kept_connection() const override { return connection_.reused; }
+  [[nodiscard]] RawConnection switched() override {
+    return {connection_.stream.get(), &answer_.inbox};
+  }
   void release() override;
 
  private:

@@ -58,6 +58,14 @@ class Http2Caller final : public Caller, public MessageIn, public MessageOut {
   [[nodiscard]] bool takes_last_words() const override;
   void say_last_now(std::string_view words) override;
   [[nodiscard]] Task<void> say_last(std::string_view words, Deadline deadline) override;
+  [[nodiscard]] Result<void> can_switch() override {
+    return failure(Error::kUnsupported, "a stream of HTTP/2 does not change its protocol");
+  }
+  [[nodiscard]] Task<Result<RawConnection>> switch_protocols(wire::ResponseHead,
+                                                             Deadline) override {
+    co_return Failure(can_switch().error());
+  }
+  void ended_in_order() override {}
   [[nodiscard]] Task<void> refuse(Refusal refusal) override;
   void watch(net::Nursery&) override { stream_.is_watched = true; }
 

@@ -2,6 +2,7 @@
 // INTERPRET: what the request means. The body is read whole where the meaning is in it (LLM, MCP
 // and A2A).
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 
@@ -164,8 +165,50 @@ Result<void> read_agent_call(Exchange& what, const wire::A2aEndpoint& endpoint) 
 wire::A2aEndpoint agent_endpoint(const Exchange& what, bool has_body) {
   const wire::RequestHead& head = what.request.head;
   if (what.service == nullptr || what.service->kind != ipc::ServiceKind::kA2a) return {};
+  if (what.websocket) return {};
   if (head.method != "POST" && has_body) return {};
   return wire::a2a_endpoint(head.method, what.path, head.headers.find("content-type").value_or(""));
+}
+
+constexpr std::string_view kKeyProtocol = "openai-insecure-api-key.";
+
+// OpenAI's clients that can set no header (browsers') send the key as a subprotocol. It goes where
+// all others send it; towards a Service with a credential no key of the agent's own passes in
+// either place.
+void move_key_out_of_protocols(Exchange& what) {
+  if (what.service == nullptr || what.service->credential_header.empty()) return;
+  const auto provider = provider_of(what.service->kind);
+  if (provider != wire::LlmProvider::kOpenAi && provider != wire::LlmProvider::kAzureOpenAi) return;
+  wire::Headers& headers = what.request.head.headers;
+  std::vector<std::string>& protocols = what.websocket->protocols;
+  const auto is_key = [](const std::string& protocol) {
+    return protocol.starts_with(kKeyProtocol);
+  };
+  const auto found = std::ranges::find_if(protocols, is_key);
+  if (found == protocols.end()) return;
+  const std::string key = found->substr(kKeyProtocol.size());
+  std::erase_if(protocols, is_key);
+  headers.remove("sec-websocket-protocol");
+  if (!protocols.empty()) {
+    headers.add("sec-websocket-protocol", fmt::format("{}", fmt::join(protocols, ", ")));
+  }
+  if (headers.find(what.service->credential_header)) return;
+  const auto name = wire::HeaderName::parse(what.service->credential_header);
+  if (name) headers.add(*name, what.service->credential_prefix + key);
+}
+
+Result<void> read_websocket_offer(Exchange& what) {
+  if (what.request.head.method == wire::kWebSocketMethod) {
+    return failure(Error::kInvalid,
+                   "WEBSOCKET is no method: a WebSocket is asked for by GET with Upgrade");
+  }
+  what.websocket = TRY(wire::websocket_offer(what.request.head));
+  if (!what.websocket) return {};
+  TRY(what.caller->can_switch());
+  // Without extensions, so that what passes can be read.
+  what.request.head.headers.remove("sec-websocket-extensions");
+  move_key_out_of_protocols(what);
+  return {};
 }
 
 }  // namespace
@@ -178,11 +221,12 @@ Task<Result<Interpreted>> interpret(Identified who) {
   }
   const std::string& tenant = what->door->run.tenant;
   what->service = what->rulebook->service_at(tenant, what->request.host.text(), what->request.port);
+  CO_TRY(read_websocket_offer(*what));
   const wire::RequestHead& head = what->request.head;
   const bool has_body = head.framing.kind != wire::BodyFraming::Kind::kNone;
   const bool mcp = what->service != nullptr && what->service->kind == ipc::ServiceKind::kMcp;
   const auto provider = what->service == nullptr ? std::nullopt : provider_of(what->service->kind);
-  if (provider) what->endpoint = wire::llm_endpoint(*provider, head.method, what->path);
+  if (provider) what->endpoint = wire::llm_endpoint(*provider, what->method(), what->path);
   const bool llm = what->endpoint && what->endpoint->has_meaning_in_body();
   const wire::A2aEndpoint agent = agent_endpoint(*what, has_body);
   const bool a2a = agent.binding != wire::A2aEndpoint::Binding::kNone;

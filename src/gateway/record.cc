@@ -39,6 +39,7 @@ std::string_view call_name(const Ruled& ruled) {
   const auto kind = ruled->service == nullptr ? ipc::ServiceKind::kHttp : ruled->service->kind;
   if (kind == ipc::ServiceKind::kMcp) return "mcp";
   if (kind == ipc::ServiceKind::kA2a) return "a2a";
+  if (ruled->websocket) return "websocket";
   return std::holds_alternative<LlmCall>(ruled->call) ? "llm" : "http";
 }
 
@@ -94,6 +95,7 @@ audit::Entry entry_of(const Ruled& ruled, audit::Kind kind) {
 
 // Section 4 of docs/architecture.md: what must be on disk before the first byte goes upstream.
 bool must_be_durable_first(const Ruled& ruled) {
+  if (ruled->websocket) return true;
   if (const auto* tool = std::get_if<ToolCall>(&ruled->call)) return tool->method == "tools/call";
   if (const auto* agent = std::get_if<AgentCall>(&ruled->call)) {
     return wire::changes_something(agent->request.operation);

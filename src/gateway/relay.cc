@@ -10,6 +10,7 @@
 #include "gateway/exchange.h"
 #include "gateway/reading.h"
 #include "gateway/signing.h"
+#include "gateway/websocket.h"
 #include "wire/content_coding.h"
 #include "wire/trace.h"
 
@@ -98,6 +99,7 @@ class Relay {
     leased_.recorded.ruled->timing.upstream = gate_.loop.now() - dialled;
     intent_.tag("status", std::to_string(head.response.status));
     CO_TRY(prepare_redaction(head.response));
+    if (head.response.status == 101) co_return co_await relay_websocket(std::move(head.response));
     CO_TRY(prepare_decoding(head.response, head.body));
     leased_.recorded.ruled->drop_body();
     reading_.begin(head.response);
@@ -134,6 +136,38 @@ class Relay {
     }
     return failure(Error::kTimeout,
                    fmt::format("{} {} within {} s", ruled_->destination.host, what, most_s));
+  }
+
+  // From here on it is frames that pass.
+  Task<Result<void>> relay_websocket(wire::ResponseHead head) {
+    watch_.cancel_all();
+    CO_TRY(still_alive());
+    wire::remove_hop_by_hop(head.headers);
+    wire::set_websocket_upgrade(head.headers);
+    name_run(head.headers);
+    tell_timing(head.headers);
+    const Live stream(gate_.counters.live_streams);
+    const RawConnection agent =
+        CO_TRY(co_await caller_.switch_protocols(std::move(head), gate_.loop.in(kWriteMost)));
+    WebSocket socket({
+        .loop = gate_.loop,
+        .intent = intent_,
+        .agent = agent,
+        .upstream = upstream_->switched(),
+        .forms = forms_,
+        .replacement = kRemoved,
+        .idle_most = std::chrono::seconds(timeouts().idle_s),
+        .until = ends_,
+        .still_alive = [this] { return still_alive(); },
+        .look_for_placeholders =
+            [this](std::string_view part) { return look_for_placeholders(part); },
+        .is_killed = [this] { return gate_.is_killed(ruled_->door->run.run); },
+        .ended_in_order = [this] { caller_.ended_in_order(); },
+    });
+    const Result<void> done = co_await socket.run();
+    agent_left_ = socket.agent_left();
+    if (agent_left_) ++gate_.counters.client_left;
+    co_return done;
   }
 
   // --- to the upstream
@@ -184,6 +218,7 @@ class Relay {
   Result<void> begin_request() {
     wire::RequestHead head = ruled_->request.head;
     wire::remove_hop_by_hop(head.headers);
+    if (ruled_->websocket) wire::set_websocket_upgrade(head.headers);
     for (const char* name : {"expect", "traceparent", "tracestate", "proxy-authorization"}) {
       head.headers.remove(name);
     }
@@ -378,11 +413,13 @@ class Relay {
                                                         head.error().message()));
       }
       if (!*head) continue;
-      if ((*head)->response.status == 101) {
-        co_return failure(Error::kUnsupported, "an upgrade of the protocol is not relayed");
-      }
+      if ((*head)->response.status == 101) CO_TRY(check_switch((*head)->response));
       co_return std::move(**head);
     }
+  }
+  Result<void> check_switch(const wire::ResponseHead& head) const {
+    if (ruled_->websocket) return wire::check_websocket_answer(*ruled_->websocket, head);
+    return failure(Error::kUpstream, "the upstream changed the protocol, which nobody asked it to");
   }
   // Reads once. An upstream that lets us wait gets a watch on the caller beside it.
   Task<Result<bool>> more_from_upstream(Deadline deadline) {
@@ -407,11 +444,11 @@ class Relay {
   [[nodiscard]] bool is_looked_through() const { return redactor_ || !leased_.known.empty(); }
   Result<void> prepare_redaction(wire::ResponseHead& head) {
     if (!is_looked_through()) return {};
-    const auto looked_for = TRY(forms());
-    redactor_.emplace(looked_for, kRemoved);
-    bool is_clean = !looked_for->are_in(head.reason);
+    forms_ = TRY(forms());
+    redactor_.emplace(forms_, kRemoved);
+    bool is_clean = !forms_->are_in(head.reason);
     for (const wire::Header header : head.headers) {
-      is_clean = is_clean && !looked_for->are_in(header.name) && !looked_for->are_in(header.value);
+      is_clean = is_clean && !forms_->are_in(header.name) && !forms_->are_in(header.value);
     }
     if (is_clean) return {};
     head.headers = TRY(redacted(head.headers));
@@ -479,8 +516,7 @@ class Relay {
     wire::Headers& headers = head.response.headers;
     wire::remove_hop_by_hop(headers);
     if (body.kind != Kind::kNone) headers.remove("content-length");
-    headers.set("x-gatehouse-run", ruled_->door->run_text);
-    headers.set("x-gatehouse-trace", ruled_->door->trace_text);
+    name_run(headers);
     std::optional<Live> stream;
     if (headers.find("content-type").value_or("").starts_with("text/event-stream")) {
       stream.emplace(gate_.counters.live_streams);
@@ -510,6 +546,10 @@ class Relay {
     const wire::Headers no_trailers;
     co_return co_await to_caller(
         caller_.answer().finish(body, no_trailers, gate_.loop.in(kWriteMost)));
+  }
+  void name_run(wire::Headers& headers) const {
+    headers.set("x-gatehouse-run", ruled_->door->run_text);
+    headers.set("x-gatehouse-trace", ruled_->door->trace_text);
   }
   // Where the time went, for the agent's developer and for the metrics. What the upstream says of
   // its own time stands beside it.
@@ -612,6 +652,7 @@ class Relay {
   LeaseGuard guard_;
   Reading reading_;
   std::unique_ptr<UpstreamExchange> upstream_;
+  std::shared_ptr<const wire::RedactionForms> forms_;
   std::optional<wire::Redactor> redactor_;
   std::optional<wire::ContentDecoder> decoder_;
   std::optional<std::string> kept_body_;  // all that was streamed, while it is small

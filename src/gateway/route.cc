@@ -8,6 +8,8 @@ Result<Routed> route(Interpreted what) {
   Routed where(std::move(what));
   if (const ipc::ServiceSpec* service = where->service; service != nullptr) {
     where->destination = destination_of(*service);
+    // A connection of HTTP/2 does not change its protocol.
+    if (where->websocket) where->destination.http2 = false;
     where->target = service->base_path + where->path + where->query;
     return where;
   }
@@ -17,7 +19,7 @@ Result<Routed> route(Interpreted what) {
       where->request.tls,
       "",
       false,
-      true};
+      !where->websocket};
   where->target = where->path + where->query;
   return where;
 }
@@ -25,7 +27,7 @@ Result<Routed> route(Interpreted what) {
 Ruled rule(Routed where) {
   Ruled ruled(std::move(where));
   ruled->ruling =
-      ruled->rulebook->rule({&ruled->door->run, ruled->service, ruled->request.head.method,
+      ruled->rulebook->rule({&ruled->door->run, ruled->service, ruled->method(),
                              &ruled->request.host, ruled->request.port, ruled->path, &ruled->call,
                              ruled->endpoint ? &*ruled->endpoint : nullptr,
                              ruled->request.head.framing.kind != wire::BodyFraming::Kind::kNone});

@@ -48,6 +48,8 @@ class Upstreams::Dialling {
   std::shared_ptr<net::Event> over_;
 };
 
+RawConnection UpstreamExchange::switched() { return {}; }
+
 Upstreams::Upstreams(net::Loop& loop, net::Resolver& resolver)
     : loop_(loop), egress_(loop, resolver) {}
 Upstreams::~Upstreams() = default;

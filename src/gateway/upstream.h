@@ -46,6 +46,8 @@ struct SecretField {
   static constexpr std::size_t kApart = 64;  // not inside of the string object, which moves
 };
 
+struct RawConnection;
+
 // One request to an upstream and its answer. Destroying one that is not over cancels it.
 class UpstreamExchange {
  public:
@@ -78,6 +80,9 @@ class UpstreamExchange {
   // again, and where that is wanted on another connection (RFC 9113 section 8.7).
   [[nodiscard]] virtual bool was_not_processed() const { return false; }
 
+  // The answer was 101: the connection, which is the new protocol's as long as this lives. One of
+  // HTTP/2 changes to none.
+  [[nodiscard]] virtual RawConnection switched();
   // The answer was read to its end: what carried it may carry others.
   virtual void release() = 0;
 };

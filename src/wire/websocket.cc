@@ -151,6 +151,11 @@ Result<void> check_websocket_answer(const WebSocketOffer& offer, const ResponseH
   return {};
 }
 
+void set_websocket_upgrade(Headers& headers) {
+  headers.set("connection", "Upgrade");
+  headers.set("upgrade", "websocket");
+}
+
 std::size_t unfinished_utf8(std::string_view text) {
   for (std::size_t back = 1; back <= std::min<std::size_t>(3, text.size()); ++back) {
     const std::uint8_t byte = byte_at(text, text.size() - back);

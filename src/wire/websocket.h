@@ -19,6 +19,8 @@ namespace gatehouse::wire {
 // --- the opening handshake (section 4)
 
 inline constexpr std::size_t kMaxSubprotocols = 32;
+// What stands for its GET where a method is ruled on: a socket does more than a GET may.
+inline constexpr std::string_view kWebSocketMethod = "WEBSOCKET";
 
 struct WebSocketOffer {
   std::string key;
@@ -37,6 +39,9 @@ struct WebSocketOffer {
 // Errors: kUpstream.
 [[nodiscard]] Result<void> check_websocket_answer(const WebSocketOffer& offer,
                                                   const ResponseHead& head);
+
+// The fields of one connection by which an upgrade to it is asked for and answered.
+void set_websocket_upgrade(Headers& headers);
 
 // --- frames (section 5)
 
