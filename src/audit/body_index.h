@@ -62,12 +62,17 @@ class BodyIndex {
     std::array<std::uint64_t, 2> key;
     std::uint64_t operator()(const ObjectId& object) const;
   };
+  static constexpr std::uint64_t kNotCommitted = UINT64_MAX;  // the offset of what is gathered
   [[nodiscard]] const Slot* find(const ObjectId& object) const;
-  void insert(Part& part, const Slot& slot) const;
+  [[nodiscard]] Slot* find(const ObjectId& object);
+  [[nodiscard]] Pieces* pieces_of(const ObjectId& object);
+  void insert(const Slot& slot);
+  // `own` is the hash that its place in the part follows from.
+  void insert(Part& part, const Slot& slot, std::uint64_t own) const;
 
   Hash hash_;
   std::array<Part, kParts> parts_;                     // whole ones, of one frame
-  std::unordered_map<ObjectId, Pieces, Hash> pieces_;  // the others, and what is not committed
+  std::unordered_map<ObjectId, Pieces, Hash> pieces_;  // the others
 };
 
 }  // namespace gatehouse::audit

@@ -19,7 +19,7 @@ using net::Task;
 
 constexpr Nanos kAppendMost = std::chrono::seconds(5);
 // How long what nobody waits for waits for company: the end of an Exchange, a use in the vault.
-constexpr Nanos kLingerMost = 2ms;
+constexpr Nanos kLingerMost = 1ms;
 // After a group of so many Entries the next one grows for a while, so that syncing never takes most
 // of a core.
 constexpr std::uint64_t kSomeLoad = 8;
@@ -118,8 +118,7 @@ Task<Result<ipc::Appended>> append(net::Loop* loop, Service* service, Bells bell
   if (!bells.broken->empty()) co_return refused();
   const std::uint64_t sequence = CO_TRY(service->append(request.entry, role));
   const Deadline deadline = loop->in(kAppendMost);
-  // The vault has lent already what it tells of here.
-  if (role != "vault") *bells.is_urgent = true;
+  *bells.is_urgent = true;
   bells.woken->set();
   while (service->log().size() <= sequence) {
     if (!co_await bells.committed->wait(deadline)) {
@@ -204,12 +203,13 @@ struct Rings {
   net::Event* woken;
 };
 
-Task<Result<ipc::Done>> take_ring(Rings rings, std::vector<net::Descriptor> fds) {
+Task<Result<ipc::Done>> take_ring(Rings rings, std::vector<net::Descriptor> fds,
+                                  std::string_view role) {
   if (fds.size() != 2) co_return failure(Error::kInvalid, "a ring comes with two descriptors");
   auto ring = CO_TRY(ipc::RingReader::open(std::move(fds[0]), std::move(fds[1])));
   Bell bell{net::Descriptor(fcntl(ring->bell_fd(), F_DUPFD_CLOEXEC, 3))};
   if (!bell.fd.is_open()) co_return failure_from_errno(errno, "copying a ring's bell");
-  bell.ring = CO_TRY(rings.service->add_ring(std::move(ring)));
+  bell.ring = CO_TRY(rings.service->add_ring(std::move(ring), role));
   rings.tasks->spawn(watch_ring(rings.loop, rings.service, std::move(bell), rings.woken));
   rings.woken->set();
   co_return ipc::Done{};
@@ -243,9 +243,11 @@ class Book::Impl {
     control.on<ipc::GetCounters>([book](ipc::GetCounters, Fds) { return counters(book); });
     control.on<ipc::FindTrace>(
         [book](ipc::FindTrace request, Fds) { return find_trace(book, request); });
-    gateway_.on<ipc::OfferRing>([this, loop, book](ipc::OfferRing, Fds fds) {
-      return take_ring({book, loop, &tasks_, &woken_}, std::move(fds));
-    });
+    const Rings rings{book, loop, &tasks_, &woken_};
+    gateway_.on<ipc::OfferRing>(
+        [rings](ipc::OfferRing, Fds fds) { return take_ring(rings, std::move(fds), "gateway"); });
+    appenders_["vault"].on<ipc::OfferRing>(
+        [rings](ipc::OfferRing, Fds fds) { return take_ring(rings, std::move(fds), "vault"); });
     role.serve("gateway", gateway_);
     role.on_breach([this, book, loop](const std::string& peer, const Error& why) {
       const auto entry = encode(breach_entry("audit", peer, why, loop->wall(), loop->now()));

@@ -96,8 +96,7 @@ class Log::Impl {
   Result<std::uint64_t> append(std::string_view entry) {
     if (entry.size() > kEntryMost) return failure(Error::kTooLarge, "an Entry that is too large");
     const std::uint64_t sequence = size_ + group_entries_++;
-    const std::size_t at = gather(FrameType::kEntry, sequence, entry.size());
-    std::memcpy(group_.data() + at, entry.data(), entry.size());
+    gather(FrameType::kEntry, sequence, {}, entry);
     return sequence;
   }
   Result<void> append_body(const BodyPiece& piece) {
@@ -114,9 +113,9 @@ class Log::Impl {
       return failure(Error::kConflict, "a piece of a body that does not follow what is there");
     }
     bodies_.gather(piece.object, after);
-    const std::size_t at = gather(FrameType::kBody, 0, kBodyHeaderSize + piece.bytes.size());
-    write_body_header(group_.data() + at, piece);
-    std::memcpy(group_.data() + at + kBodyHeaderSize, piece.bytes.data(), piece.bytes.size());
+    std::array<char, kBodyHeaderSize> header;
+    write_body_header(header.data(), piece);
+    gather(FrameType::kBody, 0, {header.data(), header.size()}, piece.bytes);
     return {};
   }
 
@@ -160,6 +159,16 @@ class Log::Impl {
     no_room_in_ = segments_.size();
   }
 
+  // Errors: kNotFound, kCorrupt.
+  Result<std::string> entry(std::uint64_t sequence) {
+    if (sequence < entries_.size()) return frame_at(entries_[sequence]);
+    for (const GroupFrame& frame : group_frames_) {
+      if (frame.type == FrameType::kEntry && frame.sequence == sequence) {
+        return std::string(payload_of(frame));
+      }
+    }
+    return failure(Error::kNotFound, fmt::format("the log has no entry {}", sequence));
+  }
   // Errors: kNotFound.
   Result<std::vector<Place>> places_of(const ObjectId& object) const {
     std::vector<Place> places = bodies_.places(object);
@@ -293,12 +302,13 @@ class Log::Impl {
   std::string group_;
 
  private:
-  // Room for one more frame; where its payload goes.
-  std::size_t gather(FrameType type, std::uint64_t sequence, std::size_t size) {
-    const std::size_t at = group_.size();
-    group_frames_.push_back({type, sequence, at, static_cast<std::uint32_t>(size)});
-    group_.resize(at + kFrameHeaderSize + size + frame_padding(size));
-    return at + kFrameHeaderSize;
+  // One more frame, whose payload is `head` and `rest`.
+  void gather(FrameType type, std::uint64_t sequence, std::string_view head,
+              std::string_view rest) {
+    const std::size_t size = head.size() + rest.size();
+    group_frames_.push_back({type, sequence, group_.size(), static_cast<std::uint32_t>(size)});
+    group_.append(kFrameHeaderSize, '\0').append(head).append(rest);
+    group_.append(frame_padding(size), '\0');
   }
   std::string_view payload_of(const GroupFrame& frame) const {
     return std::string_view(group_).substr(frame.at + kFrameHeaderSize, frame.size);
@@ -352,6 +362,7 @@ class Log::Impl {
       }
     };
     if (entry.trace != TraceId{}) note(own_traces_, entry.trace);
+    if (entry.linked_trace.empty()) return;
     // A traceparent: 00-<trace id>-<parent id>-<flags>.
     const auto linked = TraceId::parse(
         entry.linked_trace.substr(std::min<std::size_t>(3, entry.linked_trace.size()), 32));
@@ -478,6 +489,8 @@ Result<std::string> Log::read(std::uint64_t sequence) {
   }
   return impl_->frame_at(impl_->entries_[sequence]);
 }
+
+Result<std::string> Log::read_gathered(std::uint64_t sequence) { return impl_->entry(sequence); }
 
 Result<std::string> Log::read_body(const ObjectId& object, std::uint64_t offset, std::size_t most) {
   std::string out;

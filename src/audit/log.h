@@ -56,6 +56,8 @@ class Log {
   [[nodiscard]] Digest root() const;         // of what is committed
   // Errors: kNotFound, kCorrupt.
   [[nodiscard]] Result<std::string> read(std::uint64_t sequence);
+  // The same, also of what is gathered and not committed yet: for whoever appended it.
+  [[nodiscard]] Result<std::string> read_gathered(std::uint64_t sequence);
   // At most `most` bytes of a body from `offset`. Errors: kNotFound, kCorrupt.
   [[nodiscard]] Result<std::string> read_body(const ObjectId& object, std::uint64_t offset,
                                               std::size_t most);

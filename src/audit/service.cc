@@ -13,6 +13,8 @@ namespace {
 constexpr std::size_t kGroupMost =
     512 * 1024;  // above it a commit's time grows with its size (measured)
 
+constexpr std::string_view kGateway = "gateway";
+
 constexpr int kRecordsMost = 20'000;  // of one ring in a row
 constexpr std::uint64_t kDroppedPerLine = 10'000;
 
@@ -77,27 +79,30 @@ Result<std::uint64_t> Service::append(std::string_view entry, std::string_view r
 }
 
 Result<void> Service::append_of(Ring& ring, std::string_view bytes) {
-  const Outline entry = TRY(checked(bytes, "gateway"));
-  TRY(log_->append(bytes));
+  const Outline entry = TRY(checked(bytes, ring.role));
+  const std::uint64_t sequence = TRY(log_->append(bytes));
   outbox_.take(entry.kind, bytes);
   if (!entry.exchange) return {};
   if (entry.kind == Kind::kSettled) {
     const auto found = ring.open.find(*entry.exchange);
     if (found == ring.open.end()) return {};
-    ring.open_bytes -= found->second.size();
+    ring.open_bytes -= found->second.bytes;
     ring.open.erase(found);
   } else if (entry.kind == Kind::kIntent && ring.open_bytes + bytes.size() > kOpenBytesMost) {
     ++ring.forgotten;
   } else if (entry.kind == Kind::kIntent) {
-    const auto [place, is_new] = ring.open.try_emplace(*entry.exchange, bytes);
+    const auto [place, is_new] =
+        ring.open.try_emplace(*entry.exchange, Ring::Open{sequence, bytes.size()});
     if (is_new) ring.open_bytes += bytes.size();
   }
   return {};
 }
 
-Result<std::uint64_t> Service::add_ring(std::unique_ptr<ipc::RingReader> ring) {
+Result<std::uint64_t> Service::add_ring(std::unique_ptr<ipc::RingReader> ring,
+                                        std::string_view role) {
   if (rings_.size() >= kRingsMost) return failure(Error::kTooMany, "there are enough audit rings");
-  rings_.push_back({next_ring_, std::move(ring)});
+  const auto place = role == kGateway ? rings_.begin() : rings_.end();
+  rings_.insert(place, {next_ring_, std::move(ring), std::string(role)});
   return next_ring_++;
 }
 
@@ -112,6 +117,8 @@ void Service::take(Ring& ring, const ipc::RingReader::Record& record) {
   Result<void> taken;
   if (record.type == ipc::RecordType::kEntry) {
     taken = append_of(ring, record.bytes);
+  } else if (ring.role != kGateway) {
+    taken = failure(Error::kDenied, "a body that comes from the " + ring.role);
   } else if (const auto piece = parse_body(record.bytes)) {
     taken = log_->append_body(*piece);
   } else {
@@ -125,20 +132,23 @@ void Service::take(Ring& ring, const ipc::RingReader::Record& record) {
   }
 }
 
+Result<void> Service::settle(std::uint64_t intent) {
+  Entry end = of_our_own(Kind::kSettled, TRY(decode(TRY(log_->read_gathered(intent)))));
+  end.bodies.clear();
+  end.add("state", "cut");
+  end.add("reason", "its gateway ended while it was under way; how far it came is not known");
+  const std::string bytes = TRY(encode(end));
+  TRY(log_->append(bytes));
+  outbox_.take(Kind::kSettled, bytes);
+  return {};
+}
+
 void Service::settle_open(Ring& ring) {
-  for (auto& [exchange, open] : ring.open) {
-    Result<Entry> intent = decode(open);
-    if (!intent) continue;  // it was whole when it came
-    Entry end = of_our_own(Kind::kSettled, *std::move(intent));
-    end.bodies.clear();
-    end.add("state", "cut");
-    end.add("reason", "its gateway ended while it was under way; how far it came is not known");
-    const auto bytes = encode(end);
-    if (bytes && log_->append(*bytes)) {
-      outbox_.take(Kind::kSettled, *bytes);
-    } else {
+  for (const auto& [exchange, open] : ring.open) {
+    const Result<void> settled = settle(open.intent);
+    if (!settled) {
       log_warning("an exchange that its gateway left stays in doubt",
-                  {{"exchange", exchange.text()}, {"trace", end.trace.text()}});
+                  {{"exchange", exchange.text()}, {"why", settled.error().message()}});
     }
   }
   ring.open.clear();
@@ -162,19 +172,22 @@ void Service::record_gap(const Ring& ring, std::uint64_t unread_bytes, std::stri
 bool Service::drain(Ring& ring) {
   // However fast it is filled, the others have their turn.
   for (int i = 0; i < kRecordsMost && log_->gathered_bytes() < kGroupMost; ++i) {
+    const bool is_enough = ring.role != kGateway && ring.reader->position() >= ring.until;
+    if (is_enough && !ring.retired) return true;
     const Result<std::optional<ipc::RingReader::Record>> record = ring.reader->next();
     if (!record) {
-      log_error("an audit ring broke the rules and is abandoned; its gateway passes nothing more",
-                {{"why", record.error().message()}});
+      log_error("an audit ring broke the rules and is abandoned; its role passes nothing more",
+                {{"of", ring.role}, {"why", record.error().message()}});
       settle_open(ring);
-      record_gap(ring, ring.reader->unread(), "a gateway's ring broke the rules and is abandoned");
+      record_gap(ring, ring.reader->unread(),
+                 "a " + ring.role + "'s ring broke the rules and is abandoned");
       ++abandoned_;
       return false;
     }
     if (!*record && !ring.retired) return true;
     if (!*record) {
       settle_open(ring);
-      record_gap(ring, 0, "a gateway that is gone");
+      record_gap(ring, 0, "a " + ring.role + " that is gone");
       return false;
     }
     take(ring, **record);
@@ -182,7 +195,11 @@ bool Service::drain(Ring& ring) {
   return true;
 }
 
+// What the vault tells of, a gateway wrote down its Intent of before: it stands before it in the
+// log too, since of the vault's ring no more is taken than was there when the gateways' were looked
+// at.
 void Service::gather() {
+  for (Ring& ring : rings_) ring.until = ring.reader->written();
   for (auto ring = rings_.begin(); ring != rings_.end();) {
     ring = drain(*ring) ? ring + 1 : rings_.erase(ring);
   }

@@ -23,8 +23,9 @@ class Service {
 
   static constexpr std::size_t kRingsMost = 64;
 
-  // A ring of the gateway's; its number. Errors: kTooMany.
-  [[nodiscard]] Result<std::uint64_t> add_ring(std::unique_ptr<ipc::RingReader> ring);
+  // A ring that `role` writes into, a gateway or the vault; its number. Errors: kTooMany.
+  [[nodiscard]] Result<std::uint64_t> add_ring(std::unique_ptr<ipc::RingReader> ring,
+                                               std::string_view role);
   // Its writer is gone: what it holds is still taken, then the ring goes too.
   void retire(std::uint64_t ring);
   // An Entry of `role`, into the group that the next pump() commits; returns its sequence, which is
@@ -53,9 +54,15 @@ class Service {
   struct Ring {
     std::uint64_t number = 0;
     std::unique_ptr<ipc::RingReader> reader;
+    std::string role;         // that writes into it
+    std::uint64_t until = 0;  // of another role than a gateway: how far it is taken this time
     bool retired = false;
-    // Encoded: those Intents of this ring that have no end yet.
-    std::map<ExchangeId, std::string> open;
+    // Those Intents of this ring that have no end yet.
+    struct Open {
+      std::uint64_t intent = 0;  // its sequence
+      std::size_t bytes = 0;     // encoded
+    };
+    std::map<ExchangeId, Open> open;
     std::size_t open_bytes = 0;
     std::uint64_t forgotten = 0;  // Intents for which there was no room in `open`
     std::uint64_t dropped = 0;    // records that did not belong into the log
@@ -68,12 +75,13 @@ class Service {
   void take(Ring& ring, const ipc::RingReader::Record& record);
   // What a gateway that is gone had under way ends on record; nobody else can tell of it.
   void settle_open(Ring& ring);
+  Result<void> settle(std::uint64_t intent);
   // Puts on record what of a ring that goes is in no log; nothing where that is nothing.
   void record_gap(const Ring& ring, std::uint64_t unread_bytes, std::string_view why);
 
   std::unique_ptr<Log> log_;
   Outbox outbox_;
-  std::vector<Ring> rings_;
+  std::vector<Ring> rings_;  // those of gateways first
   std::uint64_t next_ring_ = 1;
   std::uint64_t commits_ = 0;
   std::uint64_t last_group_ = 0;

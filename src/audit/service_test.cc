@@ -21,8 +21,10 @@ struct Book {
   net::FileSystem& files = *disk;
   Service service{std::move(*Log::open(files))};
   std::unique_ptr<ipc::RingWriter> writer = std::move(*ipc::RingWriter::make());
-  std::uint64_t ring = *service.add_ring(std::move(*ipc::RingReader::open(
-      net::Descriptor(dup(writer->memory_fd())), net::Descriptor(dup(writer->reader_bell_fd())))));
+  std::uint64_t ring = *service.add_ring(
+      std::move(*ipc::RingReader::open(net::Descriptor(dup(writer->memory_fd())),
+                                       net::Descriptor(dup(writer->reader_bell_fd())))),
+      "gateway");
 
   void put(ipc::RecordType type, std::string_view bytes) {
     const std::array<std::string_view, 1> parts = {bytes};
@@ -62,6 +64,28 @@ TEST(Service, WhatAGatewayWroteBeforeItAskedStandsBeforeTheAnswersUse) {
   ASSERT_EQ(book.service.log().size(), 2U);
   EXPECT_EQ(decode(*book.service.log().read(0))->kind, Kind::kIntent);
   EXPECT_EQ(decode(*book.service.log().read(1))->kind, Kind::kVaultUse);
+}
+
+TEST(Service, WhatTheVaultToldInItsRingStandsBehindTheIntentThatItIsOf) {
+  Book book;
+  const auto vault = std::move(*ipc::RingWriter::make());
+  ASSERT_TRUE(book.service.add_ring(
+      std::move(*ipc::RingReader::open(net::Descriptor(dup(vault->memory_fd())),
+                                       net::Descriptor(dup(vault->reader_bell_fd())))),
+      "vault"));
+  const auto put_use = [&](const std::string& bytes, ipc::RecordType type) {
+    const std::array<std::string_view, 1> parts = {bytes};
+    ASSERT_TRUE(vault->append(type, parts));
+  };
+  book.put(ipc::RecordType::kEntry, entry_of(Kind::kIntent, "gateway"));
+  put_use(entry_of(Kind::kVaultUse, "vault"), ipc::RecordType::kEntry);
+  put_use(entry_of(Kind::kIntent, "gateway"), ipc::RecordType::kEntry);
+  put_use(body_payload({{}, {}, true, "x", 0}), ipc::RecordType::kBody);
+  ASSERT_TRUE(book.service.pump());
+  ASSERT_EQ(book.service.log().size(), 2U) << "it writes what is its own, and no bodies";
+  EXPECT_EQ(decode(*book.service.log().read(0))->kind, Kind::kIntent);
+  EXPECT_EQ(decode(*book.service.log().read(1))->kind, Kind::kVaultUse);
+  EXPECT_FALSE(vault->want(1));
 }
 
 std::uint64_t counted(const Service& service, std::string_view name) {
@@ -300,7 +324,7 @@ TEST(Service, ARingIsEmptiedBeforeItGoesAndThereAreOnlySoMany) {
     const auto writer = std::move(*ipc::RingWriter::make());
     auto reader = ipc::RingReader::open(net::Descriptor(dup(writer->memory_fd())),
                                         net::Descriptor(dup(writer->reader_bell_fd())));
-    if (book.service.add_ring(std::move(*reader))) ++taken;
+    if (book.service.add_ring(std::move(*reader), "gateway")) ++taken;
   }
   EXPECT_EQ(taken, Service::kRingsMost) << "the one that was retired is gone";
 }

@@ -29,6 +29,7 @@ using net::Task;
 constexpr std::size_t kDoorDescriptors = 4;
 constexpr std::uint64_t kConnectionsMost = 512;  // open at once through one Door
 constexpr std::int64_t kSnapshotMost = 64 * 1024 * 1024;
+constexpr Nanos kLeasesEndAfter = 1ms;       // so that they end together, and after what is urgent
 constexpr std::size_t kTurnedAwayMost = 16;  // told so at the same time, through one Door
 constexpr Nanos kTurnAwayMost = 2s;
 // Of the descriptors that this process may have, this part, and not more than so many, is for other
@@ -51,6 +52,8 @@ Task<void> say_full(net::Loop& loop, Door& door, std::unique_ptr<Client> client)
   }
 }
 
+Task<void> told(Task<Result<ipc::Done>> telling) { (void)co_await std::move(telling); }
+
 }  // namespace
 
 Gate::Gate(ipc::Role& owner, net::Resolver& resolver)
@@ -59,6 +62,7 @@ Gate::Gate(ipc::Role& owner, net::Resolver& resolver)
       upstreams(owner.loop(), resolver),
       interceptor(owner),
       recorder(owner.loop()),
+      ring_offers_(owner),
       tasks_(owner.loop()),
       attach_(*this) {}
 Gate::~Gate() = default;
@@ -78,7 +82,8 @@ void Gate::serve() {
   role.on_breach([this](const std::string& peer, const Error& why) {
     recorder.append_now(audit::breach_entry("gateway", peer, why, loop.wall(), loop.now()));
   });
-  role.on_peer("audit", [this](ipc::Channel&) { tasks_.spawn(offer_ring(++ring_offer_)); });
+  ring_offers_.begin(
+      [this](std::unique_ptr<ipc::RingWriter> ring) { recorder.write_to(std::move(ring)); });
   role.on_descriptor("kill-table", [this](net::Descriptor fd) {
     auto reader = ipc::KillTableReader::open(std::move(fd));
     if (reader) {
@@ -248,30 +253,6 @@ void Gate::turn_away(Door& door, std::unique_ptr<Client> client, Entrance entran
   door.turned_away.spawn(say_full(loop, door, std::move(client)));
 }
 
-// Until it is taken, or another audit role has come. Memory and descriptors may run out for a
-// while.
-Task<void> Gate::offer_ring(std::uint64_t number) {
-  while (number == ring_offer_) {
-    const Result<void> offered = co_await try_ring(number);
-    if (offered) co_return;
-    log_error("no audit ring, so nothing passes", {{"why", offered.error().message()}});
-    co_await loop.sleep_for(1s);
-  }
-}
-Task<Result<void>> Gate::try_ring(std::uint64_t number) {
-  auto ring = CO_TRY(ipc::RingWriter::make());
-  ipc::Channel* audit = role.peer("audit");
-  if (audit == nullptr) co_return failure(Error::kUnavailable, "the audit role is away");
-  ipc::OfferRing offer;
-  const std::array<int, 2> fds = {ring->memory_fd(), ring->reader_bell_fd()};
-  CO_TRY(co_await audit->exchange(ipc::parcel_of(offer), fds, loop.in(5s)));
-  if (number != ring_offer_)
-    co_return Result<void>();  // this one was of an audit role that is gone
-  ring->forget_reader_bell();
-  recorder.write_to(std::move(ring));
-  co_return Result<void>();
-}
-
 Task<Result<ipc::CounterList>> Gate::tell_counters() {
   ipc::CounterList list = counters.list();
   list.counters.push_back({"audit.lost", recorder.lost()});
@@ -285,12 +266,22 @@ Task<Result<ipc::CounterList>> Gate::tell_counters() {
 }
 
 void Gate::end_lease_soon(LeaseId lease) {
-  tasks_.spawn([](this auto, ipc::Role* to, LeaseId ended) -> Task<void> {
-    ipc::EndLease message;
-    message.lease = ended;
+  ended_leases_.push_back(lease);
+  if (ended_leases_.size() == 1) tasks_.spawn(end_leases());
+}
+
+// All that have ended until this has its turn, in one message. While it is answered, more may end.
+Task<void> Gate::end_leases() {
+  co_await loop.sleep_for(kLeasesEndAfter);
+  while (!ended_leases_.empty()) {
+    const std::size_t count = std::min(ended_leases_.size(), ipc::EndLeases::kMost);
+    ipc::EndLeases message;
+    message.leases.assign(ended_leases_.end() - static_cast<std::ptrdiff_t>(count),
+                          ended_leases_.end());
+    ended_leases_.resize(ended_leases_.size() - count, ipc::no_lease());
     // The vault ends a lease by itself when its Run ends; a lost message costs nothing but that.
-    (void)co_await to->call("vault", std::move(message), to->loop().in(5s));
-  }(&role, lease));
+    tasks_.spawn(told(role.call("vault", std::move(message), loop.in(5s))));
+  }
 }
 
 void Gate::cancel_soon(Door& door, std::uint64_t connection) {

@@ -20,6 +20,7 @@
 #include "ipc/control_gateway.h"
 #include "ipc/histogram.h"
 #include "ipc/kill_table.h"
+#include "ipc/ring_offers.h"
 #include "ipc/role.h"
 
 namespace gatehouse::gateway {
@@ -105,8 +106,7 @@ class Gate {
   void turn_away(Door& door, std::unique_ptr<Client> client, Entrance entrance);
   net::Task<void> accept_all(Door* door, net::Listener* listener, Entrance entrance);
   net::Task<void> watch_kills();
-  net::Task<void> offer_ring(std::uint64_t number);
-  net::Task<Result<void>> try_ring(std::uint64_t number);
+  net::Task<void> end_leases();
   void cut_killed();
   net::Task<Result<ipc::CounterList>> tell_counters();
 
@@ -116,7 +116,8 @@ class Gate {
   net::Descriptor kill_wake_;
   std::map<std::uint64_t, OpenConnection> connections_;
   std::uint64_t next_connection_ = 1;
-  std::uint64_t ring_offer_ = 0;  // one for each arrival of an audit role
+  ipc::RingOffers ring_offers_;
+  std::vector<LeaseId> ended_leases_;  // that the vault has not been told of
   net::Nursery tasks_;
   std::map<RunId, std::unique_ptr<Door>> doors_;  // their tasks use all the rest
   Attach attach_;                                 // and this hands connections to them

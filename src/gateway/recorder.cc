@@ -78,7 +78,11 @@ std::optional<Recorder::Position> Recorder::put(const audit::Entry& entry) {
   if (!bytes || !ring_) return std::nullopt;
   const std::array<std::string_view, 1> parts = {*bytes};
   const auto offset = ring_->append(ipc::RecordType::kEntry, parts);
-  if (!offset) return std::nullopt;
+  if (!offset) {
+    ring_->rouse();  // whoever could make room
+    return std::nullopt;
+  }
+  rouser_.appended();
   return Position{number_, *offset};
 }
 
@@ -89,7 +93,11 @@ bool Recorder::put_piece(Body& body) {
   const std::string head = audit::body_payload(
       {body.about.object, body.salt, last, {}, body.about.size - body.left.size()});
   const std::array<std::string_view, 2> parts = {head, piece};
-  if (!ring_->append(ipc::RecordType::kBody, parts)) return false;
+  if (!ring_->append(ipc::RecordType::kBody, parts)) {
+    ring_->rouse();
+    return false;
+  }
+  rouser_.appended();
   body.left.remove_prefix(piece.size());
   body.done = last;
   return true;

@@ -19,6 +19,7 @@
 
 #include "audit/entry.h"
 #include "ipc/ring.h"
+#include "ipc/ring_offers.h"
 #include "ipc/sandbox.h"
 #include "net/nursery.h"
 #include "net/stream.h"
@@ -30,7 +31,8 @@ using audit::BodyRef;
 
 class Recorder {
  public:
-  explicit Recorder(net::Loop& loop) : loop_(loop), durable_(loop), tasks_(loop) {}
+  explicit Recorder(net::Loop& loop)
+      : loop_(loop), rouser_(loop, ring_), durable_(loop), tasks_(loop) {}
 
   // Where in the record something stands.
   struct Position {
@@ -72,6 +74,7 @@ class Recorder {
 
   net::Loop& loop_;
   std::unique_ptr<ipc::RingWriter> ring_;
+  ipc::Rouser rouser_;
   std::uint64_t number_ = 0;              // of the ring
   std::uint64_t durable_before_ = 0;      // of the ring before it, when it was left
   std::uint64_t carried_over_until_ = 0;  // in this ring, what was not durable in the one before

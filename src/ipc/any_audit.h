@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Every role appends; control reads. The gateway's volume goes through a Ring instead (ring.h).
+// Every role appends; control reads. The volume of gateways and the vault goes through Rings
+// instead (ring.h).
 #pragma once
 
 #include <cstdint>
@@ -29,8 +30,8 @@ struct Append {
   }
 };
 
-// Gateway -> audit, with two descriptors: the ring's memory and the reader's end of its bell.
-// Errors: kInvalid, kTooMany.
+// Gateway or vault -> audit, with two descriptors: the ring's memory and the reader's end of its
+// bell. Errors: kInvalid, kTooMany.
 struct OfferRing {
   static constexpr MessageType kType = 0x0404;
   using Reply = Done;

@@ -52,13 +52,14 @@ struct Lease {
   }
 };
 
-struct EndLease {
+struct EndLeases {
   static constexpr MessageType kType = 0x0102;
+  static constexpr std::size_t kMost = 1024;  // that fit into a message
   using Reply = Done;
-  LeaseId lease = no_lease();
+  std::vector<LeaseId> leases;
   template <class F>
   void fields(F& f) {
-    f(lease);
+    f(leases);
   }
 };
 

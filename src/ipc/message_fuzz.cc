@@ -59,7 +59,7 @@ using All =
               Appended, Append, OfferRing, EntryPage, ReadRun, ReadActs, RunsOfTrace, FindTrace,
               BodyPiece, ReadBody,
               // gateway_vault.h
-              Leased, Lease, EndLease, KnownValues, Known, LeafIssued, Leaf,
+              Leased, Lease, EndLeases, KnownValues, Known, LeafIssued, Leaf,
               // vault_courier.h, control_courier.h
               Posted, Post, PublishEndpoints, Fetched, Fetch,
               // audit_exporter.h, control_exporter.h

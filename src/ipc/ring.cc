@@ -151,7 +151,6 @@ std::optional<std::uint64_t> RingWriter::append(RecordType type,
   }
   position_ += whole;
   memory_->written.store(position_, std::memory_order_seq_cst);
-  if (memory_->sleeping.load(std::memory_order_seq_cst) == kAsleep) ring_bell(bell_fd());
   return position_;
 }
 
@@ -176,9 +175,17 @@ bool RingWriter::want(std::uint64_t position) {
   // The nearest of those that wait; the others ask again when they are woken.
   if (before == 0 || position < before || before <= durable()) {
     memory_->wanted.store(position, std::memory_order_seq_cst);
-    if (memory_->sleeping.load(std::memory_order_seq_cst) == kLingering) ring_bell(bell_fd());
+    if (memory_->sleeping.load(std::memory_order_seq_cst) != kAwake) ring_bell(bell_fd());
   }
   return memory_->durable.load(std::memory_order_seq_cst) < position;
+}
+
+bool RingWriter::is_reader_asleep() const {
+  return memory_->sleeping.load(std::memory_order_seq_cst) == kAsleep;
+}
+
+void RingWriter::rouse() const {
+  if (is_reader_asleep()) ring_bell(bell_fd());
 }
 
 bool RingWriter::answer() const { return take_rings(bell_fd()); }
@@ -207,6 +214,10 @@ Result<std::optional<RingReader::Record>> RingReader::next() {
   auto record = TRY(next_record(*memory_, written, position_));
   if (record) record->bytes = copy_.assign(record->bytes);
   return record;
+}
+
+std::uint64_t RingReader::written() const {
+  return memory_->written.load(std::memory_order_acquire);
 }
 
 std::uint64_t RingReader::unread() const {

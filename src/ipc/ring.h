@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Ring: bodies and Entries from one gateway to the audit role through shared memory, one
-// writer and one reader. The memory is size-sealed; positions only grow. The reader treats
-// everything in it as hostile: a record's header is copied once and then checked, and nothing in
-// the ring decides how far it reads. The bell beside it is a pair of sockets, not an eventfd:
-// whether a call on an eventfd waits is up to whoever else holds it, on a socket it is up to the
-// caller.
+// Ring: bodies and Entries from one gateway, or the vault's Entries, to the audit role through
+// shared memory, one writer and one reader. The memory is size-sealed; positions only grow. The
+// reader treats everything in it as hostile: a record's header is copied once and then checked, and
+// nothing in the ring decides how far it reads. The bell beside it is a pair of sockets, not an
+// eventfd: whether a call on an eventfd waits is up to whoever else holds it, on a socket it is up
+// to the caller.
 #pragma once
 
 #include <cstdint>
@@ -38,7 +38,7 @@ class RingWriter {
   ~RingWriter();
 
   // Copies a record in; returns the position behind it, or nothing while there is no room. Never
-  // waits.
+  // waits, and wakes nobody: see `want` and `rouse`.
   [[nodiscard]] std::optional<std::uint64_t> append(RecordType type,
                                                     std::span<const std::string_view> parts);
   // Copies in what is not durable in the ring before, whose reader is gone; before anything else is
@@ -49,6 +49,10 @@ class RingWriter {
   // Asks to be woken (by `durable_fd`) when `position` is durable. Returns false when it already
   // is.
   [[nodiscard]] bool want(std::uint64_t position);
+  // Whether the reader sleeps until it is roused.
+  [[nodiscard]] bool is_reader_asleep() const;
+  // Wakes a reader that sleeps: there is something for it.
+  void rouse() const;
 
   [[nodiscard]] int memory_fd() const { return memory_fd_.get(); }
   [[nodiscard]] int reader_bell_fd() const { return reader_bell_.get(); }  // for the reader
@@ -86,6 +90,10 @@ class RingReader {
   // Everything that `next` has given is on disk; frees its room and wakes a writer that wants to
   // know.
   void publish_durable();
+  // Where the last record ends that has been put in by now.
+  [[nodiscard]] std::uint64_t written() const;
+  // How far `next` has come.
+  [[nodiscard]] std::uint64_t position() const { return position_; }
   // Says that the reader is about to sleep; false when a record has come meanwhile.
   [[nodiscard]] bool prepare_to_sleep();
   // Says that it is about to pause, and to be woken only for a writer that waits until something is

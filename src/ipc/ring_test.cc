@@ -90,6 +90,31 @@ TEST(Ring, AReaderThatLingersIsWokenOnlyForWhoWaits) {
   EXPECT_TRUE(ring.reader->prepare_to_linger());
 }
 
+TEST(Ring, AReaderThatSleepsIsLeftAloneUntilItIsRousedOrSomebodyWaits) {
+  Ring ring;
+  const auto rings = [&] {
+    char bell = 0;
+    return recv(ring.reader->bell_fd(), &bell, 1, MSG_DONTWAIT | MSG_PEEK) == 1;
+  };
+  EXPECT_FALSE(ring.writer->is_reader_asleep());
+  ring.writer->rouse();
+  EXPECT_FALSE(rings()) << "it does not sleep";
+  ASSERT_TRUE(ring.reader->prepare_to_sleep());
+  ASSERT_TRUE(ring.put("settled"));
+  EXPECT_TRUE(ring.writer->is_reader_asleep());
+  EXPECT_FALSE(rings());
+  ring.writer->rouse();
+  EXPECT_TRUE(rings());
+  ring.reader->woken();
+  EXPECT_FALSE(ring.reader->prepare_to_sleep()) << "there is something to read";
+  while (*ring.reader->next()) continue;
+  ASSERT_TRUE(ring.reader->prepare_to_sleep());
+  const auto intent = ring.put("intent");
+  ASSERT_TRUE(intent);
+  EXPECT_TRUE(ring.writer->want(*intent));
+  EXPECT_TRUE(rings());
+}
+
 TEST(Ring, AThreadOnEachSideLosesNothing) {
   Ring ring;
   constexpr int kCount = 50'000;

@@ -14,8 +14,8 @@ void permit_gateway(ipc::Permits& permits, Service& service, const std::string& 
   permits.on<ipc::Lease>([&service, name](ipc::Lease request, std::vector<net::Descriptor>) {
     return service.lease(std::move(request), name);
   });
-  permits.on<ipc::EndLease>([&service](ipc::EndLease request, std::vector<net::Descriptor>) {
-    return service.end_lease(request);
+  permits.on<ipc::EndLeases>([&service](ipc::EndLeases request, std::vector<net::Descriptor>) {
+    return service.end_leases(std::move(request));
   });
   permits.on<ipc::Known>([&service](ipc::Known request, std::vector<net::Descriptor>) {
     return service.known(std::move(request));

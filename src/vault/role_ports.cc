@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vault/role_ports.h"
 
+#include <array>
+
 #include "audit/entry.h"
 #include "base/log.h"
-#include "ipc/any_audit.h"
 #include "ipc/ring.h"
 
 namespace gatehouse::vault {
@@ -12,7 +13,9 @@ namespace {
 using net::Task;
 
 constexpr Nanos kRecordMost = std::chrono::seconds(2);
-constexpr std::size_t kUnderWayMost = 1024;  // Entries that the log has not confirmed yet
+constexpr std::size_t kUnderWayMost = 1024;  // Entries that are not durable yet, ...
+constexpr Nanos kBehindMost = 250ms;         // ... and how long the first of them may not be
+constexpr Nanos kBehindPause = 5ms;
 
 audit::Entry entry_of(const Use& use, net::Loop& loop) {
   audit::Entry entry;
@@ -24,6 +27,7 @@ audit::Entry entry_of(const Use& use, net::Loop& loop) {
   entry.run = use.run;
   entry.trace = use.trace;
   entry.exchange = use.exchange;
+  entry.tags.reserve(8);
   entry.add("use", use.what);
   entry.add("user", use.user);
   if (!use.service.empty()) entry.add("service", use.service);
@@ -38,6 +42,7 @@ audit::Entry entry_of(const Use& use, net::Loop& loop) {
 }  // namespace
 
 void RolePorts::serve(Service& service) {
+  ring_offers_.begin([this](std::unique_ptr<ipc::RingWriter> ring) { write_to(std::move(ring)); });
   permit_control(control_, service);
   role_.serve("control", control_);
   role_.serve_each("gateway", [this, &service](const std::string& name) -> const ipc::Permits& {
@@ -60,32 +65,51 @@ void RolePorts::serve(Service& service) {
   });
 }
 
+// It is in the ring before the credential is given, where it outlives this process, and is not
+// waited for: the gateway's Intent is what must be durable before an effect. Where the log does not
+// take what there is, no more is given.
 Task<Result<void>> RolePorts::record(Use use) {
-  std::string bytes = CO_TRY(audit::encode(entry_of(use, role_.loop())));
-  // It is on its way before the credential is given, and not waited for: the gateway's Intent is
-  // what must be durable before an effect. Where the log does not take it, no more is given.
-  if (unrecorded_.empty() && under_way_ < kUnderWayMost && role_.peer("audit") != nullptr) {
-    tasks_.spawn(send(std::move(bytes)));
-    co_return Result<void>();
+  net::Loop& loop = role_.loop();
+  const std::string bytes = CO_TRY(audit::encode(entry_of(use, loop)));
+  const Deadline deadline = loop.in(kRecordMost);
+  while (ring_offers_.is_taken() && role_.peer("audit") != nullptr) {
+    if (put(bytes)) co_return Result<void>();
+    if (loop.now() >= deadline.at()) {
+      co_return failure(Error::kAuditUnavailable,
+                        "the audit log is behind, so no credential is given; try again");
+    }
+    co_await loop.sleep_for(kBehindPause);
   }
-  if (is_catching_up_) {
-    co_return failure(Error::kAuditUnavailable, "the audit log is behind; try again");
-  }
-  Result<void> caught_up;
-  {
-    // Also when the gateway that asked goes meanwhile.
-    struct Busy {
-      bool& flag;
-      ~Busy() { flag = false; }
-    } const busy{is_catching_up_ = true};
-    caught_up = co_await catch_up();
-  }
-  if (!caught_up) {
-    co_return failure(Error::kAuditUnavailable, "the audit log is away, so no credential is given: "
-                                                    + caught_up.error().message());
-  }
-  tasks_.spawn(send(std::move(bytes)));
-  co_return Result<void>();
+  co_return failure(Error::kAuditUnavailable,
+                    "the audit log is away, so no credential is given; try again");
+}
+
+// What was not durable in the ring of an audit role that is gone is in the next one's.
+void RolePorts::write_to(std::unique_ptr<ipc::RingWriter> ring) {
+  const std::uint64_t carried = ring_ ? ring->take_over(*ring_) : 0;
+  ring_ = std::move(ring);
+  under_way_.clear();
+  if (carried == 0) return;
+  under_way_.push_back({carried, role_.loop().now()});
+  rouser_.appended();
+}
+
+bool RolePorts::is_behind() {
+  const std::uint64_t durable = ring_->durable();
+  while (!under_way_.empty() && under_way_.front().position <= durable) under_way_.pop_front();
+  if (under_way_.empty()) return false;
+  return under_way_.size() >= kUnderWayMost
+         || role_.loop().now() - under_way_.front().since > kBehindMost;
+}
+
+bool RolePorts::put(const std::string& entry) {
+  if (is_behind()) return false;
+  const std::array<std::string_view, 1> parts = {entry};
+  const auto position = ring_->append(ipc::RecordType::kEntry, parts);
+  if (!position) return false;
+  under_way_.push_back({*position, role_.loop().now()});
+  rouser_.appended();
+  return true;
 }
 
 Task<Result<ipc::Posted>> RolePorts::post(ipc::Post request, Deadline deadline) {
@@ -109,24 +133,6 @@ Task<void> RolePorts::watch(net::Descriptor bell, Service* service) {
     if (!ipc::take_rings(bell.get())) co_return;
     (void)service->end_killed();
   }
-}
-
-Task<void> RolePorts::send(std::string bytes) {
-  ++under_way_;
-  const auto appended =
-      co_await role_.call("audit", ipc::Append{bytes}, role_.loop().in(kRecordMost));
-  --under_way_;
-  if (!appended) unrecorded_.push_back(std::move(bytes));
-}
-
-Task<Result<void>> RolePorts::catch_up() {
-  while (!unrecorded_.empty()) {
-    CO_TRY(co_await role_.call("audit", ipc::Append{unrecorded_.front()},
-                               role_.loop().in(kRecordMost)));
-    unrecorded_.pop_front();
-  }
-  if (role_.peer("audit") == nullptr) co_return failure(Error::kUnavailable, "it is not there");
-  co_return Result<void>();
 }
 
 }  // namespace gatehouse::vault

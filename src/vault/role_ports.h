@@ -8,6 +8,7 @@
 #include <string>
 
 #include "ipc/kill_table.h"
+#include "ipc/ring_offers.h"
 #include "ipc/role.h"
 #include "vault/service.h"
 
@@ -15,7 +16,8 @@ namespace gatehouse::vault {
 
 class RolePorts : public Ports {
  public:
-  explicit RolePorts(ipc::Role& role) : role_(role), tasks_(role.loop()) {}
+  explicit RolePorts(ipc::Role& role)
+      : role_(role), ring_offers_(role), rouser_(role.loop(), ring_), tasks_(role.loop()) {}
 
   // Lets the peers ask `service`, and follows the kill table. The service must outlive this.
   void serve(Service& service);
@@ -33,16 +35,23 @@ class RolePorts : public Ports {
   net::Task<void> end_leases_with(net::Task<void> closed, Service* service, std::string name,
                                   std::uint64_t arrival);
   net::Task<void> watch(net::Descriptor bell, Service* service);
-  net::Task<void> send(std::string bytes);
-  net::Task<Result<void>> catch_up();
+  void write_to(std::unique_ptr<ipc::RingWriter> ring);
+  // Whether it is in the ring now: not while too much before it is not durable.
+  bool put(const std::string& entry);
+  [[nodiscard]] bool is_behind();
 
+  struct UnderWay {
+    std::uint64_t position = 0;  // behind it
+    Instant since;
+  };
   ipc::Role& role_;
+  ipc::RingOffers ring_offers_;
+  std::unique_ptr<ipc::RingWriter> ring_;
+  ipc::Rouser rouser_;
+  std::deque<UnderWay> under_way_;           // in the ring, and not known to be durable
   std::map<std::string, Gateway> gateways_;  // by name
   ipc::Permits control_;
-  bool is_catching_up_ = false;
-  std::size_t under_way_ = 0;
   std::unique_ptr<ipc::KillTableReader> kills_;
-  std::deque<std::string> unrecorded_;  // what the log did not take; it goes first when it is back
   net::Nursery tasks_;
 };
 

@@ -213,28 +213,33 @@ Task<Result<ipc::Leased>> Service::checked_lease(ipc::Lease request, std::string
   if (std::find(declared.begin(), declared.end(), request.service) == declared.end()) {
     co_return failure(Error::kLeaseRefused, "that service was not declared for this run");
   }
-  const ipc::PublishService service = *CO_TRY(service_of(run->about.tenant, request.service));
-  if (std::find(service.hosts.begin(), service.hosts.end(), request.host) == service.hosts.end()) {
+  // It may be published anew whenever this waits: it is looked up again then.
+  const ipc::PublishService* service = CO_TRY(service_of(run->about.tenant, request.service));
+  const auto& hosts = service->hosts;
+  if (std::find(hosts.begin(), hosts.end(), request.host) == hosts.end()) {
     co_return failure(Error::kLeaseRefused, fmt::format("the credential of {} is not bound to {}",
-                                                        service.name, printable(request.host)));
+                                                        service->name, printable(request.host)));
   }
-  const std::string owner = CO_TRY(owner_of(run->about, service));
-  const RecordKey key = connection_key(run->about.tenant, owner, service);
+  const std::string owner = CO_TRY(owner_of(run->about, *service));
+  const RecordKey key = connection_key(run->about.tenant, owner, *service);
   ipc::Leased leased;
   leased.lease = LeaseId::fresh();
-  leased.connection = service.name + "/" + (owner.empty() ? run->about.tenant : owner);
+  leased.connection = service->name + "/" + (owner.empty() ? run->about.tenant : owner);
+  // A signature is worth nothing for another request, so that nobody looks for it in answers.
+  const bool signs = !service->sign_region.empty();
   std::uint64_t generation = 0;
-  if (service.kind == ipc::CredentialKind::kStatic) {
+  if (service->kind == ipc::CredentialKind::kStatic) {
     auto found = statics_.find(key);
     if (found == statics_.end()) {
       Secret value = CO_TRY(store_.get(key));
       found = statics_.emplace(key, std::move(value)).first;
     }
-    leased.value = service.sign_region.empty() ? found->second.duplicate(Purpose::kInject)
-                                               : CO_TRY(signature(service, found->second, request));
+    leased.value = signs ? CO_TRY(signature(*service, found->second, request))
+                         : found->second.duplicate(Purpose::kInject);
   } else {
+    const ipc::PublishService asked = *service;
     const auto connection = CO_TRY(co_await with_valid_token(
-        key, service, {rejected_generation(request), request.run, run->about.trace}));
+        key, asked, {rejected_generation(request), request.run, run->about.trace}));
     const AccessToken& token = connection->tokens.access;
     leased.value = token.value.duplicate(Purpose::kInject);
     leased.expires_unix_ms = token.expires_unix_ms;
@@ -242,19 +247,18 @@ Task<Result<ipc::Leased>> Service::checked_lease(ipc::Lease request, std::string
     generation = connection->generation;
   }
   run = CO_TRY(live_run(request.run));  // it may have ended while a refresh was under way
-  // A signature is worth nothing for another request, so that nobody looks for it in answers.
-  const bool signs = !service.sign_region.empty();
   const std::string fingerprint = signs ? sealer_.fingerprint(run->about.tenant, statics_.at(key))
-                                        : remember(*run, service.name, leased.value).fingerprint;
+                                        : remember(*run, request.service, leased.value).fingerprint;
   Use use{request.run,       run->about.trace, request.exchange,
-          run->about.tenant, run->about.user,  service.name,
+          run->about.tenant, run->about.user,  request.service,
           request.host,      request.method,   request.path.substr(0, 2048),
           leased.lease,      fingerprint,      "lease"};
   CO_TRY(co_await record(std::move(use)));
   run = CO_TRY(live_run(request.run));
-  leased.known = leased_to(*run, service.hosts);
+  service = CO_TRY(service_of(run->about.tenant, request.service));
+  leased.known = leased_to(*run, service->hosts);
   leases_.insert_or_assign(leased.lease,
-                           LiveLease{request.run, service.name, generation, std::move(holder)});
+                           LiveLease{request.run, request.service, generation, std::move(holder)});
   co_return leased;
 }
 
@@ -294,8 +298,8 @@ ipc::CounterList Service::counters() const {
   return list;
 }
 
-Task<Result<ipc::Done>> Service::end_lease(ipc::EndLease request) {
-  leases_.erase(request.lease);
+Task<Result<ipc::Done>> Service::end_leases(ipc::EndLeases request) {
+  for (const LeaseId& lease : request.leases) leases_.erase(lease);
   co_return ipc::Done{};
 }
 

@@ -47,7 +47,7 @@ struct Use {
 class Ports {
  public:
   virtual ~Ports() = default;
-  // Durable when it returns.
+  // On its way when it returns, where it outlives this process.
   [[nodiscard]] virtual net::Task<Result<void>> record(Use use) = 0;
   [[nodiscard]] virtual net::Task<Result<ipc::Posted>> post(ipc::Post request,
                                                             Deadline deadline) = 0;
@@ -65,7 +65,7 @@ class Service {
   // gateway_vault.h
   // `holder` names the gateway that asks; its leases end with it.
   [[nodiscard]] net::Task<Result<ipc::Leased>> lease(ipc::Lease request, std::string holder);
-  [[nodiscard]] net::Task<Result<ipc::Done>> end_lease(ipc::EndLease request);
+  [[nodiscard]] net::Task<Result<ipc::Done>> end_leases(ipc::EndLeases request);
   [[nodiscard]] net::Task<Result<ipc::KnownValues>> known(ipc::Known request);
   [[nodiscard]] net::Task<Result<ipc::LeafIssued>> leaf(ipc::Leaf request);
   // control_vault.h

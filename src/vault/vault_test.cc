@@ -250,7 +250,7 @@ TEST_F(VaultTest, LeasesAStoredKeyForALiveRunAndRecordsIt) {
   EXPECT_EQ(ports.uses[1].user, "alice");
   EXPECT_EQ(ports.uses[1].fingerprint.size(), 16u);
   EXPECT_EQ(service->live_leases(), 1u);
-  ASSERT_TRUE(run(service->end_lease({leased->lease})));
+  ASSERT_TRUE(run(service->end_leases({{leased->lease}})));
   EXPECT_EQ(service->live_leases(), 0u);
 }
 
@@ -533,7 +533,7 @@ TEST_F(VaultTest, ARejectedTokenIsRenewedOnceByWhoeverHeldIt) {
   ASSERT_FALSE(hasty);
   EXPECT_EQ(hasty.error(), Error::kTooMany) << "a 401 cannot make it renew in a loop";
   EXPECT_TRUE(again(LeaseId::fresh())) << "a lease that is not there rejects nothing";
-  ASSERT_TRUE(run(service->end_lease({second->lease})));
+  ASSERT_TRUE(run(service->end_leases({{second->lease}})));
   EXPECT_EQ(ports.server.requests, before + 1);
 }
 
