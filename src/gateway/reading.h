@@ -34,6 +34,10 @@ class Reading {
   // A piece of the answer's body. What is given back goes to the agent now; it lives until the next
   // call and as long as `payload`.
   [[nodiscard]] std::string_view take(std::string_view payload);
+  // Understands what was taken: what goes to the agent does not wait for that.
+  void catch_up() {
+    if (model_) model_->catch_up();
+  }
   // The answer has ended in order: what goes to the agent yet.
   [[nodiscard]] std::string_view finish();
   // Whether nothing of the answer goes to the agent before all of it has come: an agent's card,

@@ -576,6 +576,7 @@ class Relay {
       if (piece->is_nothing()) {
         // What is at hand goes out before we wait for more.
         if (to.waiting() > 0) CO_TRY(co_await to_caller(to.flush(gate_.loop.in(kWriteMost))));
+        reading_.catch_up();
         const std::uint32_t most_s = timeouts().idle_s;
         const auto more = co_await more_from_upstream(within(std::chrono::seconds(most_s)));
         if (!more) co_return late(more.error(), "sent nothing more", most_s);

@@ -18,6 +18,7 @@
 namespace gatehouse::wire {
 namespace {
 
+constexpr std::size_t kPutOffMost = 64 * 1024;       // of events that are read later
 constexpr std::size_t kMaxEvent = 16 * 1024 * 1024;  // the last one may repeat all the others
 
 Failure as_upstream(const Error& error) {
@@ -169,6 +170,14 @@ struct LlmAnswerReader::Event {
 
 struct LlmAnswerReader::State {
   AnswerBuilder builder;
+  // What the events said that are not read yet.
+  struct Later {
+    std::string message_type;
+    std::string type;
+    std::string data;
+  };
+  std::vector<Later> later;
+  std::size_t later_bytes = 0;
   std::variant<SseParser, JsonArrayParser, EventStreamParser> events;
 
   [[nodiscard]] std::string_view unfinished() const {
@@ -238,7 +247,7 @@ std::string_view LlmAnswerReader::feed(std::string_view piece) {
     }
     rest.remove_prefix(progress->consumed);
     if (!progress->event) break;
-    read_event(*progress->event);
+    put_off(*progress->event);
     if (!is_hidden(*progress->event)) give(progress->event->raw.substr(given_on_), piece);
     given_on_ = 0;
   }
@@ -276,6 +285,24 @@ bool LlmAnswerReader::is_hidden(const Event& event) const {
   return hides_usage_ && event.has_data && is_usage_chunk(event.data);
 }
 
+// The event is a view of what is here now.
+void LlmAnswerReader::put_off(const Event& event) {
+  if (!event.has_data) return;
+  state_->later.push_back(
+      {std::string(event.message_type), std::string(event.type), std::string(event.data)});
+  state_->later_bytes += event.data.size();
+  if (state_->later_bytes > kPutOffMost) catch_up();
+}
+
+void LlmAnswerReader::catch_up() {
+  for (const State::Later& one : state_->later) {
+    read_event(
+        {.data = one.data, .has_data = true, .message_type = one.message_type, .type = one.type});
+  }
+  state_->later.clear();
+  state_->later_bytes = 0;
+}
+
 // What an event that is none of the dialect's says is in the raw bytes.
 void LlmAnswerReader::read_event(const Event& event) {
   if (!event.has_data) return;
@@ -303,9 +330,13 @@ Result<void> LlmAnswerReader::read_whole(std::string_view body) {
   return {};
 }
 
-const LlmAnswer& LlmAnswerReader::answer() const { return state_->builder.answer; }
+const LlmAnswer& LlmAnswerReader::answer() {
+  catch_up();
+  return state_->builder.answer;
+}
 
-std::string LlmAnswerReader::error_event(const LlmError& error) const {
+std::string LlmAnswerReader::error_event(const LlmError& error) {
+  catch_up();
   switch (dialect_) {
     case LlmDialect::kOpenAiChat:
     case LlmDialect::kOpenAiOther:

@@ -114,16 +114,20 @@ class LlmAnswerReader {
   // An answer that is no stream. Errors: kUpstream when it is none of its dialect's.
   Result<void> read_whole(std::string_view body);
 
-  [[nodiscard]] const LlmAnswer& answer() const;
+  // Reads what of the events was put off, so that they could be relayed first; whoever asks for the
+  // answer need not call it before.
+  void catch_up();
+  [[nodiscard]] const LlmAnswer& answer();
   // Whether all that was given on are whole events, so that another may follow.
   [[nodiscard]] bool is_between_events() const { return !is_broken_; }
   // The event, in the stream's framing, by which the dialect tells of an error.
-  [[nodiscard]] std::string error_event(const LlmError& error) const;
+  [[nodiscard]] std::string error_event(const LlmError& error);
 
  private:
   struct State;
   struct Event;
   void give(std::string_view part, std::string_view piece);
+  void put_off(const Event& event);
   void read_event(const Event& event);
   [[nodiscard]] bool is_hidden(const Event& event) const;
 
