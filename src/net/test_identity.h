@@ -20,6 +20,8 @@ struct TestCertificate {
   const TlsIdentity* issuer = nullptr;  // a "authority.test"; null for one that signs itself
   // Instead of P-256: its signatures are all of one length.
   bool is_ed25519 = false;
+  std::string constraints;  // as OpenSSL's config writes it: "critical,CA:TRUE"; "" for none
+  std::string key_usage;    // "critical,digitalSignature"
 };
 
 inline std::string pem_of(auto write) {
@@ -61,6 +63,13 @@ inline TlsIdentity identity_of(const TestCertificate& wish) {
       X509V3_EXT_conf_nid(nullptr, nullptr, NID_subject_alt_name, wish.name.c_str());
   X509_add_ext(certificate, names, -1);
   X509_EXTENSION_free(names);
+  for (const auto& [kind, value] : {std::pair{NID_basic_constraints, &wish.constraints},
+                                    std::pair{NID_key_usage, &wish.key_usage}}) {
+    if (value->empty()) continue;
+    X509_EXTENSION* extension = X509V3_EXT_conf_nid(nullptr, nullptr, kind, value->c_str());
+    X509_add_ext(certificate, extension, -1);
+    X509_EXTENSION_free(extension);
+  }
   EVP_PKEY* signer = key;
   if (wish.issuer != nullptr) {
     signer = key_of(*wish.issuer);

@@ -373,17 +373,26 @@ bool speaks_http2(const SSL* ssl) {
   return size == 2 && name[0] == 'h' && name[1] == '2';
 }
 
-void ask_for(SSL* ssl, const std::string& server_name) {
+void ask_for(SSL* ssl, const std::string& server_name, bool is_matched) {
   std::array<unsigned char, 16> literal{};
   X509_VERIFY_PARAM* verify = SSL_get0_param(ssl);
   if (inet_pton(AF_INET, server_name.c_str(), literal.data()) == 1
       || inet_pton(AF_INET6, server_name.c_str(), literal.data()) == 1) {
-    X509_VERIFY_PARAM_set1_ip_asc(verify, server_name.c_str());
+    if (is_matched) X509_VERIFY_PARAM_set1_ip_asc(verify, server_name.c_str());
     return;
   }
-  X509_VERIFY_PARAM_set_hostflags(verify, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
-  X509_VERIFY_PARAM_set1_host(verify, server_name.data(), server_name.size());
+  if (is_matched) {
+    X509_VERIFY_PARAM_set_hostflags(verify, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+    X509_VERIFY_PARAM_set1_host(verify, server_name.data(), server_name.size());
+  }
   SSL_set_tlsext_host_name(ssl, server_name.c_str());
+}
+
+Result<void> check_workload(const SSL* ssl, const SpiffeId& meant) {
+  const SpiffeId id = TRY(spiffe_id_of(SSL_get0_peer_certificate(ssl)));
+  if (meant.covers(id)) return {};
+  return failure(Error::kUpstream,
+                 fmt::format("its certificate is of {} and not of {}", id.text(), meant.text()));
 }
 
 }  // namespace
@@ -393,12 +402,13 @@ Task<Result<TlsClient::Connected>> TlsClient::connect(Loop& loop, std::unique_pt
   SslPtr ssl(SSL_new(impl_->context.get()));
   CHECK(ssl);
   SSL* raw = ssl.get();
-  ask_for(raw, wish.server_name);
+  ask_for(raw, wish.server_name, !wish.spiffe_id);
   if (wish.http2) CHECK(SSL_set_alpn_protos(raw, kOurs, sizeof(kOurs) - 1) == 0);
   connect_to(raw, *socket);
   SSL_set_connect_state(raw);
   auto stream = std::make_unique<TlsStream>(loop, std::move(socket), std::move(ssl));
-  const Result<void> done = co_await stream->handshake(deadline);
+  Result<void> done = co_await stream->handshake(deadline);
+  if (done && wish.spiffe_id) done = check_workload(raw, *wish.spiffe_id);
   if (!done) co_return Failure(done.error().in("connecting to " + wish.server_name));
   co_return Connected{std::move(stream), speaks_http2(raw)};
 }
@@ -407,7 +417,7 @@ Task<Result<std::unique_ptr<Stream>>> TlsClient::connect(Loop& loop, std::unique
                                                          std::string server_name,
                                                          Deadline deadline) {
   Connected connected = CO_TRY(
-      co_await connect(loop, std::move(socket), Wish{std::move(server_name), false}, deadline));
+      co_await connect(loop, std::move(socket), Wish{std::move(server_name), false, {}}, deadline));
   co_return std::move(connected.stream);
 }
 

@@ -5,11 +5,13 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
 #include "base/secret.h"
 #include "base/time.h"
+#include "net/spiffe.h"
 #include "net/stream.h"
 
 namespace gatehouse::net {
@@ -43,6 +45,9 @@ class TlsClient {
     // Which the certificate must match (RFC 9525; an IP literal by its iPAddress).
     std::string server_name;
     bool http2 = false;  // offers HTTP/2 beside HTTP/1.1 (ALPN, RFC 7301)
+    // The name is asked for then, but not matched: the certificate must be the X509-SVID of a
+    // workload that this covers.
+    std::optional<SpiffeId> spiffe_id;
   };
   struct Connected {
     std::unique_ptr<Stream> stream;
