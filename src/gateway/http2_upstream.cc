@@ -376,9 +376,14 @@ Task<void> Http2Link::write_all(Http2Link* self) {
       self->forget_written();
       if (!written) {
         self->reader_.cancel_all();
-        co_return self->end("the connection takes nothing any more");
+        self->end("the connection takes nothing any more");
+        break;
       }
       self->is_writing_ = false;
+    }
+    if (self->is_over_) {  // who reads has ended before
+      self->stream_.reset();
+      co_return;
     }
     self->bytes_ = std::string();
   }

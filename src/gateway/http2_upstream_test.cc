@@ -625,6 +625,8 @@ TEST_F(LinkTest, EndsInOrderWhenNothingWantsIt) {
     const auto last = co_await t->server->next(kGoaway);
     EXPECT_TRUE(last && number_at(last->payload, 4, 4) == 0);
     EXPECT_TRUE(t->link->is_over());
+    co_await t->loop->sleep_for(std::chrono::seconds(1));
+    EXPECT_TRUE(t->server->has_ended) << "and holds no descriptor";
   });
 }
 
