@@ -114,12 +114,16 @@ class Connection final : public wire::Http2Handler {
         exchanges_(gate.loop) {}
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
-  // Whoever is cut here is told so by RST_STREAM; where that does not go out whole, by a reset of
-  // the connection.
+  // Whoever is cut here is told so by RST_STREAM, and by GOAWAY which requests were begun with: a
+  // client may send the others elsewhere (RFC 9113 section 6.8). Where that does not go out whole,
+  // by a reset of the connection.
   ~Connection() override {
     const bool cuts = !streams_.empty();
     exchanges_.cancel_all();
-    if (cuts) client_.mid_answer = !write_now();
+    if (has_ended_) return;
+    session_.drain();
+    const bool all_went = write_now();
+    if (cuts) client_.mid_answer = !all_went;
   }
 
   Task<void> serve() {
@@ -142,6 +146,7 @@ class Connection final : public wire::Http2Handler {
       session_.drain();
       break;
     }
+    has_ended_ = true;
     exchanges_.cancel_all();
     streams_.clear();
     // What is to be said yet: why it ends.
@@ -317,7 +322,8 @@ class Connection final : public wire::Http2Handler {
   net::Event output_;   // there may be something to be sent
   net::Event written_;  // all of it is
   bool is_writing_ = false;
-  Instant quiet_since_;  // when there was a stream last
+  bool has_ended_ = false;  // in order, or for what the agent did
+  Instant quiet_since_;     // when there was a stream last
   net::Nursery writer_;
   net::Nursery exchanges_;
 };

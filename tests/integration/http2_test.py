@@ -3,6 +3,7 @@
 """HTTP/2 from agents: real clients (curl, nghttp), with prior knowledge and by ALPN inside of an
 interception, many streams at once; and what RFC 9113 lets a hostile one try."""
 import os
+import signal
 import struct
 import subprocess
 import threading
@@ -10,6 +11,7 @@ import time
 import unittest
 
 from corridor_house import CHAT, KEY, HouseTest, Upstream, chat, event
+from house import send_signal
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION = (
@@ -233,6 +235,24 @@ class Kill(Http2Test):
                 break
         else:
             self.fail("no RST_STREAM")
+
+
+class Stop(Http2Test):
+    def test_a_gateway_that_stops_says_which_requests_it_has_begun_with(self):
+        def endless(upstream, _):
+            upstream.begin(kind="x/y")
+            upstream.chunk(b"x")
+            time.sleep(2)
+        Upstream.script = endless
+        client, idle = self.raw(), self.raw()
+        client.send(head(1))
+        client.until(DATA)
+        idle.until(SETTINGS)
+        send_signal(self.house.pid_of("gateway"), signal.SIGTERM)
+        said = {kind: payload for kind, _, _, payload in client.frames()}
+        self.assertIn(RST_STREAM, said)
+        self.assertEqual(struct.unpack(">II", said[GOAWAY][:8]), (1, 0))
+        self.assertEqual(struct.unpack(">II", idle.until(GOAWAY)[3][:8]), (0, 0))
 
 
 class Abuse(Http2Test):
