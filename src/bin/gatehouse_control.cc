@@ -58,8 +58,10 @@ struct PortsTls {
 Result<void> take_pairs(PortsTls& tls, const control::Config& config,
                         control::HouseSecrets secrets) {
   tls.server = TRY(control::admin_tls(config.admin, secrets));
-  for (const auto& valid : {control::check_admin_time(config.admin, secrets, WallTime::now()),
-                            control::check_attach_pair(config.attach, secrets, WallTime::now())}) {
+  for (const auto& valid :
+       {control::check_admin_time(config.admin, secrets, WallTime::now()),
+        control::check_attach_pair(config.attach, secrets, WallTime::now()),
+        control::check_client_identities(secrets.client_identities, WallTime::now())}) {
     if (!valid) log_warning("a certificate is not good now", {{"why", valid.error().message()}});
   }
   tls.pairs = std::move(secrets);
@@ -101,8 +103,10 @@ net::Task<Result<ipc::ConfigApplied>> reload(control::Control* control, PortsTls
     fresh = CO_TRY(control::admin_tls(config.admin, secrets));
     CO_TRY(control::check_admin_time(config.admin, secrets, WallTime::now()));
   }
+  CO_TRY(control::check_client_identities(secrets.client_identities, WallTime::now()));
   control::Exporting::Wish wish = control::Exporting::wish_of(config, secrets);
   control::Control::Settings settings{std::move(secrets.proxy_authorization),
+                                      std::move(secrets.client_identities),
                                       exporting->changed(wish), [] {}};
   if (is_new) settings.changed.emplace_back("admin.tls_certificate");
   const bool is_other_pair = tls->attachments != nullptr && !config.attach.certificate.empty()
@@ -187,6 +191,7 @@ int run(int argc, char** argv) {
   role.on_peer("exporter", [&exporting](ipc::Channel&) { exporting.arrived(); });
   control.use_network(config.network.spec, std::move(tls.pairs.proxy_authorization));
   control.use_prices(config.prices);
+  control.use_client_identities(std::move(tls.pairs.client_identities));
   const auto attachments = let_in(tls, config.attach, *loop, **store, control, **files);
   if (!attachments) {
     log_error("the keys of run tokens", {{"why", attachments.error().message()}});

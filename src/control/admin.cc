@@ -380,6 +380,12 @@ Admin::Answered Admin::write_in_turn(Call& call) {
                       "toolbox, skeleton and allow_private let something of the host in: they are "
                       "for its owner, in gatehouse.yaml or by the socket on the host");
   }
+  const auto* service = std::get_if<Service>(&object);
+  if (service != nullptr && service->client_certificate) {
+    co_return failure(Error::kDenied,
+                      "client_certificate names files of the host with a key: it is for services "
+                      "of gatehouse.yaml");
+  }
   CO_TRY(store_.try_put(object));
   const Act act{is_new ? "create" : "set",
                 what_is(object),

@@ -327,6 +327,15 @@ TEST_F(AdminTest, TheHostIsLetInByItsOwnerOnly) {
   }
 }
 
+TEST_F(AdminTest, ACertificateWithItsKeyIsForServicesOfTheFile) {
+  const ApiAnswer answer = ask("house", "POST", "/v1/tenants/acme/services",
+                               R"({"name":"a","spec":{"kind":"http","url":"https://a.example",)"
+                               R"("upstream":"https://up.example","client_certificate":)"
+                               R"({"certificate":"/etc/a.pem","key":"/etc/shadow"}}})");
+  EXPECT_EQ(answer.status, 403);
+  EXPECT_NE(answer.body.find("gatehouse.yaml"), std::string::npos) << answer.body;
+}
+
 TEST_F(AdminTest, WhatIsWrongIsToldAsAProblem) {
   const std::string users = "/v1/tenants/acme/users";
   for (const char* wrong :

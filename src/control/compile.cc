@@ -53,6 +53,8 @@ ipc::ServiceSpec spec_of(const Service& service) {
                    service.timeouts.idle_s, service.timeouts.total_s};
   spec.concurrency = service.concurrency;
   spec.upstream_http2 = service.http2;
+  spec.upstream_spiffe_id = service.spiffe_id;
+  spec.shows_certificate = service.client_certificate.has_value();
   return spec;
 }
 

@@ -110,6 +110,13 @@ void place_house_files(Config& config, const std::string& path) {
                             &config.attach.certificate, &config.attach.key}) {
     *file = place_beside(path, *file);
   }
+  for (Service& service : config.services) {
+    if (!service.client_certificate) continue;
+    for (std::string* file :
+         {&service.client_certificate->certificate, &service.client_certificate->key}) {
+      *file = place_beside(path, *file);
+    }
+  }
 }
 
 Result<Config> load_config(const std::string& path) {

@@ -49,6 +49,26 @@ std::string with(std::string_view from, std::string_view to) {
   return text.replace(at, from.size(), to);
 }
 
+TEST(Config, WhoAnUpstreamIsAndWhoWeAreToItIsSaidWholeAndInTlsOnly) {
+  const auto told = [](const std::string& more, bool is_tls = true) {
+    std::string text = with("    kind: openai\n", "    kind: openai\n" + more);
+    if (!is_tls) text.replace(text.find("https://api"), 5, "http");
+    const auto config = decode_config(text, [](const std::string&) -> Result<std::string> {
+      return "-----BEGIN CERTIFICATE-----\n";
+    });
+    return config ? "" : config.error().front().what;
+  };
+  const std::string bundle = "    upstream_ca: td.pem\n";
+  const std::string pair = "    client_certificate: {certificate: a.pem, key: a.key}\n";
+  EXPECT_EQ(told(bundle + "    spiffe_id: spiffe://td.test/web\n" + pair), "");
+  EXPECT_EQ(told(bundle + "    spiffe_id: spiffe://td.test\n"), "");
+  EXPECT_TRUE(told("    spiffe_id: spiffe://td.test/web\n").contains("upstream_ca"));
+  EXPECT_TRUE(told(bundle + "    spiffe_id: spiffe://td.test/web/\n").contains("empty"));
+  EXPECT_TRUE(told(bundle + "    spiffe_id: spiffe://td.test/web\n", false).contains("https"));
+  EXPECT_TRUE(told(pair, false).contains("https"));
+  EXPECT_TRUE(told("    client_certificate: {certificate: a.pem}\n").contains("key"));
+}
+
 TEST(Config, ReadsWhatItShould) {
   const auto config = decode_config(kGood, no_file);
   ASSERT_TRUE(config) << problems_of(kGood);

@@ -261,9 +261,13 @@ Task<Result<ipc::ConfigApplied>> Control::reload(Config config, Settings setting
       || !(settings.proxy_authorization == proxy_authorization_)) {
     settings.changed.emplace_back("upstream_proxy");
   }
+  if (settings.client_identities != client_identities_) {
+    settings.changed.emplace_back("client_certificate");
+  }
   if (config.prices != prices_) settings.changed.emplace_back("prices");
   use_network(std::move(config.network.spec), std::move(settings.proxy_authorization));
   use_prices(std::move(config.prices));
+  use_client_identities(std::move(settings.client_identities));
   settings.put_in_force();
   applied.changed.insert(applied.changed.end(), settings.changed.begin(), settings.changed.end());
   std::vector<audit::Entry> entries = CO_TRY(entries_of_changes(applied, before, by));
@@ -392,6 +396,13 @@ Task<Result<void>> Control::tell_gateway(std::string name) {
     ipc::UseProxyCredentials use{proxy_authorization_.duplicate(Purpose::kTransport),
                                  ipc::proxy_of(network_)};
     CO_TRY(co_await ports_.ask(name, ipc::parcel_of(use), loop_.in(kAnswerMost)));
+  }
+  for (ipc::UseClientIdentity& identity : client_identities_) {
+    // One that is not good is missing there, and what needs it is refused.
+    const auto taken = co_await ports_.ask(name, ipc::parcel_of(identity), loop_.in(kAnswerMost));
+    if (taken) continue;
+    log_error("a client certificate",
+              {{"service", identity.service}, {"why", taken.error().message()}});
   }
   ipc::Snapshot snapshot = compiled_snapshot(state, generation_);
   snapshot.network = network_;

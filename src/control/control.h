@@ -53,6 +53,10 @@ class Control {
 
   // How those that dial reach the world, and the proxy's credentials for them: before serving.
   void use_network(ipc::NetworkSpec network, Secret proxy_authorization);
+  // Who the gateways are to upstreams: before serving.
+  void use_client_identities(std::vector<ipc::UseClientIdentity> identities) {
+    client_identities_ = std::move(identities);
+  }
   // The operator's prices; the built-in list stands behind them.
   void use_prices(std::vector<ipc::PriceSpec> prices) { prices_ = std::move(prices); }
   // Before serving: there may be Runs without a sandbox. It must outlive this.
@@ -63,6 +67,7 @@ class Control {
   // What a file says of the house itself, beside what control puts in force.
   struct Settings {
     Secret proxy_authorization;
+    std::vector<ipc::UseClientIdentity> client_identities;
     std::vector<std::string> changed;    // that the caller has
     std::function<void()> put_in_force;  // of the caller; with the objects or not at all
   };
@@ -160,7 +165,9 @@ class Control {
   std::string boot_;
   ipc::NetworkSpec network_;
   std::vector<ipc::PriceSpec> prices_;
-  Secret proxy_authorization_;  // the one secret that passes here: it is the house's own
+  // The secrets that pass here are the house's own.
+  Secret proxy_authorization_;
+  std::vector<ipc::UseClientIdentity> client_identities_;
   Outside* outside_ = nullptr;  // none are let in
   std::uint64_t generation_ = 0;
   std::set<RunId> making_;                // Runs whose sandbox is asked for, and not there yet

@@ -12,6 +12,7 @@
 #include "control/rights.h"
 #include "control/settings.h"
 #include "control/values.h"
+#include "net/spiffe.h"
 #include "wire/a2a.h"
 #include "wire/path.h"
 #include "wire/url.h"
@@ -336,8 +337,35 @@ class Decoding {
     service.concurrency =
         static_cast<std::uint32_t>(section.number_or("concurrency", 0, kConcurrencyMost));
     service.http2 = section.boolean_or("http2", true);
+    decode_workload(section, service);
     section.finish();
     config_.services.push_back(std::move(service));
+  }
+
+  // Who the upstream is, and who we are to it, in TLS.
+  void decode_workload(Section& section, Service& service) {
+    const bool is_tls = service.upstream.starts_with("https:");
+    if (const auto id = section.string("spiffe_id", Need::kOptional)) {
+      const auto parsed = net::SpiffeId::parse(*id);
+      if (!parsed) section.problem("spiffe_id", "spiffe_id: " + parsed.error().message());
+      if (!is_tls || service.upstream_ca_pem.empty()) {
+        section.problem("spiffe_id",
+                        "spiffe_id needs an upstream of https and, as upstream_ca, the bundle of "
+                        "its trust domain: no other authority counts",
+                        ProblemKind::kWrongTogether);
+      }
+      service.spiffe_id = *id;
+    }
+    const Yaml* own = section.value("client_certificate");
+    if (own == nullptr) return;
+    Section of(*own, "a client certificate", problems_);
+    service.client_certificate =
+        ClientCertificate{required_line(of, "certificate"), required_line(of, "key")};
+    of.finish();
+    if (!is_tls) {
+      section.problem("client_certificate", "client_certificate needs an upstream of https",
+                      ProblemKind::kWrongTogether);
+    }
   }
 
   void decode_place(Section& section, const Yaml& node, Service& service) {

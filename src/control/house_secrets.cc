@@ -15,6 +15,9 @@ namespace gatehouse::control {
 namespace {
 
 constexpr std::size_t kPemMost = 256 * 1024;  // bytes of a file
+constexpr std::size_t kSecretsMost =
+    5 * kPemMost
+    + ipc::kClientIdentitiesMost * 2 * (ipc::kClientCertificateMost + ipc::kClientKeyMost);
 
 void wipe_text(std::string& text) { wipe({text.data(), text.size()}); }
 
@@ -50,6 +53,24 @@ Result<Secret> key_of(const std::string& path) {
 
 }  // namespace
 
+namespace {
+
+// They travel in one message.
+Result<ipc::UseClientIdentity> client_identity(const Service& service) {
+  const ClientCertificate& files = *service.client_certificate;
+  ipc::UseClientIdentity identity{service.tenant, service.name, TRY(pem_of(files.certificate)),
+                                  TRY(key_of(files.key))};
+  if (identity.certificate_pem.size() > ipc::kClientCertificateMost
+      || identity.private_key_pem.size() > ipc::kClientKeyMost) {
+    return failure(Error::kTooLarge,
+                   fmt::format("{} may have {} bytes, and {} {}", files.certificate,
+                               ipc::kClientCertificateMost, files.key, ipc::kClientKeyMost));
+  }
+  return identity;
+}
+
+}  // namespace
+
 Result<HouseSecrets> read_house_secrets(const Config& config) {
   HouseSecrets secrets;
   secrets.proxy_authorization = TRY(proxy_authorization(config.network));
@@ -62,6 +83,14 @@ Result<HouseSecrets> read_house_secrets(const Config& config) {
     secrets.attach_key = TRY(key_of(config.attach.key));
   }
   secrets.otlp_headers = TRY(otlp_headers(config.telemetry));
+  for (const Service& service : config.services) {
+    if (!service.client_certificate) continue;
+    if (secrets.client_identities.size() == ipc::kClientIdentitiesMost) {
+      return failure(Error::kTooMany, fmt::format("at most {} services have a client certificate",
+                                                  ipc::kClientIdentitiesMost));
+    }
+    secrets.client_identities.push_back(TRY(client_identity(service)));
+  }
   return secrets;
 }
 
@@ -73,7 +102,7 @@ Result<net::Descriptor> secrets_memory(HouseSecrets& secrets) {
 }
 
 Result<HouseSecrets> secrets_of_memory(const net::Descriptor& memory) {
-  std::string bytes = TRY(bytes_of_memory(memory, 5 * kPemMost));
+  std::string bytes = TRY(bytes_of_memory(memory, kSecretsMost));
   auto secrets = ipc::decode<HouseSecrets>(bytes);
   wipe_text(bytes);
   return secrets;
@@ -108,6 +137,20 @@ Result<void> check_attach_pair(const AttachListen& attach, const HouseSecrets& s
   if (valid) return {};
   return Failure(
       valid.error().in(fmt::format("the {} and {} of attach", attach.certificate, attach.key)));
+}
+
+Result<void> check_client_identities(const std::vector<ipc::UseClientIdentity>& identities,
+                                     WallTime now) {
+  for (const ipc::UseClientIdentity& each : identities) {
+    const net::TlsIdentity own{each.certificate_pem,
+                               each.private_key_pem.duplicate(Purpose::kTransport)};
+    const auto made = net::TlsClient::make({.system_roots = false, .identity = &own});
+    const auto valid =
+        made ? net::check_validity(each.certificate_pem, now) : Failure(made.error());
+    if (valid) continue;
+    return Failure(valid.error().in("the client certificate of service " + each.service));
+  }
+  return {};
 }
 
 }  // namespace gatehouse::control

@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 // What lies in files that only root may be able to read, and is the house's own: the credentials
-// for the corporate proxy and the collector, the certificates of its ports and their keys. Control
-// reads them before it gives up root; when the config is read again, the supervisor does, and hands
-// them over in sealed memory.
+// for the corporate proxy and the collector, the certificates of its ports and of its services, and
+// their keys. Control reads them before it gives up root; when the config is read again, the
+// supervisor does, and hands them over in sealed memory.
 #pragma once
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "base/time.h"
 #include "control/config.h"
+#include "ipc/control_gateway.h"
 #include "net/descriptor.h"
 #include "net/tls.h"
 
@@ -22,10 +24,11 @@ struct HouseSecrets {
   std::string attach_certificate;  // as the admin port's; "" where no agents outside are let in
   Secret attach_key;
   Secret otlp_headers;  // lines of a request's head to the collector; empty for none
+  std::vector<ipc::UseClientIdentity> client_identities;  // of services
   template <class F>
   void fields(F& f) {
     f(proxy_authorization, admin_certificate, admin_key, attach_certificate, attach_key,
-      otlp_headers);
+      otlp_headers, client_identities);
   }
 };
 // Errors: as proxy_authorization; kNotFound, kDenied, kTooLarge, with the file's name.
@@ -47,5 +50,9 @@ struct HouseSecrets {
 // kInvalid.
 [[nodiscard]] Result<void> check_attach_pair(const AttachListen& attach,
                                              const HouseSecrets& secrets, WallTime now);
+
+// The same of each that the gateways are to upstreams.
+[[nodiscard]] Result<void> check_client_identities(
+    const std::vector<ipc::UseClientIdentity>& identities, WallTime now);
 
 }  // namespace gatehouse::control

@@ -188,6 +188,17 @@ struct Timeouts {
   friend bool operator==(const Timeouts&, const Timeouts&) = default;
 };
 
+// Who the gateways are to a service's upstream: files (PEM) on the house's host.
+struct ClientCertificate {
+  std::string certificate;  // a chain, the leaf first
+  std::string key;
+  template <class F>
+  void fields(F& f) {
+    f("certificate", certificate), f("key", key);
+  }
+  friend bool operator==(const ClientCertificate&, const ClientCertificate&) = default;
+};
+
 struct Service {
   static constexpr Kind kKind = Kind::kService;
   std::string tenant;
@@ -205,12 +216,15 @@ struct Service {
   Timeouts timeouts;
   std::uint32_t concurrency = 0;  // exchanges at a time; 0: any number
   bool http2 = true;              // is offered to an upstream in TLS
+  std::string spiffe_id;          // of the upstream, "" where it is known by its host
+  std::optional<ClientCertificate> client_certificate;
   template <class F>
   void fields(F& f) {
     f("kind", kind), f("url", url), f("upstream", upstream), f("upstream_ca", upstream_ca_pem);
     f("allow_private", allow_private), f("credential", credential), f("shared", shared);
     f("intent", intent), f("include_usage", include_usage), f("drain", drains);
     f("timeouts", timeouts), f("concurrency", concurrency), f("http2", http2);
+    f("spiffe_id", spiffe_id), f("client_certificate", client_certificate);
   }
   friend bool operator==(const Service&, const Service&) = default;
 };

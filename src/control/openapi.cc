@@ -52,7 +52,8 @@ constexpr Schema kSpecs[] = {
      R"("timeouts":{"type":"object","additionalProperties":false,"properties":)"
      R"({"connect":{"type":"integer"},"first_byte":{"type":"integer"},"idle":{"type":"integer"},)"
      R"("total":{"type":"integer"}}},"concurrency":{"type":"integer"},)"
-     R"("http2":{"type":"boolean"}})"},
+     R"("http2":{"type":"boolean"},"spiffe_id":{"type":"string"},)"
+     R"("client_certificate":{"type":"object"}})"},
     {Kind::kAgent,
      R"({"command":{"type":"array","items":{"type":"string"}},"volume":{"type":"string"},)"
      R"("skeleton":{"type":"string"},"toolbox":{"type":"array","items":{"type":"string"}},)"

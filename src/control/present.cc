@@ -145,6 +145,13 @@ std::string json_of(const Service& service) {
   if (service.timeouts != Timeouts()) spec.raw("timeouts", json_of(service.timeouts));
   spec.number("concurrency", service.concurrency);
   if (!service.http2) spec.raw("http2", "false");
+  spec.text("spiffe_id", service.spiffe_id);
+  if (service.client_certificate) {
+    spec.raw("client_certificate", Spec()
+                                       .text("certificate", service.client_certificate->certificate)
+                                       .text("key", service.client_certificate->key)
+                                       .json());
+  }
   return spec.json();
 }
 

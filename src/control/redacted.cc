@@ -115,6 +115,8 @@ constexpr auto kKeys = std::to_array<std::string_view>({
 });
 constexpr auto kTelemetryKeys = std::to_array<std::string_view>(
     {"otlp", "endpoint", "headers_file", "resource", "access_log", "to"});
+constexpr auto kKeysOfTls =
+    std::to_array<std::string_view>({"spiffe_id", "client_certificate", "certificate", "key"});
 constexpr auto kValues = std::to_array<std::string_view>(
     {"anthropic", "gemini", "bedrock",  "azure-openai", "http",    "openai",
      "mcp",       "a2a",    "static",   "sigv4",        "oauth",   "text",
@@ -162,7 +164,8 @@ void write(wire::JsonWriter& writer, const Yaml& node, std::string_view key,
         // An environment's keys are names that somebody chose.
         const bool known =
             key != "environment" && key != "resource"
-            && (is_in(kKeys, member.key.text) || is_in(kTelemetryKeys, member.key.text));
+            && (is_in(kKeys, member.key.text) || is_in(kTelemetryKeys, member.key.text)
+                || is_in(kKeysOfTls, member.key.text));
         writer.key(known ? member.key.text : pseudonym(member.key.text));
         write(writer, member.value, known ? member.key.text : "", pseudonym);
       }

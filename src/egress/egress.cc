@@ -223,14 +223,20 @@ Task<Result<Dialer::Stream>> Dialer::ask_proxy(ipc::NetworkSpec network, Address
 
 Task<Result<Dialled>> Dialer::secured(Stream socket, Target to, std::string extra_ca_pem,
                                       Deadline deadline) {
-  std::string anchors = to.ca_pem + extra_ca_pem;
-  auto found = tls_.find(anchors);
+  net::TlsClient::Wish wish{to.host, to.http2, std::nullopt};
+  if (!to.spiffe_id.empty()) wish.spiffe_id = CO_TRY(net::SpiffeId::parse(to.spiffe_id));
+  net::TlsClient::Options options;
+  options.system_roots = !wish.spiffe_id;
+  options.extra_ca_pem = wish.spiffe_id ? to.ca_pem : to.ca_pem + extra_ca_pem;
+  options.identity = to.identity ? &to.identity->tls : nullptr;
+  std::string key = fmt::format("{}\n{}\n{}", options.system_roots,
+                                to.identity ? to.identity->name : "", options.extra_ca_pem);
+  auto found = tls_.find(key);
   if (found == tls_.end()) {
-    auto client = CO_TRY(net::TlsClient::make({.extra_ca_pem = anchors}));
-    found = tls_.emplace(std::move(anchors), std::move(client)).first;
+    auto client = CO_TRY(net::TlsClient::make(options));
+    found = tls_.emplace(std::move(key), std::move(client)).first;
   }
   const std::shared_ptr<net::TlsClient> client = found->second;  // it may be dropped meanwhile
-  net::TlsClient::Wish wish{std::move(to.host), to.http2};
   auto connected =
       CO_TRY(co_await client->connect(loop_, std::move(socket), std::move(wish), deadline));
   co_return Dialled{std::move(connected.stream), connected.speaks_http2};

@@ -21,6 +21,12 @@
 
 namespace gatehouse::egress {
 
+// Who we are to a server that asks.
+struct Identity {
+  std::string name;  // no two that differ have the same
+  net::TlsIdentity tls;
+};
+
 struct Target {
   std::string host;  // a name, or an IP literal without brackets
   std::uint16_t port = 0;
@@ -28,6 +34,10 @@ struct Target {
   std::string ca_pem;          // trust anchors beside the house's and the system's
   bool allow_private = false;  // loopback and private addresses too
   bool http2 = false;          // in TLS, HTTP/2 is offered beside HTTP/1.1
+  // A SPIFFE ID that the certificate must have in the place of the host's name; `ca_pem` alone is
+  // trusted then: the bundle of its trust domain.
+  std::string spiffe_id;
+  std::shared_ptr<const Identity> identity;  // null: none
 };
 
 struct Dialled {
@@ -45,6 +55,8 @@ class Dialer {
   // before goes on with its own.
   void use_credentials(Secret authorization, std::string proxy);
   [[nodiscard]] const ipc::NetworkSpec& network() const { return network_; }
+  // Some are used no more: no key of theirs is kept.
+  void forget_identities() { tls_.clear(); }
 
   // Nothing of a request has been sent when it fails. Errors: kDenied (the address is private,
   // link-local or a cloud's metadata service), kUnreachable (no address, nobody there, the proxy
@@ -75,7 +87,8 @@ class Dialer {
   net::Resolver& resolver_;
   ipc::NetworkSpec network_;
   std::array<Credentials, 2> credentials_;  // of the proxy told last, and of the one before
-  std::unordered_map<std::string, std::shared_ptr<net::TlsClient>> tls_;  // by trust anchors
+  std::unordered_map<std::string, std::shared_ptr<net::TlsClient>>
+      tls_;  // by whom they trust and who they are
 };
 
 }  // namespace gatehouse::egress

@@ -123,6 +123,10 @@ void Gate::serve_control() {
       [this](ipc::KeepAttachments request, std::vector<net::Descriptor>) {
         return keep_attachments(std::move(request.runs));
       });
+  for_control_.on<ipc::UseClientIdentity>(
+      [this](ipc::UseClientIdentity request, std::vector<net::Descriptor>) {
+        return take_identity(std::move(request));
+      });
   for_control_.on<ipc::UseAttachIdentity>(
       [this](ipc::UseAttachIdentity request, std::vector<net::Descriptor>) {
         return attach_.use(std::move(request));
@@ -204,6 +208,7 @@ Task<Result<ipc::Done>> Gate::take_snapshot(std::uint64_t generation,
     co_return failure(Error::kInvalid, "the Snapshot is of another generation than announced");
   }
   upstreams.use(snapshot.network);
+  upstreams.keep_identities(snapshot.services);
   rulebook = std::make_shared<const Rulebook>(std::move(snapshot));
   log_info("rules are in force", {{"generation", generation}});
   co_return ipc::Done{};
@@ -211,6 +216,11 @@ Task<Result<ipc::Done>> Gate::take_snapshot(std::uint64_t generation,
 
 Task<Result<ipc::Done>> Gate::take_credentials(ipc::UseProxyCredentials request) {
   upstreams.use_credentials(std::move(request.authorization), std::move(request.proxy));
+  co_return ipc::Done{};
+}
+
+Task<Result<ipc::Done>> Gate::take_identity(ipc::UseClientIdentity request) {
+  CO_TRY(upstreams.use(std::move(request)));
   co_return ipc::Done{};
 }
 

@@ -100,6 +100,7 @@ class Gate {
   net::Task<Result<ipc::Done>> close_attachment(RunId run);
   net::Task<Result<ipc::Done>> keep_attachments(std::vector<RunId> runs);
   net::Task<Result<ipc::Done>> take_credentials(ipc::UseProxyCredentials request);
+  net::Task<Result<ipc::Done>> take_identity(ipc::UseClientIdentity request);
   net::Task<Result<ipc::Done>> take_snapshot(std::uint64_t generation,
                                              std::vector<net::Descriptor> fds);
   [[nodiscard]] bool is_full(const Door& door) const;

@@ -7,7 +7,7 @@ namespace gatehouse::gateway {
 Result<Routed> route(Interpreted what) {
   Routed where(std::move(what));
   if (const ipc::ServiceSpec* service = where->service; service != nullptr) {
-    where->destination = destination_of(*service);
+    where->destination = TRY(where->gate->upstreams.destination_of(*service));
     // A connection of HTTP/2 does not change its protocol.
     if (where->websocket) where->destination.http2 = false;
     where->target = service->base_path + where->path + where->query;

@@ -37,8 +37,9 @@ const ipc::ServiceSpec* service_at(Gate& gate, const Door& door, const wire::Hos
 net::TlsServer::Offer offer_for(Gate& gate, const ipc::ServiceSpec* service) {
   using Offer = net::TlsServer::Offer;
   if (service == nullptr || !service->upstream_tls) return Offer::kAsMade;
-  const std::optional<bool> known = gate.upstreams.speaks_http2(destination_of(*service));
-  return known.value_or(true) ? Offer::kAsMade : Offer::kHttp1;
+  const auto to = gate.upstreams.destination_of(*service);
+  if (!to) return Offer::kAsMade;
+  return gate.upstreams.speaks_http2(*to).value_or(true) ? Offer::kAsMade : Offer::kHttp1;
 }
 
 // From now on `client` is a TLS stream that speaks as `host`. Errors: the handshake's, or that the

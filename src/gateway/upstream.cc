@@ -16,12 +16,11 @@ constexpr Nanos kIdleFor = std::chrono::seconds(55);  // below nginx's keepalive
 constexpr Nanos kConnectMost = std::chrono::seconds(10);
 constexpr std::size_t kSpokenMost = 4096;  // destinations of which it is known what they speak
 
-}  // namespace
-
-Destination destination_of(const ipc::ServiceSpec& service) {
-  return {service.upstream_host,   service.upstream_port,          service.upstream_tls,
-          service.upstream_ca_pem, service.allow_private_upstream, service.upstream_http2};
+std::string identity_key(std::string_view tenant, std::string_view service) {
+  return fmt::format("{}\n{}", tenant, service);
 }
+
+}  // namespace
 
 // Who dials a link that others may wait for; they are told when it is there, or will not be.
 class Upstreams::Dialling {
@@ -55,8 +54,9 @@ Upstreams::Upstreams(net::Loop& loop, net::Resolver& resolver)
 Upstreams::~Upstreams() = default;
 
 std::string Upstreams::key_of(const Destination& to) const {
-  return fmt::format("{}\n{}\n{}\n{}\n{}\n{}\n{}", networks_, to.host, to.port, to.tls, to.http2,
-                     to.allow_private, to.ca_pem);
+  return fmt::format("{}\n{}\n{}\n{}\n{}\n{}\n{}\n{}\n{}", networks_, to.host, to.port, to.tls,
+                     to.http2, to.allow_private, to.identity ? to.identity->name : "", to.spiffe_id,
+                     to.ca_pem);
 }
 
 bool Upstreams::is_of_now(const std::string& key) const {
@@ -66,10 +66,57 @@ bool Upstreams::is_of_now(const std::string& key) const {
 void Upstreams::use(const ipc::NetworkSpec& network) {
   if (network == egress_.network()) return;
   egress_.use(network);
+  forget_connections();
+}
+
+void Upstreams::forget_connections() {
   ++networks_;
   idle_.clear();
   links_.clear();  // what is under way on one keeps it
   spoken_.clear();
+}
+
+Result<void> Upstreams::use(ipc::UseClientIdentity identity) {
+  auto& kept = identities_[identity_key(identity.tenant, identity.service)];
+  if (kept && kept->tls.certificate_pem == identity.certificate_pem
+      && kept->tls.private_key_pem == identity.private_key_pem) {
+    return {};
+  }
+  auto fresh = std::make_shared<egress::Identity>();
+  fresh->name = fmt::format("{}", ++identities_made_);
+  fresh->tls = {std::move(identity.certificate_pem), std::move(identity.private_key_pem)};
+  TRY(net::TlsClient::make({.system_roots = false, .identity = &fresh->tls}));
+  kept = std::move(fresh);
+  egress_.forget_identities();
+  forget_connections();
+  return {};
+}
+
+void Upstreams::keep_identities(const std::vector<ipc::ServiceSpec>& services) {
+  const std::size_t gone = std::erase_if(identities_, [&](const auto& each) {
+    return std::none_of(services.begin(), services.end(), [&](const ipc::ServiceSpec& service) {
+      return service.shows_certificate && identity_key(service.tenant, service.name) == each.first;
+    });
+  });
+  if (gone == 0) return;
+  egress_.forget_identities();
+  forget_connections();
+}
+
+Result<Destination> Upstreams::destination_of(const ipc::ServiceSpec& service) const {
+  Destination to{service.upstream_host,          service.upstream_port,
+                 service.upstream_tls,           service.upstream_ca_pem,
+                 service.allow_private_upstream, service.upstream_http2,
+                 service.upstream_spiffe_id,     nullptr};
+  if (!service.shows_certificate) return to;
+  const auto found = identities_.find(identity_key(service.tenant, service.name));
+  if (found == identities_.end() || !found->second) {
+    return failure(Error::kUnreachable, fmt::format("the client certificate of {} is not here, or "
+                                                    "is not usable; nothing is sent without it",
+                                                    service.name));
+  }
+  to.identity = found->second;
+  return to;
 }
 
 Task<Result<std::unique_ptr<UpstreamExchange>>> Upstreams::begin(Destination to, Reuse reuse,

@@ -15,6 +15,7 @@
 #include "base/secret.h"
 #include "egress/egress.h"
 #include "gateway/message.h"
+#include "ipc/control_gateway.h"
 #include "ipc/snapshot.h"
 #include "wire/http1.h"
 
@@ -24,9 +25,6 @@ class Http2Link;
 
 // Where to dial. Connections are shared among Exchanges that agree in all of it.
 using Destination = egress::Target;
-
-// Where a service lives.
-[[nodiscard]] Destination destination_of(const ipc::ServiceSpec& service);
 
 // A field of which the value is a credential. It is wiped with the object.
 struct SecretField {
@@ -98,6 +96,14 @@ class Upstreams {
     egress_.use_credentials(std::move(authorization), std::move(proxy));
   }
 
+  // Who we are to a service's upstream from now on. Errors: kInvalid for what is no certificate and
+  // its key.
+  [[nodiscard]] Result<void> use(ipc::UseClientIdentity identity);
+  // Those of other services are forgotten.
+  void keep_identities(const std::vector<ipc::ServiceSpec>& services);
+  // Where a service lives, and who we are there. Errors: kUnreachable while that is not known.
+  [[nodiscard]] Result<Destination> destination_of(const ipc::ServiceSpec& service) const;
+
   enum class Reuse : std::uint8_t { kAllowed, kNever };
   // An exchange over a connection that is kept or new: of HTTP/2 where `to` allows it and the
   // upstream speaks it, shared with others. Errors: those of Dialer::dial.
@@ -130,6 +136,7 @@ class Upstreams {
   };
   class Dialling;
   [[nodiscard]] std::string key_of(const Destination& to) const;
+  void forget_connections();
   // Whether it was made for the network that is in force.
   [[nodiscard]] bool is_of_now(const std::string& key) const;
   [[nodiscard]] std::shared_ptr<Http2Link> link_with_room(const std::string& key);
@@ -139,11 +146,14 @@ class Upstreams {
 
   net::Loop& loop_;
   egress::Dialer egress_;
-  std::uint64_t networks_ = 0;  // how many there were: a part of each connection's key
+  std::uint64_t networks_ =
+      0;  // how many there were, and identities: a part of each connection's key
   std::unordered_map<std::string, std::deque<Idle>> idle_;
   std::unordered_map<std::string, std::vector<std::shared_ptr<Http2Link>>> links_;
   std::unordered_map<std::string, std::shared_ptr<net::Event>> dialling_;  // a link, for others too
   std::unordered_map<std::string, bool> spoken_;  // by key: whether it is HTTP/2
+  std::unordered_map<std::string, std::shared_ptr<const egress::Identity>> identities_;
+  std::uint64_t identities_made_ = 0;
 };
 
 }  // namespace gatehouse::gateway

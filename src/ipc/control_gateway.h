@@ -106,4 +106,23 @@ struct UseAttachIdentity {
   }
 };
 
+// Who the gateways are to the upstream of a service. Replaces what came before; comes before the
+// Snapshot that wants it, and goes with one that does not.
+struct UseClientIdentity {
+  static constexpr MessageType kType = 0x0807;
+  using Reply = Done;
+  std::string tenant;
+  std::string service;
+  std::string certificate_pem;  // a chain, the leaf first
+  Secret private_key_pem;
+  template <class F>
+  void fields(F& f) {
+    f(tenant, service, certificate_pem, private_key_pem);
+  }
+  friend bool operator==(const UseClientIdentity&, const UseClientIdentity&) = default;
+};
+inline constexpr std::size_t kClientIdentitiesMost = 64;
+inline constexpr std::size_t kClientCertificateMost = 32 * 1024;  // bytes, of a chain
+inline constexpr std::size_t kClientKeyMost = 16 * 1024;
+
 }  // namespace gatehouse::ipc

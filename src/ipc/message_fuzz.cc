@@ -66,7 +66,7 @@ using All =
               Report, UseTelemetry,
               // control_gateway.h
               CounterList, GetCounters, SnapshotReady, OpenAttachment, CloseAttachment,
-              KeepAttachments, UseAttachIdentity,
+              KeepAttachments, UseAttachIdentity, UseClientIdentity,
               // control_vault.h
               VaultPublicKey, GetPublicKey, PublishService, KeepServices, PublishInterceptable,
               PutSealed, AuthorizationStarted, StartAuthorization, FinishAuthorization,

@@ -78,11 +78,15 @@ struct ServiceSpec {
   Timeouts timeouts;
   std::uint32_t concurrency = 0;  // exchanges with it at a time, of each gateway; 0: any number
   bool upstream_http2 = true;     // is offered in TLS; else it is HTTP/1.1 alone
+  // "": the upstream's certificate is matched by the host's name.
+  std::string upstream_spiffe_id;
+  bool shows_certificate = false;  // of the service's own, which UseClientIdentity brings
   template <class F>
   void fields(F& f) {
     f(tenant, name, kind, host, port, agent_tls, upstream_host, upstream_port, upstream_tls,
       base_path, upstream_ca_pem, allow_private_upstream, credential_header, credential_prefix,
-      signs, intent_paths, asks_usage, drains, timeouts, concurrency, upstream_http2);
+      signs, intent_paths, asks_usage, drains, timeouts, concurrency, upstream_http2,
+      upstream_spiffe_id, shows_certificate);
   }
 };
 
