@@ -3,11 +3,15 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <cstring>
+
 #include "audit/digest.h"
 #include "base/encoding.h"
 #include "base/log.h"
 #include "gateway/gate.h"
 #include "gateway/refusal.h"
+#include "wire/http2.h"
 #include "wire/signature.h"
 
 namespace gatehouse::gateway {
@@ -19,6 +23,9 @@ constexpr Nanos kHandshakeMost = 10s;
 constexpr Nanos kFirstHeadMost = 10s;
 constexpr Nanos kWriteMost = 10s;
 constexpr std::string_view kHeader = "proxy-authorization";
+constexpr std::string_view kChallenge = R"(Bearer realm="gatehouse", error="invalid_token")";
+constexpr int kUnauthorized = 401;
+constexpr int kProxyUnauthorized = 407;
 
 // The token of a Proxy-Authorization field (RFC 9110 section 11.7.2, RFC 6750 section 2.1); nothing
 // where there is none or more than one.
@@ -104,6 +111,81 @@ std::string answer_to(const Client& client, const Door* door, const Error& error
   return text;
 }
 
+// The first request of a connection of HTTP/2, read by a session that says nothing unless it is
+// refused: what came stays in the inbox for who serves it.
+class FirstRequest final : public wire::Http2Handler {
+ public:
+  Task<Result<wire::RequestHead>> peeked(Gate& gate, Client& client) {
+    const Deadline deadline = gate.loop.in(kFirstHeadMost);
+    std::size_t seen = 0;
+    while (!head_) {
+      if (seen == client.inbox.waiting().size()) {
+        if (seen > kPeekedMost) co_return failure(Error::kTooLarge, "no request came at first");
+        if (!CO_TRY(co_await client.inbox.fill(deadline))) {
+          co_return failure(Error::kClosed, "the client left before it asked for anything");
+        }
+      }
+      const std::string_view rest = client.inbox.waiting().substr(seen);
+      seen += rest.size();
+      CO_TRY(session_.feed(rest, gate.loop.now()));
+    }
+    co_return std::move(*head_);
+  }
+  // Says no to that request, and ends the connection.
+  Task<void> refuse(Gate& gate, Client& client, const Door* door, Error error) {
+    RefusalParts parts = parts_of({std::move(error), ipc::ServiceKind::kHttp, "", "",
+                                   door == nullptr ? "" : door->headers(), true, false});
+    wire::ResponseHead head;
+    head.status = parts.status;
+    head.headers.add("content-type", parts.content_type);
+    head.headers.add("x-gatehouse-error", parts.label);
+    if (parts.status == kUnauthorized) {
+      head.status = kProxyUnauthorized;
+      head.headers.add("proxy-authenticate", kChallenge);
+    }
+    body_ = std::move(parts.body);
+    if (stream_ != 0 && !session_.answer(stream_, head, true)) co_return;
+    session_.drain();
+    std::string bytes;
+    for (std::string_view out = session_.next_output(); !out.empty();
+         out = session_.next_output()) {
+      bytes += out;
+    }
+    if (!co_await client.stream->write(bytes, gate.loop.in(kWriteMost))) co_return;
+    (void)co_await client.stream->finish(gate.loop.in(kWriteMost));
+  }
+
+ private:
+  static constexpr std::size_t kPeekedMost = 2 * wire::kMaxHeadBytes;
+  void on_request(std::int32_t stream, Result<wire::RequestHead> head) override {
+    if (head_) return;
+    stream_ = stream;
+    head_.emplace(std::move(head));
+  }
+  void on_body(std::int32_t, std::string_view) override {}
+  void on_end(std::int32_t, wire::Headers) override {}
+  void on_close(std::int32_t, std::uint32_t) override {}
+  Pulled on_pull(std::int32_t, char* into, std::size_t room, wire::Headers&) override {
+    const std::size_t count = std::min(room, body_.size());
+    std::memcpy(into, body_.data(), count);
+    body_.erase(0, count);
+    return {body_.empty() ? Pulled::What::kEnd : Pulled::What::kBytes, count};
+  }
+
+  std::optional<Result<wire::RequestHead>> head_;
+  std::int32_t stream_ = 0;
+  std::string body_;
+  wire::Http2Server session_{*this};
+};
+
+// As refuse_token, to who speaks HTTP/2 (`first`) or does not (null).
+Task<void> refuse_first(Gate& gate, Client& client, FirstRequest* first, const Door* door,
+                        Refused why) {
+  if (first == nullptr) co_return co_await refuse_token(gate, client, door, std::move(why));
+  gate.attach().refused(client, why);
+  co_await first->refuse(gate, client, door, std::move(why.error));
+}
+
 }  // namespace
 
 Attach::Attach(Gate& gate)
@@ -117,7 +199,9 @@ void Attach::listen(net::Descriptor listener) {
 Task<Result<ipc::Done>> Attach::use(ipc::UseAttachIdentity identity) {
   const net::TlsIdentity own{std::move(identity.certificate_pem),
                              std::move(identity.private_key_pem)};
-  server_ = CO_TRY(net::TlsServer::make({.identity = &own, .any_client_certificate = true}));
+  // A client that speaks both gets HTTP/1.1: there is no CONNECT inside of HTTP/2 here.
+  server_ = CO_TRY(net::TlsServer::make(
+      {.identity = &own, .any_client_certificate = true, .http2 = true, .http1_first = true}));
   begin();
   co_return ipc::Done{};
 }
@@ -167,10 +251,14 @@ Task<void> Attach::admit(std::unique_ptr<net::Stream> socket) {
     co_return;
   }
   auto client = std::make_unique<Client>(std::move(accepted->stream));
-  const auto head = co_await peeked_head(gate_, *client);
+  std::optional<FirstRequest> speaks_http2;
+  if (accepted->speaks_http2) speaks_http2.emplace();
+  FirstRequest* first = speaks_http2 ? &*speaks_http2 : nullptr;
+  const auto head = first != nullptr ? co_await first->peeked(gate_, *client)
+                                     : co_await peeked_head(gate_, *client);
   if (!head && head.error() == Error::kClosed) co_return;
   if (!head) {
-    co_return co_await refuse_token(gate_, *client, nullptr,
+    co_return co_await refuse_first(gate_, *client, first, nullptr,
                                     {"malformed", head.error(), std::nullopt});
   }
   const auto token = bearer_of(*head);
@@ -183,7 +271,7 @@ Task<void> Attach::admit(std::unique_ptr<net::Stream> socket) {
   if (!door) {
     const Door* known =
         door.error().signed_as ? gate_.attached_door(door.error().signed_as->run) : nullptr;
-    co_return co_await refuse_token(gate_, *client, known, door.error());
+    co_return co_await refuse_first(gate_, *client, first, known, door.error());
   }
   client->admission = std::move(admission);
   gate_.serve_at(**door, std::move(client), Entrance::kProxy);

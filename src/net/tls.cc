@@ -9,6 +9,7 @@
 #include <openssl/x509v3.h>
 
 #include <array>
+#include <span>
 #include <utility>
 
 #include "base/check.h"
@@ -348,6 +349,8 @@ constexpr unsigned char kOurs[] = "\x02h2\x08http/1.1";  // as ALPN writes it
 
 constexpr std::size_t kHttp2Size = 3;  // of it, what is HTTP/2's
 
+unsigned char kHttp1First[] = "\x08http/1.1\x02h2";  // OpenSSL hands it on as not const
+
 // Where a connection says, not null, that it is for HTTP/1.1 alone.
 int http1_index() {
   static const int kIndex = SSL_get_ex_new_index(0, nullptr, nullptr, nullptr, nullptr);
@@ -356,12 +359,15 @@ int http1_index() {
 
 // A client that offers neither goes on without ALPN, as it does with a server that knows none.
 int choose_protocol(SSL* ssl, const unsigned char** chosen, unsigned char* size,
-                    const unsigned char* offered, unsigned int offered_size, void*) {
+                    const unsigned char* offered, unsigned int offered_size, void* http1_first) {
   unsigned char* found = nullptr;
-  const std::size_t from = SSL_get_ex_data(ssl, http1_index()) == nullptr ? 0 : kHttp2Size;
-  const int how =
-      SSL_select_next_proto(&found, size, kOurs + from,
-                            static_cast<unsigned>(sizeof(kOurs) - 1 - from), offered, offered_size);
+  std::span<const unsigned char> ours(kOurs, sizeof(kOurs) - 1);
+  if (http1_first != nullptr) ours = {kHttp1First, sizeof(kHttp1First) - 1};
+  if (SSL_get_ex_data(ssl, http1_index()) != nullptr) {
+    ours = std::span(kOurs, sizeof(kOurs) - 1).subspan(kHttp2Size);
+  }
+  const int how = SSL_select_next_proto(&found, size, ours.data(),
+                                        static_cast<unsigned>(ours.size()), offered, offered_size);
   *chosen = found;
   return how == OPENSSL_NPN_NEGOTIATED ? SSL_TLSEXT_ERR_OK : SSL_TLSEXT_ERR_NOACK;
 }
@@ -460,7 +466,10 @@ Result<std::unique_ptr<TlsServer>> TlsServer::make(const Options& options) {
     SSL_CTX_set_verify(impl->context.get(), SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT,
                        nullptr);
   }
-  if (options.http2) SSL_CTX_set_alpn_select_cb(impl->context.get(), choose_protocol, nullptr);
+  if (options.http2) {
+    SSL_CTX_set_alpn_select_cb(impl->context.get(), choose_protocol,
+                               options.http1_first ? kHttp1First : nullptr);
+  }
   if (options.any_client_certificate) {
     SSL_CTX_set_min_proto_version(impl->context.get(), TLS1_3_VERSION);
     SSL_CTX_set_options(impl->context.get(), SSL_OP_NO_TICKET);

@@ -77,7 +77,9 @@ class TlsServer {
     // key, and whose key counts is the caller's to judge (RFC 8705 section 3). TLS 1.3 only and
     // without resumption, so that each connection shows it.
     bool any_client_certificate = false;
-    bool http2 = false;  // offers HTTP/2 beside HTTP/1.1 (ALPN, RFC 7301)
+    // Which protocols are offered (ALPN, RFC 7301), and which one a client gets that speaks both.
+    bool http2 = false;        // HTTP/2, and HTTP/1.1 behind it
+    bool http1_first = false;  // beside http2: the other way round
   };
   [[nodiscard]] static Result<std::unique_ptr<TlsServer>> make(const Options&);
   ~TlsServer();

@@ -20,6 +20,7 @@ import unittest
 from busy_house import KEY, BusyHouse, Listener
 from corridor_house import Upstream, read_response
 from house import GATEHOUSE, gatehouse, main, send_signal
+from http2_test import HEADERS, PREFACE, SETTINGS, frame, head
 
 LIFE_S = 4  # of a run token
 SERVICES = """services:
@@ -213,10 +214,12 @@ class Client:
         return ask_api("POST", "/runs", {"agent": "shell", "user": "alice",
                                          "cnf": {"x5t#S256": self.thumbprint}})
 
-    def connect(self, with_key=True):
+    def connect(self, with_key=True, protocols=()):
         context = ssl.create_default_context(cafile=str(HOUSE.folder / "attach.pem"))
         if with_key:
             context.load_cert_chain(f"{self.stem}.pem", f"{self.stem}.key")
+        if protocols:
+            context.set_alpn_protocols(protocols)
         return context.wrap_socket(socket.create_connection(("127.0.0.1", ATTACH), 10),
                                    server_hostname="127.0.0.1")
 
@@ -230,6 +233,24 @@ class Client:
     def status(self, token):
         with self.connect() as sock:
             return self.ask(sock, token)
+
+    def answers_of_http2(self, *asked):
+        """The heads of the answers to requests (method, token), one after another."""
+        with self.connect(protocols=["h2"]) as sock:
+            assert sock.selected_alpn_protocol() == "h2"
+            file, heads = sock.makefile("rb"), []
+            sock.sendall(PREFACE + frame(SETTINGS, 0, 0))
+            for number, (method, token) in enumerate(asked):
+                shown = [("proxy-authorization", "Bearer " + token)] if token else []
+                place = [(":scheme", "http"), (":path", "/x")] if method != "CONNECT" else []
+                sock.sendall(head(2 * number + 1, [(":method", method), *place,
+                                                   (":authority", "api.gatehouse"), *shown]))
+                while len(heads) <= number:
+                    start = file.read(9)
+                    payload = file.read(int.from_bytes(start[:3], "big"))
+                    if start[3] == HEADERS:
+                        heads.append(payload)
+            return heads
 
 
 def refusals():
@@ -398,6 +419,23 @@ class Tokens(unittest.TestCase):
         for run in (begun, other):
             ask_api("POST", f"/runs/{run['run']}/end", {"exit_status": 0})
         self.assertEqual(self.owner.status(token)[0], 407, "the run is over")
+
+    def test_who_speaks_http2_alone_comes_in_by_it(self):
+        with self.owner.connect(protocols=["h2", "http/1.1"]) as sock:
+            self.assertEqual(sock.selected_alpn_protocol(), "http/1.1")
+        begun, before = self.owner.begin(), refusals()
+        token = begun["access_token"]
+        first, second, third = self.owner.answers_of_http2(("GET", token), ("GET", ""),
+                                                           ("GET", token[:-4] + "AAAA"))
+        self.assertEqual((first[:1], second[:1]), (b"\x88", b"\x88"), "200, indexed")
+        self.assertTrue(third.startswith(b"H\x82h\x01"), "401, in Huffman's code")
+        for asked in (("GET", ""), ("GET", token[:-4] + "AAAA")):
+            self.assertIn(b"407", self.owner.answers_of_http2(asked)[0])
+        self.assertNotEqual(self.owner.answers_of_http2(("CONNECT", token))[0][:1], b"\x88")
+        counted = {why: count - before.get(why, 0) for why, count in refusals().items()}
+        self.assertEqual({why: count for why, count in counted.items() if count},
+                         {"signature": 2, "none": 1, "malformed": 1})
+        ask_api("POST", f"/runs/{begun['run']}/end", {"exit_status": 0})
 
     def test_a_stream_outlives_its_token_and_nothing_new_begins_with_one_that_is_over(self):
         rotated = threading.Event()

@@ -25,10 +25,19 @@ def frame(kind, flags, stream, payload=b""):
         ">I", stream) + payload
 
 
+def text(value):
+    """A string as it is (RFC 7541 sections 5.1 and 5.2)."""
+    if len(value) < 127:
+        return bytes([len(value)]) + value.encode()
+    size, rest = b"\x7f", len(value) - 127
+    while rest >= 128:
+        size, rest = size + bytes([rest % 128 + 128]), rest // 128
+    return size + bytes([rest]) + value.encode()
+
+
 def packed(fields):
-    """Literals without indexing (RFC 7541 section 6.2.2), none longer than 126."""
-    return b"".join(b"\0" + bytes([len(name)]) + name.encode() + bytes([len(value)])
-                    + value.encode() for name, value in fields)
+    """Literals without indexing (RFC 7541 section 6.2.2)."""
+    return b"".join(b"\0" + text(name) + text(value) for name, value in fields)
 
 
 def head(stream, fields=None, flags=END_STREAM | END_HEADERS):
