@@ -98,7 +98,10 @@ class Server {
       if (has_ended || !co_await came_.wait(deadline)) co_return std::nullopt;
     }
   }
-  void go() { stream_.reset(); }
+  void go() {
+    reading_.cancel_all();
+    stream_.reset();
+  }
   std::vector<Frame> frames;
   bool has_ended = false;
 
