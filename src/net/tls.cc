@@ -174,6 +174,29 @@ std::string sha256_of(const X509* certificate) {
   return digest;
 }
 
+// Why nothing more can be read. In TLS 1.3 a server judges its client when the handshake is over
+// for that (RFC 8446 section 4.4.2.4). An end without close_notify could be an attacker's cut:
+// never an orderly end.
+Error why_cut(const SSL* ssl, unsigned long error) {
+  if (SSL_is_server(ssl) == 0) {
+    switch (ERR_GET_REASON(error)) {
+      case SSL_R_TLSV13_ALERT_CERTIFICATE_REQUIRED:
+        return {Error::kUpstream, "the server wants a client certificate"};
+      case SSL_R_TLSV1_ALERT_UNKNOWN_CA:
+      case SSL_R_TLSV1_ALERT_ACCESS_DENIED:
+      case SSL_R_SSLV3_ALERT_BAD_CERTIFICATE:
+      case SSL_R_SSLV3_ALERT_UNSUPPORTED_CERTIFICATE:
+      case SSL_R_SSLV3_ALERT_CERTIFICATE_REVOKED:
+      case SSL_R_SSLV3_ALERT_CERTIFICATE_EXPIRED:
+      case SSL_R_SSLV3_ALERT_CERTIFICATE_UNKNOWN:
+        return {Error::kUpstream, "the server does not take the client certificate"};
+      default:
+        break;
+    }
+  }
+  return {Error::kClosed, "reading TLS: the stream was cut"};
+}
+
 class TlsStream : public Stream {
  public:
   TlsStream(Loop& loop, std::unique_ptr<Stream> socket, SslPtr ssl)
@@ -285,8 +308,7 @@ class TlsStream : public Stream {
         ended_ = true;
         co_return Result<void>();
       default:
-        // An end without close_notify could be an attacker's cut: never an orderly end.
-        co_return failure(Error::kClosed, "reading TLS: the stream was cut");
+        co_return Failure(why_cut(ssl_.get(), ERR_peek_error()));
     }
   }
   // Rare (a key update against a full socket): the other direction's coroutine may own the socket's

@@ -132,7 +132,17 @@ TEST(Tls, AServerThatWantsAClientCertificateGetsOrRefuses) {
   auto unknown = TlsClient::make({.extra_ca_pem = identity.certificate_pem, .system_roots = false});
   ASSERT_TRUE(server && known && unknown);
   EXPECT_TRUE(meet(**server, **known, "gate.test").client);
-  EXPECT_FALSE(meet(**server, **unknown, "gate.test").client);
+  const Outcome refused = meet(**server, **unknown, "gate.test");
+  ASSERT_FALSE(refused.client);
+  EXPECT_TRUE(refused.client.error().message().contains("wants a client certificate"))
+      << refused.client.error().message();
+  const TlsIdentity stranger = self_signed("agent.test");
+  auto other = TlsClient::make(
+      {.extra_ca_pem = identity.certificate_pem, .system_roots = false, .identity = &stranger});
+  const Outcome not_taken = meet(**server, **other, "gate.test");
+  ASSERT_FALSE(not_taken.client);
+  EXPECT_TRUE(not_taken.client.error().message().contains("does not take the client certificate"))
+      << not_taken.client.error().message();
 }
 
 // What a client is known by: no authority, only that it has the key (RFC 8705 section 3).

@@ -147,7 +147,8 @@ class UpstreamIdentity(unittest.TestCase):
     def test_1_the_gateways_say_who_they_are_where_a_service_says_so(self):
         (status, body), (refused, why) = self.fetch("mutual", "nobody")
         self.assertEqual((status, json.loads(body)), (200, {"who": "first"}))
-        # Who refuses a handshake of TLS 1.3 does so when the client has done its part of it.
+        # Whether its word is heard, or what is sent meanwhile fails, is a matter of time.
+        self.assertRegex(why, "wants a client certificate|the peer is gone|the stream was cut")
         self.assertIn(refused, (499, 502), why)
 
     def test_2_a_pair_that_is_renewed_in_place_is_in_force_with_a_reload(self):
