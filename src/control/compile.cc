@@ -25,6 +25,19 @@ std::string bare(const wire::Host& host) {
   return text;
 }
 
+ipc::ModelRouteSpec spec_of(const ModelRoute& route) {
+  ipc::ModelRouteSpec spec;
+  spec.name = route.name;
+  spec.by_exchange = route.by_exchange;
+  spec.retries = route.retries;
+  spec.retry_percent = route.retry_percent;
+  for (const ModelTarget& target : route.targets) {
+    spec.targets.push_back(
+        {target.service, target.model, target.tier, target.weight, target.prefix});
+  }
+  return spec;
+}
+
 ipc::ServiceSpec spec_of(const Service& service) {
   ipc::ServiceSpec spec;
   spec.tenant = service.tenant;
@@ -55,6 +68,7 @@ ipc::ServiceSpec spec_of(const Service& service) {
   spec.upstream_http2 = service.http2;
   spec.upstream_spiffe_id = service.spiffe_id;
   spec.shows_certificate = service.client_certificate.has_value();
+  for (const ModelRoute& route : service.models) spec.models.push_back(spec_of(route));
   return spec;
 }
 

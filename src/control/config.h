@@ -66,7 +66,7 @@ struct HostLacks {
 struct Config {
   Network network;
   std::vector<ipc::PriceSpec> prices;  // the operator's
-  std::string data;  // the data directory, absolute
+  std::string data;                    // the data directory, absolute
   std::optional<LogFormat> log_format;
   std::string metrics_listen;  // ADDRESS:PORT, loopback; "" for none
   AdminListen admin;

@@ -9,6 +9,7 @@
 #include <tuple>
 
 #include "base/encoding.h"
+#include "control/model_routes.h"
 #include "control/rights.h"
 #include "control/settings.h"
 #include "control/values.h"
@@ -49,6 +50,7 @@ class Decoding {
         break;
       case Kind::kService:
         decode_service(node);
+        check_models();
         break;
       case Kind::kAgent:
         decode_agent(node, Rules::kApart);
@@ -87,6 +89,7 @@ class Decoding {
     for (const Yaml& node : items(file, "accounts")) decode_account(node);
     for (const Yaml& node : items(file, "bindings")) decode_binding(node);
     for (const Yaml& node : items(file, "services")) decode_service(node);
+    check_models();
     for (const Yaml& node : items(file, "agents")) decode_agent(node, Rules::kWithin);
     file.finish();
     return std::move(config_);
@@ -338,6 +341,8 @@ class Decoding {
         static_cast<std::uint32_t>(section.number_or("concurrency", 0, kConcurrencyMost));
     service.http2 = section.boolean_or("http2", true);
     decode_workload(section, service);
+    service.models = model_routes(section, service.kind, problems_);
+    if (const Yaml* models = section.value("models")) routing_.emplace_back(service, models);
     section.finish();
     config_.services.push_back(std::move(service));
   }
@@ -365,6 +370,20 @@ class Decoding {
     if (!is_tls) {
       section.problem("client_certificate", "client_certificate needs an upstream of https",
                       ProblemKind::kWrongTogether);
+    }
+  }
+
+  // What model routes lead to may stand behind them.
+  void check_models() {
+    for (const auto& [service, models] : routing_) {
+      check_model_routes(*models, service, problems_, [&](const std::string& name) {
+        // Of a service that is replaced, there are two: the last is what will be.
+        const auto found = std::find_if(
+            config_.services.rbegin(), config_.services.rend(), [&](const Service& other) {
+              return other.tenant == service.tenant && other.name == name;
+            });
+        return found == config_.services.rend() ? nullptr : &*found;
+      });
     }
   }
 
@@ -674,6 +693,7 @@ class Decoding {
   Config config_;
   std::map<std::string, int> seen_;                             // identity -> line
   std::set<std::tuple<Kind, std::string, std::string>> known_;  // what others may name
+  std::vector<std::pair<Service, const Yaml*>> routing_;        // services with model routes
 };
 
 }  // namespace

@@ -213,7 +213,15 @@ std::string name_of(const Object& object) {
 namespace {
 
 std::vector<Reference> named_by(const Tenant&) { return {}; }
-std::vector<Reference> named_by(const Service&) { return {}; }
+std::vector<Reference> named_by(const Service& service) {
+  std::vector<Reference> out;
+  for (const ModelRoute& route : service.models) {
+    for (const ModelTarget& target : route.targets) {
+      out.push_back({Kind::kService, target.service});
+    }
+  }
+  return out;
+}
 std::vector<Reference> named_by(const Issuer&) { return {}; }
 std::vector<Reference> named_by(const User& user) {
   if (!user.login) return {};

@@ -199,6 +199,39 @@ struct ClientCertificate {
   friend bool operator==(const ClientCertificate&, const ClientCertificate&) = default;
 };
 
+// One place where a model of a model route lives.
+struct ModelTarget {
+  std::string service;
+  std::string model;  // as it is called there
+  std::uint32_t tier = 1;
+  std::uint32_t weight = 1;
+  std::string prefix;  // in front of OpenAI's endpoints there; "" for that of the request
+  template <class F>
+  void fields(F& f) {
+    f("service", service), f("model", model), f("tier", tier), f("weight", weight);
+    f("prefix", prefix);
+  }
+  friend bool operator==(const ModelTarget&, const ModelTarget&) = default;
+};
+
+// A model route: a name that agents may ask a service for, and what stands behind it.
+struct ModelRoute {
+  std::string name;
+  bool by_exchange = false;  // shared out by the exchange, else by the Run
+  std::uint32_t retries = kRetriesUsual;
+  std::uint32_t retry_percent = kRetryPercentUsual;
+  std::vector<ModelTarget> targets;
+  template <class F>
+  void fields(F& f) {
+    f("name", name), f("by_exchange", by_exchange), f("retries", retries);
+    f("retry_percent", retry_percent), f("targets", targets);
+  }
+  friend bool operator==(const ModelRoute&, const ModelRoute&) = default;
+
+  static constexpr std::uint32_t kRetriesUsual = 2;
+  static constexpr std::uint32_t kRetryPercentUsual = 20;
+};
+
 struct Service {
   static constexpr Kind kKind = Kind::kService;
   std::string tenant;
@@ -218,6 +251,7 @@ struct Service {
   bool http2 = true;              // is offered to an upstream in TLS
   std::string spiffe_id;          // of the upstream, "" where it is known by its host
   std::optional<ClientCertificate> client_certificate;
+  std::vector<ModelRoute> models;
   template <class F>
   void fields(F& f) {
     f("kind", kind), f("url", url), f("upstream", upstream), f("upstream_ca", upstream_ca_pem);
@@ -225,6 +259,7 @@ struct Service {
     f("intent", intent), f("include_usage", include_usage), f("drain", drains);
     f("timeouts", timeouts), f("concurrency", concurrency), f("http2", http2);
     f("spiffe_id", spiffe_id), f("client_certificate", client_certificate);
+    f("models", models);
   }
   friend bool operator==(const Service&, const Service&) = default;
 };

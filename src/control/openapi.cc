@@ -53,7 +53,15 @@ constexpr Schema kSpecs[] = {
      R"({"connect":{"type":"integer"},"first_byte":{"type":"integer"},"idle":{"type":"integer"},)"
      R"("total":{"type":"integer"}}},"concurrency":{"type":"integer"},)"
      R"("http2":{"type":"boolean"},"spiffe_id":{"type":"string"},)"
-     R"("client_certificate":{"type":"object"}})"},
+     R"("client_certificate":{"type":"object"},)"
+     R"("models":{"type":"array","items":{"type":"object","additionalProperties":false,)"
+     R"("required":["name","targets"],"properties":{"name":{"type":"string"},)"
+     R"("spread":{"enum":["run","exchange"]},"retries":{"type":"integer"},)"
+     R"("retry_percent":{"type":"integer"},"targets":{"type":"array","items":)"
+     R"({"type":"object","additionalProperties":false,"required":["service","model"],)"
+     R"("properties":{"service":{"type":"string"},"model":{"type":"string"},)"
+     R"("tier":{"type":"integer"},"weight":{"type":"integer"},)"
+     R"("prefix":{"type":"string"}}}}}}}})"},
     {Kind::kAgent,
      R"({"command":{"type":"array","items":{"type":"string"}},"volume":{"type":"string"},)"
      R"("skeleton":{"type":"string"},"toolbox":{"type":"array","items":{"type":"string"}},)"

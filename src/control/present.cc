@@ -132,6 +132,31 @@ std::string json_of(const Timeouts& timeouts) {
       .json();
 }
 
+std::string json_of(const ModelTarget& target) {
+  return Spec()
+      .text("service", target.service)
+      .text("model", target.model)
+      .number("tier", target.tier == 1 ? 0 : target.tier)
+      .number("weight", target.weight == 1 ? 0 : target.weight)
+      .text("prefix", target.prefix)
+      .json();
+}
+
+std::string json_of(const ModelRoute& route) {
+  Spec spec;
+  spec.text("name", route.name).text("spread", route.by_exchange ? "exchange" : "run", "run");
+  if (route.retries != ModelRoute::kRetriesUsual) {
+    spec.raw("retries", std::to_string(route.retries));
+  }
+  if (route.retry_percent != ModelRoute::kRetryPercentUsual) {
+    spec.raw("retry_percent", std::to_string(route.retry_percent));
+  }
+  JsonWriter targets;
+  targets.begin_array();
+  for (const ModelTarget& target : route.targets) targets.raw(json_of(target));
+  return spec.raw("targets", targets.end_array().text()).json();
+}
+
 std::string json_of(const Service& service) {
   Spec spec;
   spec.text("kind", ipc::name_of(service.kind));
@@ -151,6 +176,12 @@ std::string json_of(const Service& service) {
                                        .text("certificate", service.client_certificate->certificate)
                                        .text("key", service.client_certificate->key)
                                        .json());
+  }
+  if (!service.models.empty()) {
+    JsonWriter models;
+    models.begin_array();
+    for (const ModelRoute& route : service.models) models.raw(json_of(route));
+    spec.raw("models", models.end_array().text());
   }
   return spec.json();
 }

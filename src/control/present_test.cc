@@ -38,6 +38,23 @@ services:
     upstream: https://mail.example
     credential: {kind: oauth, authorization_endpoint: "https://l.example/a",
                  token_endpoint: "https://l.example/t", client_id: g, scopes: [a, b]}
+  - name: llm
+    kind: openai
+    url: http://llm.example
+    upstream: https://llm.example
+    credential: {kind: static}
+    timeouts: {connect: 3, first_byte: 60, idle: 30, total: 600}
+    concurrency: 8
+    models:
+      - name: house/large
+        spread: exchange
+        retries: 0
+        retry_percent: 0
+        targets:
+          - {service: llm, model: a, tier: 2, weight: 3}
+          - {service: other, model: a/b, prefix: /api/v1}
+      - {name: usual, targets: [{service: llm, model: a}]}
+  - {name: other, kind: azure-openai, url: "http://o.example", upstream: "https://o.example"}
 agents:
   - name: claw
     command: [/bin/sh, -c, "true"]

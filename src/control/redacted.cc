@@ -47,20 +47,6 @@ constexpr auto kKeys = std::to_array<std::string_view>({
     "group",
     "account",
     "kind",
-    "url",
-    "upstream",
-    "upstream_ca",
-    "allow_private",
-    "credential",
-    "scope",
-    "intent",
-    "header",
-    "prefix",
-    "client_id",
-    "scopes",
-    "authorization_endpoint",
-    "token_endpoint",
-    "revocation_endpoint",
     "groups_claim",
     "ca",
     "command",
@@ -81,16 +67,6 @@ constexpr auto kKeys = std::to_array<std::string_view>({
     "tools",
     "provider_tools",
     "operations",
-    "region",
-    "include_usage",
-    "on_disconnect",
-    "timeouts",
-    "connect",
-    "first_byte",
-    "idle",
-    "total",
-    "concurrency",
-    "http2",
     "prices",
     "model",
     "above_input",
@@ -117,6 +93,40 @@ constexpr auto kTelemetryKeys = std::to_array<std::string_view>(
     {"otlp", "endpoint", "headers_file", "resource", "access_log", "to"});
 constexpr auto kKeysOfTls =
     std::to_array<std::string_view>({"spiffe_id", "client_certificate", "certificate", "key"});
+// Of a service.
+constexpr auto kServiceKeys = std::to_array<std::string_view>({
+    "url",
+    "upstream",
+    "upstream_ca",
+    "allow_private",
+    "credential",
+    "scope",
+    "intent",
+    "include_usage",
+    "on_disconnect",
+    "timeouts",
+    "connect",
+    "first_byte",
+    "idle",
+    "total",
+    "concurrency",
+    "http2",
+    "models",
+    "spread",
+    "retries",
+    "retry_percent",
+    "targets",
+    "tier",
+    "weight",
+    "header",
+    "prefix",
+    "client_id",
+    "scopes",
+    "authorization_endpoint",
+    "token_endpoint",
+    "revocation_endpoint",
+    "region",
+});
 constexpr auto kValues = std::to_array<std::string_view>(
     {"anthropic", "gemini", "bedrock",  "azure-openai", "http",    "openai",
      "mcp",       "a2a",    "static",   "sigv4",        "oauth",   "text",
@@ -126,7 +136,7 @@ constexpr auto kValues = std::to_array<std::string_view>(
      "OPTIONS",   ""});
 constexpr auto kNumbers = std::to_array<std::string_view>(
     {"version", "memory", "pids", "leases_per_second", "token_seconds", "above_input", "connect",
-     "first_byte", "idle", "total", "concurrency"});
+     "first_byte", "idle", "total", "concurrency", "retries", "retry_percent", "tier", "weight"});
 
 template <std::size_t N>
 bool is_in(const std::array<std::string_view, N>& words, std::string_view text) {
@@ -164,8 +174,8 @@ void write(wire::JsonWriter& writer, const Yaml& node, std::string_view key,
         // An environment's keys are names that somebody chose.
         const bool known =
             key != "environment" && key != "resource"
-            && (is_in(kKeys, member.key.text) || is_in(kTelemetryKeys, member.key.text)
-                || is_in(kKeysOfTls, member.key.text));
+            && (is_in(kKeys, member.key.text) || is_in(kServiceKeys, member.key.text)
+                || is_in(kTelemetryKeys, member.key.text) || is_in(kKeysOfTls, member.key.text));
         writer.key(known ? member.key.text : pseudonym(member.key.text));
         write(writer, member.value, known ? member.key.text : "", pseudonym);
       }

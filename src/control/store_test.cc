@@ -163,6 +163,27 @@ TEST_F(StoreTest, WhatIsNeededStaysUntilWhatNeedsItIsGone) {
   EXPECT_TRUE(store->remove(Kind::kUser, "default", "carol"));
 }
 
+TEST_F(StoreTest, WhatAModelRouteLeadsToStaysUntilTheRouteIsGone) {
+  const Config config = config_of(R"(version: 1
+data: /data
+services:
+  - {name: a, kind: openai, url: "http://a.b", upstream: "https://a.b",
+     models: [{name: m, targets: [{service: b, model: x}, {service: a, model: y}]}]}
+  - {name: b, kind: openai, url: "http://c.d", upstream: "https://c.d"}
+)");
+  ASSERT_TRUE(store->put(Tenant{"default", ""}));
+  Service a = config.services.front();
+  ASSERT_FALSE(store->put(a)) << "it leads to what is not there";
+  ASSERT_TRUE(store->put(config.services.back()));
+  ASSERT_TRUE(store->put(a));
+  EXPECT_EQ(*store->state()->find<Service>("default", "a"), a);
+  EXPECT_EQ(store->remove(Kind::kService, "default", "b").error(), Error::kConflict);
+  a.models.clear();
+  ASSERT_TRUE(store->put(a));
+  EXPECT_TRUE(store->remove(Kind::kService, "default", "b"));
+  EXPECT_TRUE(store->remove(Kind::kService, "default", "a"));
+}
+
 TEST_F(StoreTest, ASessionEndsWithWhoeverItIsOf) {
   ASSERT_TRUE(store->apply_file(config_of(kFirst)));
   Session session;

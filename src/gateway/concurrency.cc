@@ -21,16 +21,11 @@ Concurrency::Place::~Place() {
   if (--found->second == 0) of_->taken_.erase(found);
 }
 
-Result<Concurrency::Place> Concurrency::take(const ipc::ServiceSpec& service) {
+std::optional<Concurrency::Place> Concurrency::take(const ipc::ServiceSpec& service) {
   if (service.concurrency == 0) return Place();
   std::string key = key_of(service);
   std::uint32_t& taken = taken_[key];
-  if (taken >= service.concurrency) {
-    return failure(Error::kUnavailable,
-                   fmt::format("service {} is busy: it has {} exchanges at a time; try again in a "
-                               "moment",
-                               service.name, service.concurrency));
-  }
+  if (taken >= service.concurrency) return std::nullopt;
   ++taken;
   return Place(*this, std::move(key));
 }

@@ -5,11 +5,11 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <utility>
 
-#include "base/result.h"
 #include "ipc/snapshot.h"
 
 namespace gatehouse::gateway {
@@ -36,8 +36,8 @@ class Concurrency {
     std::string key_;
   };
 
-  // Errors: kUnavailable when as many are under way as may be. Without a bound no place is needed.
-  [[nodiscard]] Result<Place> take(const ipc::ServiceSpec& service);
+  // Nothing when as many are under way as may be. Without a bound no place is needed.
+  [[nodiscard]] std::optional<Place> take(const ipc::ServiceSpec& service);
   [[nodiscard]] std::uint32_t taken_at(const ipc::ServiceSpec& service) const;
 
  private:

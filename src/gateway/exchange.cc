@@ -21,20 +21,28 @@ ipc::ServiceKind dialect_of(const Gate& gate, const Door& door, const Decoded& r
 
 constexpr std::uint32_t kRetryAfter_s = 1;
 
-// A Service that has as many exchanges as it may gets no more: the agent comes again.
+// A Service that has as many exchanges as it may gets no more: another target of a model route is
+// asked, or the agent comes again.
 Result<void> take_place(Recorded& recorded) {
   Exchange& of = *recorded.ruled;
-  if (of.service == nullptr) return {};
-  auto place = of.gate->concurrency.take(*of.service);
-  if (place) {
-    of.place = *std::move(place);
-    return {};
+  while (!take_place(of, of.aim)) {
+    if (of.model_route != nullptr) note_attempt(of, of.aim, "busy");
+    auto next = of.model_route == nullptr ? std::nullopt : next_aim(of);
+    if (next) {
+      of.aim = *std::move(next);
+      continue;
+    }
+    ++of.gate->counters.busy;
+    of.caller->refused_by = "concurrency";
+    of.caller->retry_after_s = kRetryAfter_s;
+    Error busy(
+        Error::kUnavailable,
+        fmt::format("service {} is busy: it has {} exchanges at a time; try again in a moment",
+                    of.aim.service->name, of.aim.service->concurrency));
+    recorded.intent.outcome = {"failed", busy.message(), {}};
+    return Failure(std::move(busy));
   }
-  ++of.gate->counters.busy;
-  of.caller->refused_by = "concurrency";
-  of.caller->retry_after_s = kRetryAfter_s;
-  recorded.intent.outcome = {"failed", place.error().message(), {}};
-  return Failure(place.error());
+  return {};
 }
 
 // The phases up to the Lease. Inlined, the frame of this would be a part of the caller's, for as
@@ -45,7 +53,7 @@ Result<void> take_place(Recorded& recorded) {
   Interpreted what = CO_TRY(co_await interpret(std::move(who)));
   what->timing.request = gate.loop.now() - what->began;
   Routed where = CO_TRY(route(std::move(what)));
-  Ruled ruled = rule(std::move(where));
+  Ruled ruled = CO_TRY(rule(std::move(where)));
   Recorded recorded = CO_TRY(co_await record(std::move(ruled)));
   CO_TRY(take_place(recorded));
   const Instant asked = gate.loop.now();
@@ -68,6 +76,7 @@ void Exchange::edit_body() {
 void Exchange::drop_body() {
   body.reset();
   decoded.reset();
+  aim.body.reset();
   kept.give_back();
 }
 

@@ -18,6 +18,7 @@
 #include "gateway/caller.h"
 #include "gateway/gate.h"
 #include "gateway/intent.h"
+#include "gateway/model_route.h"
 #include "gateway/room.h"
 #include "gateway/timing.h"
 #include "wire/http1.h"
@@ -69,18 +70,26 @@ struct Exchange {
   std::optional<wire::TextEdit> edit;
   Room::Share kept;  // what `body` and `decoded` take of the gateway's memory
   // ROUTE
-  Destination destination;
-  std::string target;  // path and query as they are sent upstream
+  Aim aim;
+  const ipc::ModelRouteSpec* model_route = nullptr;  // by which the aim is chosen; null: by none
+  std::optional<Attempts> attempts;                  // of a model route
+  std::string attempted;                             // what came of them until now
   // RULE
   Ruling ruling;
   // LEASE
-  Concurrency::Place place;  // at the Service, until the answer has ended
+  Concurrency::Place place;  // at the Service aimed at, until the answer has ended
 
   // The method, as rules name it.
   [[nodiscard]] std::string_view method() const {
     return websocket ? wire::kWebSocketMethod : std::string_view(request.head.method);
   }
   [[nodiscard]] std::string_view readable_body() const { return decoded ? *decoded : *body; }
+  // Whether it goes to another Service than the one that the agent named.
+  [[nodiscard]] bool is_elsewhere() const { return aim.service != service; }
+  // The body as it goes out; there is one.
+  [[nodiscard]] std::string_view sent_body() const { return aim.body ? *aim.body : *body; }
+  // The call as it goes out.
+  [[nodiscard]] const Call& sent_call() const { return aim.is_target ? aim.call : call; }
   // Makes the edit. What the body says goes out without the coding that it came in.
   void edit_body();
   // It has gone for good: an answer has come, which may last.
@@ -110,7 +119,7 @@ class Routed : public Interpreted {
 
 class Ruled : public Routed {
   explicit Ruled(Routed from) : Routed(std::move(from)) {}
-  friend Ruled rule(Routed);
+  friend Result<Ruled> rule(Routed);
 };
 
 class Recorded {
@@ -143,12 +152,14 @@ class Leased {
 [[nodiscard]] Result<Identified> identify(Gate& gate, Door& door, Caller& caller, Decoded request);
 [[nodiscard]] net::Task<Result<Interpreted>> interpret(Identified who);
 [[nodiscard]] Result<Routed> route(Interpreted what);
-[[nodiscard]] Ruled rule(Routed where);
+[[nodiscard]] Result<Ruled> rule(Routed where);
 [[nodiscard]] net::Task<Result<Recorded>> record(Ruled ruled);
 [[nodiscard]] net::Task<Result<Leased>> lease(Recorded recorded);
 // The upstream answered 401 to the leased value: puts a renewed one, under a lease of its own, in
 // its place. Errors: the vault's; then nothing has changed.
 [[nodiscard]] net::Task<Result<void>> renew(Leased& leased);
+// The aim is another: puts what is leased for that one in the place of what was. Errors: as above.
+[[nodiscard]] net::Task<Result<void>> lease_again(Leased& leased);
 // Clients of a model's provider send the same key in the provider's own header or, by their
 // version, as a bearer token: both are places for it.
 [[nodiscard]] bool takes_bearer_too(const ipc::ServiceSpec& service);

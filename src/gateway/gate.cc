@@ -209,6 +209,7 @@ Task<Result<ipc::Done>> Gate::take_snapshot(std::uint64_t generation,
   }
   upstreams.use(snapshot.network);
   upstreams.keep_identities(snapshot.services);
+  keep_routes_of(snapshot, attempts);
   rulebook = std::make_shared<const Rulebook>(std::move(snapshot));
   log_info("rules are in force", {{"generation", generation}});
   co_return ipc::Done{};
@@ -338,6 +339,10 @@ ipc::CounterList Counters::list() const {
                    {"names_refused", names_refused},
                    {"alarms", alarms},
                    {"busy", busy},
+                   {"routes.exchanges", routed},
+                   {"routes.retries", route_retries},
+                   {"routes.retries_refused", route_retries_refused},
+                   {"routes.targets_set_aside", targets_set_aside},
                    {"live.exchanges", live_exchanges},
                    {"live.streams", live_streams}};
   exchange_time.add_to(list, "time.exchange");

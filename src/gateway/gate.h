@@ -8,6 +8,7 @@
 #include <string>
 
 #include "gateway/attach.h"
+#include "gateway/attempts.h"
 #include "gateway/client.h"
 #include "gateway/concurrency.h"
 #include "gateway/door.h"
@@ -35,6 +36,11 @@ struct Counters {
   std::uint64_t names_refused = 0;
   std::uint64_t alarms = 0;
   std::uint64_t busy = 0;  // refused at a Service's bound
+  // Of model routes.
+  std::uint64_t routed = 0;
+  std::uint64_t route_retries = 0;
+  std::uint64_t route_retries_refused = 0;  // by a route's budget
+  std::uint64_t targets_set_aside = 0;
   ModelCounters models;
   // That are now.
   std::uint64_t live_exchanges = 0;
@@ -66,6 +72,7 @@ class Gate {
   Upstreams upstreams;
   Interceptor interceptor;
   Concurrency concurrency;
+  AttemptMemory attempts;
   Recorder recorder;  // takes nothing until the audit role took its ring: nothing passes
   std::shared_ptr<const Rulebook> rulebook;  // null until the first Snapshot: everything is denied
   std::unique_ptr<ipc::KillTableReader> kills;  // null until it came: everything is killed

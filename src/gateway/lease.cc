@@ -75,7 +75,7 @@ const ipc::Placeholder* misplaced(const Ruled& ruled, std::string_view credentia
 // what an earlier one left there, through this gateway or another.
 Task<Result<void>> learn_known(Leased& leased) {
   const Ruled& ruled = leased.recorded.ruled;
-  const Destination& to = ruled->destination;
+  const Destination& to = ruled->aim.destination;
   const std::string& tenant = ruled->door->run.tenant;
   if (ruled->door->placeholders.empty()
       || !ruled->rulebook->sends_credentials_to(tenant, to.host)) {
@@ -93,6 +93,36 @@ Task<Result<void>> learn_known(Leased& leased) {
     co_return Result<void>();
   }
   leased.known = std::move(known->values);
+  co_return Result<void>();
+}
+
+// Puts what the vault lends for where the request is aimed at in its place; `rejected` is the lease
+// of which the upstream did not take the value.
+Task<Result<void>> renewed(Leased& leased, LeaseId rejected) {
+  const Ruled& ruled = leased.recorded.ruled;
+  const ipc::ServiceSpec& to = *ruled->aim.service;
+  ipc::Lease ask;
+  ask.run = ruled->door->run.run;
+  ask.exchange = ruled->exchange;
+  ask.service = to.name;
+  ask.host = to.host;
+  ask.method = ruled->request.head.method;
+  ask.path = ruled->aim.path;
+  ask.rejected = rejected;
+  Gate& gate = *ruled->gate;
+  std::string signed_at;
+  if (to.signs) {
+    signed_at = wire::sigv4_date(gate.loop.wall().unix_seconds());
+    ask.to_sign = CO_TRY(canonical_request(ruled, signed_at));
+  }
+  ipc::Leased granted =
+      CO_TRY(co_await gate.role.call("vault", std::move(ask), gate.loop.in(kLeaseMost)));
+  leased.lease = granted.lease;
+  leased.value = std::move(granted.value);
+  leased.renewable = granted.renewable;
+  leased.known = std::move(granted.known);
+  leased.signed_at = std::move(signed_at);
+  leased.recorded.intent.tag("lease", granted.lease.text());
   co_return Result<void>();
 }
 
@@ -153,40 +183,33 @@ Task<Result<Leased>> lease(Recorded recorded) {
       leased.placeholder = placeholder.text;
     }
   }
-  if (leased.placeholder.empty()) {
-    CO_TRY(co_await learn_known(leased));
-    co_return leased;
-  }
-  if (const Result<void> granted = co_await renew(leased); !granted) {  // the first one, too
-    ruled->caller->refused_by = "lease";
+  if (const Result<void> granted = co_await lease_again(leased); !granted) {  // the first, too
+    if (!leased.placeholder.empty()) ruled->caller->refused_by = "lease";
     co_return Failure(granted.error());
   }
   co_return leased;
 }
 
-Task<Result<void>> renew(Leased& leased) {
-  const Ruled& ruled = leased.recorded.ruled;
-  ipc::Lease ask;
-  ask.run = ruled->door->run.run;
-  ask.exchange = ruled->exchange;
-  ask.service = ruled->service->name;
-  ask.host = ruled->service->host;
-  ask.method = ruled->request.head.method;
-  ask.path = ruled->path;
-  ask.rejected = leased.lease;
-  Gate& gate = *ruled->gate;
-  if (ruled->service->signs) {
-    leased.signed_at = wire::sigv4_date(gate.loop.wall().unix_seconds());
-    ask.to_sign = CO_TRY(canonical_request(ruled, leased.signed_at));
+// The placeholder that was shown is the one of the Service that the agent named. A target of that
+// Service's model route gets a credential of its own for it, if the agent's rules let it go there:
+// both the Ruling and the vault have to say so.
+Task<Result<void>> lease_again(Leased& leased) {
+  const ipc::ServiceSpec* to = leased.recorded.ruled->aim.service;
+  const bool carries_one =
+      !leased.placeholder.empty() && to != nullptr && !to->credential_header.empty();
+  if (carries_one) co_return co_await renewed(leased, ipc::no_lease());
+  std::vector<Secret> before = std::exchange(leased.known, {});  // of another host
+  if (const Result<void> learnt = co_await learn_known(leased); !learnt) {
+    leased.known = std::move(before);
+    co_return Failure(learnt.error());
   }
-  ipc::Leased granted =
-      CO_TRY(co_await gate.role.call("vault", std::move(ask), gate.loop.in(kLeaseMost)));
-  leased.lease = granted.lease;
-  leased.value = std::move(granted.value);
-  leased.renewable = granted.renewable;
-  leased.known = std::move(granted.known);
-  leased.recorded.intent.tag("lease", granted.lease.text());
+  leased.lease = ipc::no_lease();
+  leased.value = Secret();
+  leased.renewable = false;
+  leased.signed_at.clear();
   co_return Result<void>();
 }
+
+Task<Result<void>> renew(Leased& leased) { return renewed(leased, leased.lease); }
 
 }  // namespace gatehouse::gateway

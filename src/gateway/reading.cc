@@ -188,16 +188,15 @@ void Reading::tell_usage(const LlmCall& call, const wire::LlmAnswer& answer) {
   count_any("tokens.input_audio", usage.input_audio);
   count("tokens.reasoning", usage.reasoning);
   count_any("tokens.output_audio", usage.output_audio);
-  tell_cost(call, answer, usage);
+  tell_cost(answer, usage);
 }
 
-void Reading::tell_cost(const LlmCall& call, const wire::LlmAnswer& answer,
-                        const wire::Usage& usage) {
-  const auto cost =
-      of_.rulebook->prices().cost(*of_.service, answer.model, call.request.model, usage);
+void Reading::tell_cost(const wire::LlmAnswer& answer, const wire::Usage& usage) {
+  const std::string& asked_for = std::get<LlmCall>(of_.sent_call()).request.model;
+  const auto cost = of_.rulebook->prices().cost(*of_.aim.service, answer.model, asked_for, usage);
   const std::optional<std::int64_t> micro_usd =
       cost ? std::optional(cost->micro_usd) : std::nullopt;
-  if (const auto provider = provider_of(of_.service->kind)) {
+  if (const auto provider = provider_of(of_.aim.service->kind)) {
     of_.gate->counters.models.count(*provider, usage, micro_usd);
   }
   if (!cost) return intent_.tag("cost.unknown", "true");

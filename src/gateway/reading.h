@@ -26,7 +26,7 @@ class Reading {
   ~Reading();
 
   // The agent did not ask for the usage in a stream: it does not get it either.
-  void hide_usage() { hides_usage_ = true; }
+  void hide_usage(bool hides) { hides_usage_ = hides; }
   [[nodiscard]] bool hides_usage() const { return hides_usage_; }
   void begin(const wire::ResponseHead& head);
   // A piece of the request's body that was relayed unread.
@@ -55,7 +55,7 @@ class Reading {
   void read_events(std::string_view payload);
   void tell_llm(const LlmCall& call);
   void tell_usage(const LlmCall& call, const wire::LlmAnswer& answer);
-  void tell_cost(const LlmCall& call, const wire::LlmAnswer& answer, const wire::Usage& usage);
+  void tell_cost(const wire::LlmAnswer& answer, const wire::Usage& usage);
   void note_beginning();
   void tell_tool(const ToolCall& call);
   void tell_agent();

@@ -71,6 +71,10 @@ audit::Entry entry_of(const Ruled& ruled, audit::Kind kind) {
   if (ruled->parent) entry.add("parent", ruled->parent->text());
   entry.add("ruling", ruled->ruling.allowed() ? "allow" : "deny");
   entry.add("rule", ruled->ruling.rule);
+  if (ruled->model_route != nullptr) {
+    entry.add("route", ruled->model_route->name);
+    if (ruled->aim.is_target) entry.add("route.target", name_of(*ruled, ruled->aim));
+  }
   if (const auto* llm = std::get_if<LlmCall>(&ruled->call)) {
     entry.add("llm.operation", name_of(llm->endpoint.operation));
     if (const auto provider = provider_of(ruled->service->kind)) {
@@ -78,8 +82,9 @@ audit::Entry entry_of(const Ruled& ruled, audit::Kind kind) {
     }
     entry.add("llm.model", std::string_view(llm->request.model).substr(0, 256));
     entry.add("llm.stream", llm->request.stream ? "true" : "false");
-    if (!llm->request.provider_tools.empty()) {
-      const std::string tools = fmt::format("{}", fmt::join(llm->request.provider_tools, " "));
+    const auto& sent = std::get<LlmCall>(ruled->sent_call()).request;
+    if (!sent.provider_tools.empty()) {
+      const std::string tools = fmt::format("{}", fmt::join(sent.provider_tools, " "));
       entry.add("llm.provider_tools", std::string_view(tools).substr(0, 1024));
     }
   }
@@ -101,7 +106,7 @@ bool must_be_durable_first(const Ruled& ruled) {
     return wire::changes_something(agent->request.operation);
   }
   // A plain one is durable before its answer's first byte.
-  if (const auto* llm = std::get_if<LlmCall>(&ruled->call)) {
+  if (const auto* llm = std::get_if<LlmCall>(&ruled->sent_call())) {
     return !llm->request.provider_tools.empty();
   }
   const std::string& method = ruled->request.head.method;

@@ -64,6 +64,10 @@ class Relay {
   Relay& operator=(const Relay&) = delete;
   // A kill ends the task that this is of: there is no turn to wait in.
   ~Relay() {
+    if (ruled_->model_route != nullptr) {
+      intent_.tag("route.answered_by", name_of(*ruled_, ruled_->aim));
+      intent_.tag("route.attempts", ruled_->attempted);
+    }
     if (!gate_.is_killed(ruled_->door->run.run)) return;
     const std::string words = last_words({Error::kKilled, "the run was killed"});
     if (!words.empty()) caller_.say_last_now(words);
@@ -87,15 +91,8 @@ class Relay {
 
  private:
   Task<Result<void>> exchange() {
-    edit_request();
     const Instant dialled = gate_.loop.now();
-    const std::uint32_t total_s = timeouts().total_s;
-    if (total_s != 0) ends_ = dialled + std::chrono::seconds(total_s);
-    CO_TRY(co_await dial(Upstreams::Reuse::kAllowed));
-    UpstreamExchange::Head head = CO_TRY(co_await answered());
-    if (head.response.status == 401 && CO_TRY(co_await sent_again())) {
-      head = CO_TRY(co_await read_head());
-    }
+    UpstreamExchange::Head head = CO_TRY(co_await chosen_answer());
     leased_.recorded.ruled->timing.upstream = gate_.loop.now() - dialled;
     intent_.tag("status", std::to_string(head.response.status));
     CO_TRY(prepare_redaction(head.response));
@@ -117,10 +114,104 @@ class Relay {
     co_return Result<void>();
   }
 
+  // --- the attempts at it
+
+  // The answer that the agent gets: of a model route that of the first target which has one, or the
+  // last failure that there is.
+  Task<Result<UpstreamExchange::Head>> chosen_answer() {
+    while (true) {
+      Result<UpstreamExchange::Head> head = co_await attempt();
+      if (ruled_->model_route == nullptr || !may_go_on(head)) co_return head;
+      if (!co_await move_on()) co_return head;
+      ++gate_.counters.route_retries;
+    }
+  }
+  Task<Result<UpstreamExchange::Head>> attempt() {
+    edit_request();
+    is_sent_ = false;
+    const std::uint32_t total_s = timeouts().total_s;
+    ends_ =
+        total_s == 0 ? Deadline::never().at() : gate_.loop.now() + std::chrono::seconds(total_s);
+    CO_TRY(co_await dial(Upstreams::Reuse::kAllowed));
+    is_sent_ = true;
+    UpstreamExchange::Head head = CO_TRY(co_await answered());
+    if (head.response.status == 401 && CO_TRY(co_await sent_again())) {
+      head = CO_TRY(co_await read_head());
+    }
+    co_return head;
+  }
+  // How an attempt ended is remembered, and put on record. Nothing of an answer has gone to the
+  // agent yet.
+  bool may_go_on(const Result<UpstreamExchange::Head>& head) {
+    Exchange& of = *leased_.recorded.ruled;
+    const AttemptEnd end = end_of(head);
+    note_attempt(of, of.aim,
+                 head ? std::to_string(head->response.status)
+                      : std::string(row_of(head.error().code()).label));
+    std::optional<Nanos> asked;
+    if (head) asked = asked_rest(head->response.headers.find("retry-after").value_or(""));
+    const auto& call = std::get<LlmCall>(of.sent_call());
+    const bool has_effects = !call.request.provider_tools.empty();
+    Attempts& attempts = *of.attempts;
+    const bool may = attempts.goes_on(of.aim.index, end, asked, has_effects, gate_.loop.now());
+    if (attempts.has_set_aside()) ++gate_.counters.targets_set_aside;
+    if (attempts.is_out_of_budget()) ++gate_.counters.route_retries_refused;
+    return may;
+  }
+  [[nodiscard]] AttemptEnd end_of(const Result<UpstreamExchange::Head>& head) const {
+    if (head) return end_of_status(head->response.status);
+    if (upstream_ && upstream_->was_not_processed()) return AttemptEnd::kNotReached;
+    switch (head.error().code()) {
+      case Error::kTimeout:
+      case Error::kUnreachable:
+      case Error::kUpstream:
+      case Error::kClosed:
+        return is_sent_ ? AttemptEnd::kNoAnswer : AttemptEnd::kNotReached;
+      case Error::kDenied:  // an address that may not be dialled, or a placeholder's misuse
+        return is_sent_ ? AttemptEnd::kStopped : AttemptEnd::kNotReached;
+      default:
+        return AttemptEnd::kStopped;
+    }
+  }
+  // Aims at the next target, with a lease for it in the place of the last one. False: there is
+  // none; then what the last one said still stands.
+  Task<bool> move_on() {
+    Exchange& of = *leased_.recorded.ruled;
+    while (auto next = next_aim(of)) {
+      Concurrency::Place place;
+      std::swap(place, of.place);
+      if (!take_place(of, *next)) {
+        std::swap(place, of.place);
+        note_attempt(of, *next, "busy");
+        continue;
+      }
+      std::swap(of.aim, *next);
+      if (co_await is_ready()) {
+        guard_.replace(leased_.lease);
+        caller_.refused_by.clear();
+        co_return true;
+      }
+      std::swap(of.aim, *next);
+      std::swap(place, of.place);
+      note_attempt(of, *next, "not lent");
+    }
+    co_return false;
+  }
+  // What the target aimed at needs before anything is sent to it.
+  Task<bool> is_ready() {
+    const auto& call = std::get<LlmCall>(ruled_->sent_call());
+    if (!call.request.provider_tools.empty()
+        && !co_await intent_.recorder().wait_durable(intent_.position(),
+                                                     gate_.loop.in(kDurableMost))) {
+      co_return false;
+    }
+    co_return (co_await lease_again(leased_)).has_value();
+  }
+
   // --- how long it may take
 
   [[nodiscard]] ipc::Timeouts timeouts() const {
-    return ruled_->service == nullptr ? ipc::Timeouts() : ruled_->service->timeouts;
+    return ruled_->aim.service == nullptr ? ipc::Timeouts() : ruled_->aim.service->timeouts;
   }
   // `most` from now, or the end of the time that there is for all of it.
   [[nodiscard]] Deadline within(Nanos most) const {
@@ -131,11 +222,12 @@ class Relay {
                              std::uint32_t most_s) const {
     if (error != Error::kTimeout) return Failure(error);
     if (gate_.loop.now() >= ends_) {
-      return failure(Error::kTimeout, fmt::format("the exchange with {} took more than {} s in all",
-                                                  ruled_->destination.host, timeouts().total_s));
+      return failure(Error::kTimeout,
+                     fmt::format("the exchange with {} took more than {} s in all",
+                                 ruled_->aim.destination.host, timeouts().total_s));
     }
     return failure(Error::kTimeout,
-                   fmt::format("{} {} within {} s", ruled_->destination.host, what, most_s));
+                   fmt::format("{} {} within {} s", ruled_->aim.destination.host, what, most_s));
   }
 
   // From here on it is frames that pass.
@@ -173,16 +265,17 @@ class Relay {
   // --- to the upstream
 
   void edit_request() {
+    if (ruled_->aim.is_target) return reading_.hide_usage(ruled_->aim.hides_usage);
     if (!ruled_->edit) return;
     // Of a model's request it is the usage that is asked for: the agent did not.
-    if (std::holds_alternative<LlmCall>(ruled_->call)) reading_.hide_usage();
+    reading_.hide_usage(std::holds_alternative<LlmCall>(ruled_->call));
     leased_.recorded.ruled->edit_body();
   }
 
   Task<Result<void>> dial(Upstreams::Reuse reuse) {
     upstream_.reset();
     auto dialled = co_await gate_.upstreams.begin(
-        ruled_->destination, reuse, within(std::chrono::seconds(timeouts().connect_s)));
+        ruled_->aim.destination, reuse, within(std::chrono::seconds(timeouts().connect_s)));
     if (!dialled) {
       if (dialled.error() == Error::kDenied) caller_.refused_by = "private-address";
       co_return Failure(dialled.error());
@@ -217,14 +310,14 @@ class Relay {
 
   Result<void> begin_request() {
     wire::RequestHead head = ruled_->request.head;
-    wire::remove_hop_by_hop(head.headers);
+    head.headers = headers_for(*ruled_);
     if (ruled_->websocket) wire::set_websocket_upgrade(head.headers);
     for (const char* name : {"expect", "traceparent", "tracestate", "proxy-authorization"}) {
       head.headers.remove(name);
     }
-    head.target = ruled_->target;
+    head.target = ruled_->aim.target;
     head.form = wire::TargetForm::kOrigin;
-    head.headers.set("host", host_field(ruled_->destination));
+    head.headers.set("host", host_field(ruled_->aim.destination));
     head.headers.set("traceparent",
                      wire::TraceParent{ruled_->door->run.trace, ruled_->span, true}.text());
     if (!ruled_->tracestate.empty()) head.headers.set("tracestate", ruled_->tracestate);
@@ -246,7 +339,9 @@ class Relay {
     head.headers.remove("content-length");
     head.framing = framing_of_request();
     std::string original;
-    if (!leased_.header.empty()) {
+    if (ruled_->is_elsewhere()) {
+      if (!leased_.value.empty()) original = leased_.placeholder;
+    } else if (!leased_.header.empty()) {
       const auto found = head.headers.find(leased_.header);
       if (found && !leased_.value.empty()) original = *found;
       head.headers.remove(ruled_->service->credential_header);  // the agent's own never passes
@@ -265,8 +360,8 @@ class Relay {
   }
   [[nodiscard]] wire::BodyFraming framing_of_request() const {
     if (!ruled_->body) return ruled_->request.head.framing;
-    if (!caller_.request().trailers().empty()) return {Kind::kChunked, 0};
-    return {Kind::kLength, ruled_->body->size()};
+    if (!trailers().empty()) return {Kind::kChunked, 0};
+    return {Kind::kLength, ruled_->sent_body().size()};
   }
   // The one place where a credential's value meets a request: in the place of its placeholder.
   Result<SecretField> credential_field(std::string_view original) {
@@ -275,12 +370,12 @@ class Relay {
       return failure(Error::kLeaseRefused,
                      "the stored credential holds characters that no header may");
     }
-    SecretField field(
-        std::string(leased_.header),
-        original.size() + ruled_->service->credential_prefix.size() + 2 * value.size());
+    const ipc::ServiceSpec& to = *ruled_->aim.service;
+    SecretField field(std::string(ruled_->is_elsewhere() ? to.credential_header : leased_.header),
+                      original.size() + to.credential_prefix.size() + 2 * value.size());
     const std::size_t at = original.find(leased_.placeholder);
     if (original == leased_.placeholder) {
-      field.value.append(ruled_->service->credential_prefix).append(value);
+      field.value.append(to.credential_prefix).append(value);
     } else if (at != std::string_view::npos) {
       field.value.append(original, 0, at).append(value);
       field.value.append(original, at + leased_.placeholder.size());
@@ -310,14 +405,18 @@ class Relay {
     CO_TRY(begin_request());
     if (!ruled_->body) co_return co_await stream_request_body();
     CO_TRY(look_for_placeholders_in_trailers());
-    co_return co_await finish_request(*ruled_->body);
+    co_return co_await finish_request(ruled_->sent_body());
+  }
+  // Nobody but the Service that the agent named knows what they mean.
+  [[nodiscard]] wire::Headers trailers() const {
+    return ruled_->is_elsewhere() ? wire::Headers() : caller_.request().trailers();
   }
   Task<Result<void>> finish_request(std::string_view rest) {
-    wire::Headers trailers = caller_.request().trailers();
-    wire::remove_hop_by_hop(trailers);
+    wire::Headers fields = trailers();
+    wire::remove_hop_by_hop(fields);
     const Result<void> sent =
-        co_await upstream_->request().finish(rest, trailers, within(kWriteMost));
-    if (!sent) co_return Failure(sent.error().in("sending to " + ruled_->destination.host));
+        co_await upstream_->request().finish(rest, fields, within(kWriteMost));
+    if (!sent) co_return Failure(sent.error().in("sending to " + ruled_->aim.destination.host));
     co_return Result<void>();
   }
   // A token that was revoked before its time: the request, if it is all still here, goes once more
@@ -347,7 +446,7 @@ class Relay {
         // What is at hand goes out before we wait for more.
         CO_TRY(still_alive());
         const Result<void> sent = co_await to.flush(within(kWriteMost));
-        if (!sent) co_return Failure(sent.error().in("sending to " + ruled_->destination.host));
+        if (!sent) co_return Failure(sent.error().in("sending to " + ruled_->aim.destination.host));
       }
       if (!piece.payload.empty()) continue;
       if (!CO_TRY(co_await from.more(gate_.loop.in(kWriteMost)))) {
@@ -400,7 +499,7 @@ class Relay {
   Task<Result<UpstreamExchange::Head>> read_head() {
     const std::uint32_t most_s = timeouts().first_byte_s;
     const Deadline deadline = within(std::chrono::seconds(most_s));
-    const std::string& host = ruled_->destination.host;
+    const std::string& host = ruled_->aim.destination.host;
     while (true) {
       const Result<bool> more = co_await more_from_upstream(deadline);
       if (!more) co_return late(more.error(), "did not answer", most_s);
@@ -437,7 +536,7 @@ class Relay {
 
   // Whether an answer whose agent has left is taken all the same: for what it says it used.
   [[nodiscard]] bool is_drained() const {
-    return std::holds_alternative<LlmCall>(ruled_->call) && ruled_->service->drains;
+    return std::holds_alternative<LlmCall>(ruled_->call) && ruled_->aim.service->drains;
   }
 
   // What may come back in any answer from that upstream, also to a request without a credential.
@@ -475,7 +574,7 @@ class Relay {
     return {};
   }
   Result<std::shared_ptr<const wire::RedactionForms>> forms() {
-    return ruled_->door->known.forms_of(ruled_->destination.host, std::move(leased_.known));
+    return ruled_->door->known.forms_of(ruled_->aim.destination.host, std::move(leased_.known));
   }
   Result<wire::Headers> redacted(const wire::Headers& headers) {
     wire::Headers clean;
@@ -659,6 +758,7 @@ class Relay {
   std::optional<std::string> kept_body_;  // all that was streamed, while it is small
   std::string body_tail_;  // of what was streamed: a placeholder may lie across two pieces
   Instant ends_ = Deadline::never().at();  // of the time for all of it
+  bool is_sent_ = false;                   // of the request, something may have been
   bool agent_left_ = false;
   bool first_chunk_came_ = false;
   std::optional<Instant> drained_until_;  // what comes after it left

@@ -6,31 +6,38 @@ namespace gatehouse::gateway {
 
 Result<Routed> route(Interpreted what) {
   Routed where(std::move(what));
+  Aim& aim = where->aim;
+  aim.path = where->path;
+  aim.target = where->path + where->query;
+  aim.service = where->service;
   if (const ipc::ServiceSpec* service = where->service; service != nullptr) {
-    where->destination = TRY(where->gate->upstreams.destination_of(*service));
+    aim.destination = TRY(where->gate->upstreams.destination_of(*service));
     // A connection of HTTP/2 does not change its protocol.
-    if (where->websocket) where->destination.http2 = false;
-    where->target = service->base_path + where->path + where->query;
+    if (where->websocket) aim.destination.http2 = false;
+    aim.target.insert(0, service->base_path);
+    if (const auto* llm = std::get_if<LlmCall>(&where->call)) {
+      where->model_route = Rulebook::model_route(*service, llm->request.model);
+    }
     return where;
   }
-  where->destination = {
+  aim.destination = {
       where->request.host.ip() ? where->request.host.ip()->text() : where->request.host.text(),
       where->request.port,
       where->request.tls,
       "",
       false,
       !where->websocket};
-  where->target = where->path + where->query;
   return where;
 }
 
-Ruled rule(Routed where) {
+Result<Ruled> rule(Routed where) {
   Ruled ruled(std::move(where));
   ruled->ruling =
       ruled->rulebook->rule({&ruled->door->run, ruled->service, ruled->method(),
                              &ruled->request.host, ruled->request.port, ruled->path, &ruled->call,
                              ruled->endpoint ? &*ruled->endpoint : nullptr,
                              ruled->request.head.framing.kind != wire::BodyFraming::Kind::kNone});
+  TRY(aim(*ruled));
   return ruled;
 }
 

@@ -239,6 +239,12 @@ bool Rulebook::sends_credentials_to(std::string_view tenant, std::string_view ho
       });
 }
 
+const ipc::ModelRouteSpec* Rulebook::model_route(const ipc::ServiceSpec& service,
+                                                 std::string_view model) {
+  const auto found = std::ranges::find(service.models, model, &ipc::ModelRouteSpec::name);
+  return found == service.models.end() ? nullptr : &*found;
+}
+
 bool Rulebook::wants_intent(const ipc::ServiceSpec& service, std::string_view path) {
   return !service.intent_paths.empty() && matches_path(service.intent_paths, path);
 }

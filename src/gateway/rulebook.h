@@ -66,6 +66,9 @@ class Rulebook {
   [[nodiscard]] bool sends_credentials_to(std::string_view tenant, std::string_view host,
                                           std::optional<std::uint16_t> port = std::nullopt) const;
   [[nodiscard]] const Prices& prices() const { return prices_; }
+  // What stands behind that name for a model at that Service; null where it is none.
+  [[nodiscard]] static const ipc::ModelRouteSpec* model_route(const ipc::ServiceSpec& service,
+                                                              std::string_view model);
   // Whether a safe request to this path needs a durable Intent all the same.
   [[nodiscard]] static bool wants_intent(const ipc::ServiceSpec& service, std::string_view path);
 

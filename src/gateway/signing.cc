@@ -26,21 +26,20 @@ Result<std::string> canonical_request(const Ruled& ruled, const std::string& dat
                    "a request that is signed for AWS must be here as a whole, and this one is too "
                    "large or too slow");
   }
-  wire::Headers headers = ruled->request.head.headers;
-  wire::remove_hop_by_hop(headers);
+  wire::Headers headers = headers_for(*ruled);
   make_ready_to_sign(headers, date);
   std::vector<std::pair<std::string, std::string>> chosen = {
-      {"host", host_field(ruled->destination)}};
+      {"host", host_field(ruled->aim.destination)}};
   for (const wire::Header header : headers) {
     std::string name = wire::lowered(header.name);
     if (name != "content-type" && !name.starts_with("x-amz-")) continue;
     chosen.emplace_back(std::move(name), std::string(header.value));
   }
-  const std::size_t path_size = std::min(ruled->target.find('?'), ruled->target.size());
-  const std::string_view target = ruled->target;
+  const std::size_t path_size = std::min(ruled->aim.target.find('?'), ruled->aim.target.size());
+  const std::string_view target = ruled->aim.target;
   return wire::sigv4_canonical_request(ruled->request.head.method, target.substr(0, path_size),
                                        target.substr(path_size), std::move(chosen),
-                                       ruled->body ? *ruled->body : "");
+                                       ruled->body ? ruled->sent_body() : "");
 }
 
 }  // namespace gatehouse::gateway

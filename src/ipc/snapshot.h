@@ -32,6 +32,40 @@ inline constexpr std::array<std::string_view, 8> kServiceKindNames = {
   return kServiceKindNames.at(static_cast<std::size_t>(kind));
 }
 
+// Whether what is asked of a Service of one kind can be asked of one of the other as it stands.
+[[nodiscard]] constexpr bool speak_alike(ServiceKind one, ServiceKind other) {
+  const auto is_openai = [](ServiceKind kind) {
+    return kind == ServiceKind::kOpenAi || kind == ServiceKind::kAzureOpenAi;
+  };
+  return one == other || (is_openai(one) && is_openai(other));
+}
+
+// One place where a model of a model route lives.
+struct ModelTargetSpec {
+  std::string service;       // of the same tenant
+  std::string model;         // as it is called there
+  std::uint32_t tier = 1;    // a lower one goes first
+  std::uint32_t weight = 1;  // its share among those of its tier
+  std::string prefix;        // in front of OpenAI's endpoints there, where it is another
+  template <class F>
+  void fields(F& f) {
+    f(service, model, tier, weight, prefix);
+  }
+};
+
+// A name that requests to a Service may have for a model, and what stands behind it.
+struct ModelRouteSpec {
+  std::string name;
+  bool by_exchange = false;  // each exchange is shared out by itself; else all of a Run go together
+  std::uint32_t retries = 2;         // attempts that may follow the first
+  std::uint32_t retry_percent = 20;  // of requests, beside a few that are saved
+  std::vector<ModelTargetSpec> targets;
+  template <class F>
+  void fields(F& f) {
+    f(name, by_exchange, retries, retry_percent, targets);
+  }
+};
+
 // How long a gateway waits for an upstream, in whole seconds.
 struct Timeouts {
   std::uint32_t connect_s = 10;      // until it is connected, its TLS included
@@ -81,12 +115,13 @@ struct ServiceSpec {
   // "": the upstream's certificate is matched by the host's name.
   std::string upstream_spiffe_id;
   bool shows_certificate = false;  // of the service's own, which UseClientIdentity brings
+  std::vector<ModelRouteSpec> models;
   template <class F>
   void fields(F& f) {
     f(tenant, name, kind, host, port, agent_tls, upstream_host, upstream_port, upstream_tls,
       base_path, upstream_ca_pem, allow_private_upstream, credential_header, credential_prefix,
       signs, intent_paths, asks_usage, drains, timeouts, concurrency, upstream_http2,
-      upstream_spiffe_id, shows_certificate);
+      upstream_spiffe_id, shows_certificate, models);
   }
 };
 

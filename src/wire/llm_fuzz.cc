@@ -8,6 +8,7 @@
 #include "base/encoding.h"
 #include "wire/event_stream.h"
 #include "wire/llm.h"
+#include "wire/llm_model.h"
 
 namespace {
 
@@ -45,6 +46,20 @@ void check_stream(const LlmEndpoint& endpoint, Form form, std::string_view strea
   (void)whole.reader.error_event({502, "upstream", "", "broken"});
 }
 
+// Of a request with another model, all else is as it was.
+void check_model(const LlmEndpoint& endpoint, std::string_view text) {
+  const auto request = LlmRequest::parse(endpoint, text);
+  if (!request) return;
+  constexpr std::string_view kOther = "other-model";
+  const auto made = body_for_model(endpoint, *request, text, kOther, true);
+  if (!made) return;
+  const auto again = LlmRequest::parse(endpoint, *made);
+  CHECK(again && again->model == kOther && again->stream == request->stream);
+  CHECK(again->tools == request->tools && again->max_tokens == request->max_tokens);
+  CHECK(again->asks_for_usage == (request->asks_for_usage || request->usage_edit.has_value()));
+  CHECK(again->new_messages.size() == request->new_messages.size());
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
@@ -57,6 +72,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const auto again = LlmRequest::parse(endpoint, edited(text, *request->usage_edit));
     CHECK(again && again->asks_for_usage && again->model == request->model);
   }
+  check_model(endpoint, text);
   LlmAnswerReader reader(endpoint, LlmAnswerReader::Form::kWhole);
   (void)reader.read_whole(text);
   check_stream(endpoint, Form::kEvents, text);

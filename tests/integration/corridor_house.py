@@ -437,6 +437,7 @@ class HouseTest(unittest.TestCase):
     def setUp(self):
         Upstream.seen.clear()
         Upstream.script = Upstream.always = None
+        self.addCleanup(setattr, Upstream, "always", None)
 
 
 def make_certificates(folder, *names):

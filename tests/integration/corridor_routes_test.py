@@ -1,11 +1,15 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""How long an upstream may take, and how much it is given at a time."""
+"""How long an upstream may take, how much it is given at a time, and where else a request goes when
+one fails: never twice where something may have come of it, never where its agent may not."""
 import json
 import threading
 import unittest
 
-from corridor_house import HouseTest, Upstream, chat, event, read_response, request_bytes
+from corridor_house import (KEY, HouseTest, Upstream, chat, drain, event, read_chunk,
+                            read_response, request_bytes)
+
+ROUTER = "http://router.gatehouse/v1/chat/completions"
 
 
 class Limits(HouseTest):
@@ -98,6 +102,255 @@ class Limits(HouseTest):
             self.released.set()
             self.assertEqual(read_response(sock.makefile("rb"))[0], 200)
         self.assertEqual(self.house.request("POST", url, chat("third"))[0], 200)
+
+
+class Routes(HouseTest):
+    """Models that are names of the house's own."""
+
+    def ask(self, model, stream=False, headers=(), url=ROUTER, **more):
+        body = dict(json.loads(chat("hi", stream, model)), **more)
+        headers = [self.house.bearer("router"), *headers]
+        return self.house.request("POST", url, json.dumps(body).encode(), headers)
+
+    def answering(self, first):
+        """`first` answers what goes to the first provider; the other one is well."""
+        def either(upstream, body):
+            if upstream.path.startswith("/first/"):
+                return first(upstream, body)
+            return upstream.answer(200, b'{"model":"two","choices":[],"usage":{"prompt_tokens":5,'
+                                        b'"completion_tokens":7}}')
+        Upstream.always = either
+
+    def settled(self, route):
+        return self.house.exchange(route=route)[1]["tags"]
+
+    def paths(self):
+        return [path for _, path, _, _ in Upstream.seen]
+
+    def test_a_request_goes_to_the_target_as_one_for_it_with_its_own_credential(self):
+        sent = (b'{ "messages":[{"role":"user","content":"plain"}],  "model" : "plain",'
+                b' "top_p":1.50 }')
+        status, _, _ = self.house.request("POST", ROUTER + "?key=secret", sent, [
+            self.house.bearer("router"), ("cookie", "a=b"), ("x-mine", "secret"),
+            ("openai-organization", "org"), ("user-agent", "mine/1")])
+        self.assertEqual(status, 200)
+        (_, path, headers, body), = Upstream.seen
+        self.assertEqual(path, "/first/v1/chat/completions")
+        self.assertEqual(body, sent.replace(b'"model" : "plain"', b'"model" : "one-plain"'))
+        self.assertEqual(headers["authorization"], "Bearer " + KEY + "-of-first")
+        self.assertEqual(headers["user-agent"], "mine/1")
+        for name in ("cookie", "x-mine", "openai-organization"):
+            self.assertNotIn(name, headers)
+        self.assertNotIn(self.house.placeholders["router"], str(headers))
+        intent, settled = self.house.exchange(route="plain")
+        self.assertEqual((intent["tags"]["service"], intent["tags"]["llm.model"],
+                          intent["tags"]["route.target"]), ("router", "plain", "first/one-plain"))
+        self.assertEqual(intent["bodies"]["request"], sent.decode())
+        self.assertEqual(settled["tags"]["route.attempts"], "first/one-plain 200")
+
+    def test_a_model_that_is_no_route_goes_where_the_agent_said(self):
+        self.assertEqual(self.ask("any")[0], 200)
+        (_, path, headers, body), = Upstream.seen
+        self.assertEqual((path, json.loads(body)["model"]), ("/router/v1/chat/completions", "any"))
+        self.assertEqual(headers["authorization"], "Bearer " + KEY + "-of-router")
+
+    def test_one_that_fails_is_followed_by_the_next_tier(self):
+        self.answering(lambda upstream, _: upstream.answer(503, b'{"error":"down"}'))
+        status, _, body = self.ask("failing")
+        self.assertEqual((status, json.loads(body)["model"]), (200, "two"))
+        self.assertEqual(self.paths(), ["/first/v1/chat/completions",
+                                        "/second/api/v2/chat/completions"])
+        _, _, headers, body = Upstream.seen[1]
+        self.assertEqual(headers["api-key"], KEY + "-of-second")
+        self.assertNotIn("authorization", headers)
+        self.assertEqual(json.loads(body)["model"], "two-failing")
+        tags = self.settled("failing")
+        self.assertEqual(tags["route.attempts"], "first/one-failing 503, second/two-failing 200")
+        self.assertEqual(tags["route.answered_by"], "second/two-failing")
+        self.assertEqual((tags["tokens.input"], tags["tokens.output"]), ("5", "7"))
+
+    def test_one_that_cannot_be_reached_is_followed_by_the_next(self):
+        self.assertEqual(self.ask("house/down")[0], 200)
+        self.assertEqual(self.paths(), ["/second/v1/chat/completions"])
+        self.assertEqual(self.settled("house/down")["route.attempts"],
+                         "gone/x unreachable, second/y 200")
+
+    def test_one_that_closes_without_an_answer_is_followed_by_the_next(self):
+        def silent(upstream, _):
+            upstream.close_connection = True
+        self.answering(silent)
+        self.assertEqual(self.ask("silent", stream=True)[0], 200)
+        self.assertIn("first/one-silent upstream, second", self.settled("silent")["route.attempts"])
+
+    def test_one_that_wants_to_be_left_alone_is(self):
+        self.answering(lambda upstream, _: upstream.answer(
+            429, b'{"error":"slow down"}', headers=[("retry-after", "600")]))
+        for _ in range(3):
+            self.assertEqual(self.ask("asking")[0], 200)
+        self.assertEqual([path.split("/")[1] for path in self.paths()],
+                         ["first", "second", "second", "second"])
+
+    def test_when_all_want_to_be_left_alone_the_agent_is_told_for_how_long(self):
+        Upstream.always = lambda upstream, _: upstream.answer(
+            429, b'{"error":"slow down"}', headers=[("retry-after", "600"), ("x-limit", "7")])
+        status, headers, body = self.ask("busy")
+        self.assertEqual((status, headers["retry-after"], headers["x-limit"], body),
+                         (429, "600", "7", b'{"error":"slow down"}'), "the last one's own answer")
+        self.assertEqual(len(Upstream.seen), 2)
+        status, headers, body = self.ask("busy")
+        self.assertEqual((status, json.loads(body)["error"]["code"]), (503, "model-route"))
+        self.assertTrue(500 < int(headers["retry-after"]) <= 600, headers)
+        self.assertEqual(len(Upstream.seen), 2)
+
+    def test_one_that_fails_in_a_row_is_set_aside(self):
+        self.answering(lambda upstream, _: upstream.answer(502, b"{}"))
+        before = self.house.counters()["routes.targets_set_aside"]
+        for _ in range(6):
+            self.assertEqual(self.ask("tired")[0], 200)
+        self.assertEqual([path.split("/")[1] for path in self.paths()],
+                         ["first", "second"] * 3 + ["second"] * 3)
+        self.assertEqual(self.house.counters()["routes.targets_set_aside"], before + 1)
+
+    def test_an_answer_that_is_an_error_of_the_requests_own_is_the_agents(self):
+        for status in (400, 401, 404, 500):
+            self.answering(lambda upstream, _, status=status: upstream.answer(status, b"{}"))
+            self.assertEqual(self.ask("erring")[0], status)
+        self.assertTrue(all(path.startswith("/first/") for path in self.paths()))
+
+    def test_after_a_byte_has_reached_the_agent_there_is_no_other_attempt(self):
+        def breaking(upstream, _):
+            upstream.begin()
+            upstream.chunk(event({"content": "half "}))
+            upstream.close_connection = True
+        self.answering(breaking)
+        with self.house.connect() as sock:
+            sock.sendall(request_bytes("POST", ROUTER, chat("hi", True, "breaking"),
+                                       [self.house.bearer("router")]))
+            said = drain(sock)
+        self.assertIn(b"half ", said)
+        self.assertIn(b"gatehouse_upstream", said)
+        self.assertNotIn(b"[DONE]", said)
+        self.assertEqual(len(Upstream.seen), 1)
+        self.assertEqual(self.settled("breaking")["route.attempts"], "first/one-breaking 200")
+
+    def test_where_a_tool_may_have_run_at_the_provider_there_is_no_other_attempt(self):
+        self.answering(lambda upstream, _: upstream.answer(503, b"{}"))
+        self.assertEqual(self.ask("acting", web_search_options={})[0], 503)
+        self.assertEqual(len(Upstream.seen), 1)
+        intent, _ = self.house.exchange(route="acting")
+        self.assertEqual(intent["tags"]["llm.provider_tools"], "web_search")
+
+    def test_the_usage_of_a_stream_is_asked_for_and_hidden(self):
+        usage = (b'data: {"id":"c","choices":[],"usage":{"prompt_tokens":3,"completion_tokens":4}}'
+                 b"\n\n")
+
+        def counting(upstream, _):
+            upstream.begin()
+            upstream.chunk(event({"content": "x"}, "stop"))
+            upstream.chunk(usage + b"data: [DONE]\n\n")
+            upstream.end()
+        self.answering(counting)
+        _, _, body = self.ask("both", stream=True)
+        self.assertTrue(json.loads(Upstream.seen[0][3])["stream_options"]["include_usage"])
+        self.assertNotIn(b"prompt_tokens", body)
+        self.assertIn(b"[DONE]", body)
+        self.assertEqual(self.settled("both")["tokens.output"], "4")
+
+    def test_what_the_target_echoes_of_its_credential_is_replaced(self):
+        self.answering(lambda upstream, _: upstream.answer(
+            200, upstream.headers["authorization"].encode()))
+        _, _, body = self.ask("mixed")
+        self.assertEqual(body, b"Bearer [credential removed by gatehouse]")
+
+    def test_a_target_that_is_busy_is_passed_over(self):
+        release, began = threading.Event(), threading.Event()
+        self.addCleanup(release.set)
+
+        def hold(upstream, _):
+            began.set()
+            release.wait(30)
+            upstream.answer(200, b"{}")
+        Upstream.script = hold
+        with self.house.connect() as sock:
+            sock.sendall(request_bytes("POST", "http://narrow.gatehouse/v1/chat/completions",
+                                       chat("first")))
+            self.assertTrue(began.wait(20))
+            self.assertEqual(self.ask("narrow")[0], 200)
+            self.assertEqual(self.settled("narrow")["route.attempts"],
+                             "narrow/x busy, second/wide 200")
+            release.set()
+            read_response(sock.makefile("rb"))
+
+    def test_a_kill_ends_an_exchange_between_two_attempts(self):
+        second = self.house.second_run
+        started = threading.Event()
+
+        def failing(upstream, _):
+            started.set()
+            self.house.kill(second)
+            upstream.answer(503, b"{}")
+        self.answering(failing)
+        with self.house.connect(self.house.second_proxy) as sock:
+            sock.sendall(request_bytes("POST", ROUTER, chat("hi", model="killed"), [
+                ("authorization", "Bearer " + self.house.second_placeholders["router"])]))
+            self.assertNotIn(b"HTTP/1.1 200", drain(sock))
+        self.assertTrue(started.is_set())
+        self.assertEqual(self.paths(), ["/first/v1/chat/completions"])
+
+    # --- what a route does not open
+
+    def test_a_target_that_the_agent_may_not_use_is_not_asked(self):
+        status, headers, body = self.ask("forbidden")
+        self.assertEqual((status, headers["x-gatehouse-error"]), (403, "denied"))
+        self.assertIn("model forbidden: POST forbidden.gatehouse/v1/chat/completions",
+                      json.loads(body)["error"]["message"])
+        self.assertEqual(Upstream.seen, [])
+        self.house.entry(kind="alarm", route="forbidden", ruling="deny", rule="default-deny")
+        self.assertEqual(self.ask("partly")[0], 200)
+        self.assertEqual(self.paths(), ["/second/v1/chat/completions"])
+
+    def test_a_placeholder_opens_its_own_service_only_with_or_without_a_route(self):
+        def alarmed(shown, url, model):
+            status, _, _ = self.house.request("POST", url, chat("x", model=model),
+                                              [self.house.bearer(shown)])
+            self.assertEqual(status, 403, (shown, url, model))
+        first = ROUTER.replace("router", "first")
+        alarmed("router", first, "one-alone")     # the target's own service
+        alarmed("first", ROUTER, "alone")         # the target's placeholder
+        alarmed("second", ROUTER, "any")          # no route at all
+        alarmed("openai", ROUTER, "alone")        # one that has nothing to do with it
+        self.assertEqual(Upstream.seen, [])
+        found = self.house.entries(lambda every: sum(
+            entry["tags"].get("alarm") == "placeholder-misused" for entry in every) >= 4)
+        alarms = {entry["exchange"] for entry in found if entry["kind"] == "alarm"}
+        lent = {entry["exchange"] for entry in found if entry["kind"] == "vault_use"}
+        self.assertEqual(alarms & lent, set(), "the vault was not even asked")
+
+    def test_without_a_placeholder_no_credential_is_lent_to_the_target(self):
+        self.assertEqual(self.house.request("POST", ROUTER, chat("x", model="alone"), [
+            ("authorization", "Bearer sk-of-my-own"), ("api-key", "mine")])[0], 200)
+        (_, path, headers, _), = Upstream.seen
+        self.assertTrue(path.startswith("/first/"))
+        self.assertNotIn("authorization", headers)
+        self.assertNotIn("api-key", headers)
+
+    # --- where the path says the model
+
+    def test_a_model_in_the_path_is_exchanged_there(self):
+        body = json.dumps({"contents": [{"role": "user", "parts": [{"text": "x"}]}]}).encode()
+        url = "http://gemini.gatehouse/v1beta/models/house:generateContent?alt=json"
+        self.assertEqual(self.house.request("POST", url, body)[0], 200)
+        self.assertEqual((Upstream.seen[-1][1], Upstream.seen[-1][3]),
+                         ("/v1beta/models/gemini-3:generateContent?alt=json", body))
+        body = json.dumps({"messages": [{"role": "user", "content": [{"text": "x"}]}]}).encode()
+        self.assertEqual(self.house.request(
+            "POST", "http://bedrock.gatehouse/model/house/converse", body,
+            [("authorization", "AWS4-HMAC-SHA256 Credential=%s/20200101/us-east-1/bedrock/"
+              "aws4_request, SignedHeaders=host, Signature=00" % self.house.placeholders["bedrock"])
+             ])[0], 200)
+        _, path, headers, _ = Upstream.seen[-1]
+        self.assertEqual(path, "/model/anthropic.claude-v1%3A0/converse")
+        self.assertIn("Credential=AKIDEXAMPLE/", headers["authorization"])
 
 
 if __name__ == "__main__":
