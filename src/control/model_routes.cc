@@ -8,6 +8,7 @@
 
 #include "base/encoding.h"
 #include "control/values.h"
+#include "ipc/carries_chats.h"
 #include "wire/path.h"
 
 namespace gatehouse::control {
@@ -90,7 +91,7 @@ ModelRoute route_in(const Yaml& node, Problems& problems) {
 
 // Why requests to `from` cannot go to `to`; "" when they can.
 std::string obstacle(const Service& from, const Service& to, const ModelTarget& target) {
-  if (!ipc::speak_alike(from.kind, to.kind)) {
+  if (!ipc::speak_alike(from.kind, to.kind) && !ipc::carries_chats(from.kind, to.kind)) {
     return fmt::format(
         "service \"{}\" is of kind {}, and what is asked of {} cannot be asked of it", to.name,
         ipc::name_of(to.kind), ipc::name_of(from.kind));

@@ -37,6 +37,20 @@ AttemptEnd end_of_status(int status) {
   return is_failing ? AttemptEnd::kFailing : AttemptEnd::kAnswered;
 }
 
+AttemptEnd end_of_error(Error::Code code, bool is_sent) {
+  switch (code) {
+    case Error::kTimeout:
+    case Error::kUnreachable:
+    case Error::kUpstream:
+    case Error::kClosed:
+      return is_sent ? AttemptEnd::kNoAnswer : AttemptEnd::kNotReached;
+    case Error::kDenied:  // an address that may not be dialled; later, a placeholder's misuse
+      return is_sent ? AttemptEnd::kStopped : AttemptEnd::kNotReached;
+    default:
+      return AttemptEnd::kStopped;
+  }
+}
+
 bool may_go_again(AttemptEnd end, bool has_effects) {
   switch (end) {
     case AttemptEnd::kNotReached:

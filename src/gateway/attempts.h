@@ -12,6 +12,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/result.h"
 #include "base/time.h"
 
 namespace gatehouse::gateway {
@@ -27,6 +28,8 @@ enum class AttemptEnd : std::uint8_t {
 };
 // Of an answer's status.
 [[nodiscard]] AttemptEnd end_of_status(int status);
+// Where there was no answer. `is_sent`: something of the request may have been.
+[[nodiscard]] AttemptEnd end_of_error(Error::Code code, bool is_sent);
 // Whether a request that ended so may be sent once more. `has_effects`: something other than an
 // answer may have come of it, such as a tool that ran at the provider; then only what was never
 // taken by anyone goes again.

@@ -38,6 +38,17 @@ TEST(Attempts, GoAgainOnlyWhereNothingCanHaveComeOfTheFirst) {
   }
 }
 
+TEST(Attempts, AnErrorBeforeAnythingWasSentIsOneThatReachedNobody) {
+  for (const auto code : {Error::kTimeout, Error::kUnreachable, Error::kUpstream, Error::kClosed}) {
+    EXPECT_EQ(end_of_error(code, false), End::kNotReached);
+    EXPECT_EQ(end_of_error(code, true), End::kNoAnswer);
+  }
+  EXPECT_EQ(end_of_error(Error::kDenied, false), End::kNotReached);
+  for (const auto code : {Error::kDenied, Error::kKilled, Error::kInvalid, Error::kLeaseRefused}) {
+    EXPECT_EQ(end_of_error(code, true), End::kStopped);
+  }
+}
+
 TEST(Attempts, ReadHowLongAnUpstreamWantsToBeLeftAlone) {
   EXPECT_EQ(asked_rest("7"), Nanos(7s));
   EXPECT_EQ(asked_rest("86400"), Nanos(1h)) << "but not for ever";

@@ -7,6 +7,7 @@
 #include <set>
 
 #include "gateway/exchange.h"
+#include "ipc/carries_chats.h"
 #include "wire/http1.h"
 #include "wire/llm_model.h"
 
@@ -14,7 +15,9 @@ namespace gatehouse::gateway {
 namespace {
 
 constexpr std::string_view kRefusedBy = "model-route";
-constexpr std::size_t kNotedMost = 1024;  // bytes of what is put on record of attempts
+constexpr std::string_view kAnthropicVersion = "2023-06-01";
+constexpr std::int64_t kMaxTokensUsual = 4096;  // what Anthropic is told where the agent says none
+constexpr std::size_t kNotedMost = 1024;        // bytes of what is put on record of attempts
 
 std::string route_key(const ipc::ServiceSpec& service, const ipc::ModelRouteSpec& route) {
   return fmt::format("{}\n{}\n{}", service.tenant, service.name, route.name);
@@ -37,38 +40,74 @@ std::string query_elsewhere(std::string_view query) {
   return kept;
 }
 
-// What the agent asks as it is asked of that target. Errors: kInvalid where it cannot be.
+// The same request, for another model.
+Result<void> as_it_stands(Aim& aim, const Exchange& of, const ipc::ModelTargetSpec& target) {
+  const auto& asked = std::get<LlmCall>(of.call);
+  const ipc::ServiceSpec& service = *aim.service;
+  aim.path = TRY(wire::path_for_model(asked.endpoint, of.path, target.model, target.prefix));
+  const auto endpoint =
+      wire::llm_endpoint(*provider_of(service.kind), of.request.head.method, aim.path);
+  if (endpoint.dialect != asked.endpoint.dialect
+      || endpoint.operation != asked.endpoint.operation) {
+    return failure(Error::kInvalid,
+                   fmt::format("service {} has no such endpoint at {}", service.name, aim.path));
+  }
+  aim.body = TRY(wire::body_for_model(endpoint, asked.request, of.readable_body(), target.model,
+                                      service.asks_usage));
+  aim.hides_usage = service.asks_usage && asked.request.usage_edit.has_value();
+  aim.target = service.base_path + aim.path
+               + (&service == of.service ? of.query : query_elsewhere(of.query));
+  return {};
+}
+
+// The same chat, in another dialect.
+Result<void> carried_over(Aim& aim, const Exchange& of, const ipc::ModelTargetSpec& target) {
+  if (std::get<LlmCall>(of.call).endpoint.dialect != wire::LlmDialect::kOpenAiChat) {
+    return failure(Error::kInvalid,
+                   fmt::format("of what is asked of {}, chats alone can be carried "
+                               "over to service {}",
+                               of.service->name, aim.service->name));
+  }
+  aim.translated = aim.service->kind == ipc::ServiceKind::kAnthropic
+                       ? wire::TranslatedTo::kAnthropic
+                       : wire::TranslatedTo::kGemini;
+  wire::TranslatedRequest made = TRY(
+      wire::translated_request(*aim.translated, of.readable_body(), target.model, kMaxTokensUsual));
+  aim.path = made.path.substr(0, made.path.find('?'));
+  aim.target = aim.service->base_path + made.path;
+  aim.body = std::move(made.body);
+  aim.wants_usage = made.wants_usage;
+  return {};
+}
+
+// What the agent asks as it is asked of that target. Errors: kInvalid and kUnsupported where it
+// cannot be.
 Result<Aim> aim_at(const Exchange& of, std::size_t index) {
   const ipc::ModelTargetSpec& target = of.model_route->targets.at(index);
   const ipc::ServiceSpec* const service =
       of.rulebook->service_named(of.door->run.tenant, target.service);
-  const auto provider = service == nullptr ? std::nullopt : provider_of(service->kind);
-  if (!provider || !ipc::speak_alike(of.service->kind, service->kind)) {
+  const ipc::ServiceKind asked_kind = of.service->kind;
+  const bool is_alike = service != nullptr && ipc::speak_alike(asked_kind, service->kind);
+  if (!is_alike && (service == nullptr || !ipc::carries_chats(asked_kind, service->kind))) {
     return failure(Error::kInvalid, fmt::format("service {} cannot be asked in the place of {}",
                                                 target.service, of.service->name));
   }
-  const auto& asked = std::get<LlmCall>(of.call);
   Aim aim;
   aim.is_target = true;
   aim.index = index;
   aim.service = service;
   aim.destination = TRY(of.gate->upstreams.destination_of(*service));
-  aim.path = TRY(wire::path_for_model(asked.endpoint, of.path, target.model, target.prefix));
-  auto endpoint = wire::llm_endpoint(*provider, of.request.head.method, aim.path);
-  if (!endpoint.has_meaning_in_body() || endpoint.dialect != asked.endpoint.dialect
-      || endpoint.operation != asked.endpoint.operation) {
+  TRY(is_alike ? as_it_stands(aim, of, target) : carried_over(aim, of, target));
+  // What goes out is read as if the agent had sent it there.
+  auto endpoint = wire::llm_endpoint(*provider_of(service->kind), "POST", aim.path);
+  if (!endpoint.has_meaning_in_body()) {
     return failure(Error::kInvalid,
                    fmt::format("service {} has no such endpoint at {}", service->name, aim.path));
   }
-  aim.body = TRY(wire::body_for_model(endpoint, asked.request, of.readable_body(), target.model,
-                                      service->asks_usage));
   auto request = TRY(wire::LlmRequest::parse(endpoint, *aim.body));
   if (request.model != target.model) {
     return failure(Error::kInvalid, "the request says its model in a way that is not understood");
   }
-  aim.hides_usage = service->asks_usage && asked.request.usage_edit.has_value();
-  aim.target = service->base_path + aim.path
-               + (service == of.service ? of.query : query_elsewhere(of.query));
   aim.call = LlmCall{std::move(endpoint), std::move(request), aim.body->size()};
   return aim;
 }
@@ -145,8 +184,8 @@ Result<void> aim(Exchange& of) {
                                route.name, of.caller->retry_after_s));
   }
   if (why.error) {
-    const bool is_ours = *why.error == Error::kExhausted;
-    return failure(is_ours ? Error::kExhausted : Error::kInvalid,
+    const bool is_asked_wrongly = *why.error == Error::kUnsupported;
+    return failure(is_asked_wrongly ? Error::kInvalid : why.error->code(),
                    fmt::format("model {}: {}", route.name, why.error->message()));
   }
   of.ruling =
@@ -183,6 +222,16 @@ wire::Headers headers_for(const Exchange& of) {
   if (of.aim.body) headers.remove("content-encoding");
   if (of.aim.service == of.service) return headers;
   wire::Headers kept;
+  if (of.aim.translated) {
+    if (const auto agent = headers.find("user-agent")) kept.set("user-agent", *agent);
+    kept.set("accept",
+             std::get<LlmCall>(of.call).request.stream ? "text/event-stream" : "application/json");
+    kept.set("content-type", "application/json");
+    if (*of.aim.translated == wire::TranslatedTo::kAnthropic) {
+      kept.set("anthropic-version", kAnthropicVersion);
+    }
+    return kept;
+  }
   constexpr std::array<wire::HeaderName, 6> kEverywhere = {
       "accept", "anthropic-beta", "anthropic-version", "content-type", "openai-beta", "user-agent"};
   for (const wire::HeaderName name : kEverywhere) {

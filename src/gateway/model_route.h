@@ -12,6 +12,7 @@
 #include "gateway/upstream.h"
 #include "ipc/snapshot.h"
 #include "wire/headers.h"
+#include "wire/translation.h"
 
 namespace gatehouse::gateway {
 
@@ -27,9 +28,11 @@ struct Aim {
   // Of a target of a model route:
   bool is_target = false;
   std::size_t index = 0;
-  Call call;                        // what goes there
-  std::optional<std::string> body;  // instead of the agent's own
-  bool hides_usage = false;         // the body asks for what the agent did not
+  Call call;                                     // what goes there
+  std::optional<std::string> body;               // instead of the agent's own
+  bool hides_usage = false;                      // the body asks for what the agent did not
+  std::optional<wire::TranslatedTo> translated;  // the dialect there, where it is another
+  bool wants_usage = false;  // of one that is translated: the agent asked for it
 };
 
 // Aims at the first target that may be used, unless `of` has no model route. Where none may, for

@@ -78,7 +78,7 @@ std::string_view Reading::take(std::string_view payload) {
 void Reading::note_beginning() {
   const Nanos since = of_.gate->loop.now() - of_.began;
   if (first_chunk_ == Nanos(0)) first_chunk_ = since;
-  const wire::LlmAnswer& answer = model_->answer();
+  const wire::LlmAnswer& answer = upstreams_ == nullptr ? model_->answer() : *upstreams_;
   if (answer.text.empty() && answer.reasoning.empty() && answer.tool_calls.empty()) return;
   first_token_ = since;
   of_.gate->counters.llm_first_token_time.observe(since);
@@ -149,7 +149,7 @@ void Reading::tell_llm(const LlmCall& call) {
   if (!model_) return;  // nothing was answered that would have cost a token
   // What an answer that cannot be read says is in the raw bytes.
   if (!is_stream_) (void)model_->read_whole(answer_);
-  const wire::LlmAnswer& answer = model_->answer();
+  const wire::LlmAnswer& answer = upstreams_ == nullptr ? model_->answer() : *upstreams_;
   if (is_stream_) intent_.tag("llm.complete", answer.is_complete ? "true" : "false");
   if (!answer.text.empty()) intent_.add_body("llm.text", answer.text);
   if (!answer.reasoning.empty()) intent_.add_body("llm.reasoning", answer.reasoning);

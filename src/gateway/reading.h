@@ -29,6 +29,9 @@ class Reading {
   void hide_usage(bool hides) { hides_usage_ = hides; }
   [[nodiscard]] bool hides_usage() const { return hides_usage_; }
   void begin(const wire::ResponseHead& head);
+  // What goes to the agent was carried over from another dialect, in which this was said. It
+  // outlives this.
+  void read_instead(const wire::LlmAnswer& upstreams) { upstreams_ = &upstreams; }
   // A piece of the request's body that was relayed unread.
   void sent(std::string_view payload);
   // A piece of the answer's body. What is given back goes to the agent now; it lives until the next
@@ -72,6 +75,7 @@ class Reading {
   wire::SseParser events_;
   bool events_broken_ = false;
   std::optional<wire::LlmAnswerReader> model_;  // of a model's answer, once it has begun
+  const wire::LlmAnswer* upstreams_ = nullptr;  // of another dialect; null: the agent's own
   std::string tool_answer_;
   // From the request until there was something of a model's stream: a piece, what the model says.
   Nanos first_chunk_{};

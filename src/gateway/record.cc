@@ -67,7 +67,8 @@ audit::Entry entry_of(const Ruled& ruled, audit::Kind kind) {
   entry.add("host", ruled->request.host.text());
   entry.add("path", std::string_view(ruled->path).substr(0, 2048));
   if (ruled->service != nullptr) entry.add("service", ruled->service->name);
-  if (!ruled->destination.host.empty()) entry.add("upstream", origin_of(ruled->destination));
+  if (!ruled->aim.destination.host.empty())
+    entry.add("upstream", origin_of(ruled->aim.destination));
   if (ruled->parent) entry.add("parent", ruled->parent->text());
   entry.add("ruling", ruled->ruling.allowed() ? "allow" : "deny");
   entry.add("rule", ruled->ruling.rule);

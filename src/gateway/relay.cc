@@ -10,6 +10,7 @@
 #include "gateway/exchange.h"
 #include "gateway/reading.h"
 #include "gateway/signing.h"
+#include "gateway/translated_answer.h"
 #include "gateway/websocket.h"
 #include "wire/content_coding.h"
 #include "wire/trace.h"
@@ -99,6 +100,7 @@ class Relay {
     if (head.response.status == 101) co_return co_await relay_websocket(std::move(head.response));
     CO_TRY(prepare_decoding(head.response, head.body));
     leased_.recorded.ruled->drop_body();
+    prepare_translation(head.response);
     reading_.begin(head.response);
     if (!may_release_before_durable()) {
       CO_TRY(co_await intent_.recorder().wait_durable(intent_.position(),
@@ -144,7 +146,9 @@ class Relay {
   // agent yet.
   bool may_go_on(const Result<UpstreamExchange::Head>& head) {
     Exchange& of = *leased_.recorded.ruled;
-    const AttemptEnd end = end_of(head);
+    const bool was_taken = is_sent_ && !(upstream_ && upstream_->was_not_processed());
+    const AttemptEnd end =
+        head ? end_of_status(head->response.status) : end_of_error(head.error().code(), was_taken);
     note_attempt(of, of.aim,
                  head ? std::to_string(head->response.status)
                       : std::string(row_of(head.error().code()).label));
@@ -157,21 +161,6 @@ class Relay {
     if (attempts.has_set_aside()) ++gate_.counters.targets_set_aside;
     if (attempts.is_out_of_budget()) ++gate_.counters.route_retries_refused;
     return may;
-  }
-  [[nodiscard]] AttemptEnd end_of(const Result<UpstreamExchange::Head>& head) const {
-    if (head) return end_of_status(head->response.status);
-    if (upstream_ && upstream_->was_not_processed()) return AttemptEnd::kNotReached;
-    switch (head.error().code()) {
-      case Error::kTimeout:
-      case Error::kUnreachable:
-      case Error::kUpstream:
-      case Error::kClosed:
-        return is_sent_ ? AttemptEnd::kNoAnswer : AttemptEnd::kNotReached;
-      case Error::kDenied:  // an address that may not be dialled, or a placeholder's misuse
-        return is_sent_ ? AttemptEnd::kStopped : AttemptEnd::kNotReached;
-      default:
-        return AttemptEnd::kStopped;
-    }
   }
   // Aims at the next target, with a lease for it in the place of the last one. False: there is
   // none; then what the last one said still stands.
@@ -573,6 +562,12 @@ class Relay {
     decoder_.emplace(*coding, wire::DecodingLimits{.size_most = UINT64_MAX});
     return {};
   }
+  // An answer in another dialect goes back in the agent's.
+  void prepare_translation(wire::ResponseHead& head) {
+    if (!ruled_->aim.translated) return;
+    translation_.emplace(*ruled_, head, gate_.loop.wall().unix_seconds());
+    reading_.read_instead(translation_->answer());
+  }
   Result<std::shared_ptr<const wire::RedactionForms>> forms() {
     return ruled_->door->known.forms_of(ruled_->aim.destination.host, std::move(leased_.known));
   }
@@ -609,8 +604,8 @@ class Relay {
   Task<Result<void>> relay_body(UpstreamExchange::Head head) {
     wire::BodyFraming body = head.body;
     // Redaction, or usage that is hidden, may change the length, so that it cannot be promised.
-    const bool known =
-        body.kind == Kind::kLength && !redactor_ && !decoder_ && !reading_.hides_usage();
+    const bool known = body.kind == Kind::kLength && !redactor_ && !decoder_
+                       && !reading_.hides_usage() && !translation_;
     if (body.kind != Kind::kNone && !known) body = {Kind::kChunked, 0};
     wire::Headers& headers = head.response.headers;
     wire::remove_hop_by_hop(headers);
@@ -622,8 +617,15 @@ class Relay {
     }
     tell_timing(headers);
     if (reading_.holds_back()) co_return co_await relay_edited(std::move(head.response));
+    if (translation_ && !translation_->is_stream()) {
+      co_return co_await relay_translated(std::move(head.response));
+    }
     CO_TRY(caller_.begin(std::move(head.response), body));
     CO_TRY(co_await relay_pieces());
+    if (translation_) {
+      const std::string rest = CO_TRY(translation_->finish());
+      caller_.answer().add(reading_.take(rest));
+    }
     wire::Headers trailers = CO_TRY(finished_trailers());
     CO_TRY(co_await to_caller(
         caller_.answer().finish(reading_.finish(), trailers, gate_.loop.in(kWriteMost))));
@@ -649,6 +651,26 @@ class Relay {
   void name_run(wire::Headers& headers) const {
     headers.set("x-gatehouse-run", ruled_->door->run_text);
     headers.set("x-gatehouse-trace", ruled_->door->trace_text);
+  }
+  // One in another dialect that is no stream: it is refused in order where it cannot be carried
+  // over.
+  Task<Result<void>> relay_translated(wire::ResponseHead head) {
+    CO_TRY(co_await relay_pieces());
+    const std::string body = CO_TRY(translation_->finish());
+    CO_TRY(caller_.begin(std::move(head), {Kind::kLength, body.size()}));
+    const wire::Headers no_trailers;
+    co_return co_await to_caller(
+        caller_.answer().finish(reading_.take(body), no_trailers, gate_.loop.in(kWriteMost)));
+  }
+  // A piece of the answer, as the agent may see it: on to the agent, in its dialect.
+  Result<void> give(std::string_view payload) {
+    if (!translation_) {
+      caller_.answer().add(reading_.take(payload));
+      return {};
+    }
+    const std::string text = TRY(translation_->feed(payload));
+    if (!text.empty()) caller_.answer().add(reading_.take(text));
+    return {};
   }
   // Where the time went, for the agent's developer and for the metrics. What the upstream says of
   // its own time stands beside it.
@@ -698,7 +720,7 @@ class Relay {
         redactor_->feed(payload, clean);
         payload = clean;
       }
-      to.add(reading_.take(payload));
+      CO_TRY(give(payload));
       if (to.waiting() >= kAtHandMost)
         CO_TRY(co_await to_caller(to.flush(gate_.loop.in(kWriteMost))));
     }
@@ -706,7 +728,7 @@ class Relay {
     if (!redactor_) co_return Result<void>();
     clean.clear();
     redactor_->finish(clean);
-    to.add(reading_.take(clean));
+    CO_TRY(give(clean));
     if (redactor_->hits() > 0) intent_.tag("credential_echoes", std::to_string(redactor_->hits()));
     co_return Result<void>();
   }
@@ -750,6 +772,7 @@ class Relay {
   Gate& gate_;
   Caller& caller_;
   LeaseGuard guard_;
+  std::optional<TranslatedAnswer> translation_;  // of an answer in another dialect
   Reading reading_;
   std::unique_ptr<UpstreamExchange> upstream_;
   std::shared_ptr<const wire::RedactionForms> forms_;

@@ -353,5 +353,189 @@ class Routes(HouseTest):
         self.assertIn("Credential=AKIDEXAMPLE/", headers["authorization"])
 
 
+def sse(*events):
+    return b"".join(b"event: %s\ndata: %s\n\n" % (each["type"].encode(), json.dumps(each).encode())
+                    for each in events)
+
+
+def chunks_of(body):
+    return [json.loads(line[6:]) for line in body.decode().splitlines()
+            if line.startswith("data: {")]
+
+
+class OtherDialects(HouseTest):
+    """An OpenAI client at a route that leads to a provider of another dialect."""
+
+    USAGE = {"input_tokens": 10, "cache_read_input_tokens": 5, "output_tokens": 4}
+    START = {"type": "message_start", "message": {
+        "id": "msg_1", "type": "message", "role": "assistant", "model": "claude-1-now",
+        "content": [], "usage": dict(USAGE, output_tokens=1)}}
+    SAYS = [{"type": "content_block_start", "index": 0,
+             "content_block": {"type": "text", "text": ""}},
+            {"type": "content_block_delta", "index": 0,
+             "delta": {"type": "text_delta", "text": "Hel"}},
+            {"type": "content_block_delta", "index": 0,
+             "delta": {"type": "text_delta", "text": "lo"}}]
+    ENDS = [{"type": "content_block_stop", "index": 0},
+            {"type": "message_delta", "delta": {"stop_reason": "end_turn", "stop_sequence": None},
+             "usage": USAGE}, {"type": "message_stop"}]
+
+    def ask(self, model, stream=False, **more):
+        body = dict(json.loads(chat("hi", stream, model)), **more)
+        return self.house.request("POST", ROUTER, json.dumps(body).encode(),
+                                  [self.house.bearer("router"), ("x-mine", "secret")])
+
+    def settled(self, route):
+        return self.house.exchange(route=route)[1]
+
+    def test_a_chat_goes_to_anthropic_and_its_answer_back(self):
+        answer = {"id": "msg_1", "type": "message", "role": "assistant", "model": "claude-1-now",
+                  "content": [{"type": "text", "text": "Hello"}], "stop_reason": "end_turn",
+                  "usage": self.USAGE}
+        Upstream.script = lambda upstream, _: upstream.answer(200, json.dumps(answer).encode(),
+                                                              headers=[("x-inner", "y")])
+        status, headers, body = self.ask("thinker")
+        (_, path, sent, asked), = Upstream.seen
+        self.assertEqual((path, sent["x-api-key"], sent["anthropic-version"]),
+                         ("/v1/messages", KEY, "2023-06-01"))
+        self.assertNotIn("authorization", sent)
+        self.assertNotIn("x-mine", sent)
+        asked = json.loads(asked)
+        self.assertEqual((asked["model"], asked["max_tokens"]), ("claude-1", 4096))
+        self.assertEqual((status, headers["content-type"]), (200, "application/json"))
+        self.assertNotIn("x-inner", headers)
+        said = json.loads(body)
+        choice = said["choices"][0]
+        self.assertEqual((said["object"], choice["message"]["content"], choice["finish_reason"]),
+                         ("chat.completion", "Hello", "stop"))
+        self.assertEqual(said["usage"]["prompt_tokens"], 15)
+        settled = self.settled("thinker")
+        tags = settled["tags"]
+        self.assertEqual((tags["tokens.input"], tags["tokens.cached"], tags["tokens.output"],
+                          tags["llm.response_model"]), ("15", "5", "4", "claude-1-now"))
+        self.assertEqual(settled["bodies"]["llm.text"], "Hello")
+        self.assertEqual(tags["route.attempts"], "claude/claude-1 200")
+
+    def stream(self, *events, model="thinker", **more):
+        def begin(upstream, _):
+            upstream.begin()
+            for each in events:
+                upstream.chunk(sse(each))
+            upstream.end()
+        Upstream.script = begin
+        return self.ask(model, stream=True, **more)
+
+    def test_a_stream_comes_back_event_by_event(self):
+        _, headers, body = self.stream(self.START, *self.SAYS, *self.ENDS)
+        self.assertEqual(headers["content-type"], "text/event-stream")
+        self.assertTrue(body.endswith(b"data: [DONE]\n\n"))
+        chunks = chunks_of(body)
+        self.assertEqual("".join(chunk["choices"][0]["delta"].get("content") or ""
+                                 for chunk in chunks), "Hello")
+        self.assertFalse(any(chunk.get("usage") for chunk in chunks), "the agent did not ask")
+        _, settled = self.house.exchange(route="thinker", llm__stream="true")
+        tags = settled["tags"]
+        self.assertEqual((tags["tokens.input"], tags["tokens.output"], tags["llm.complete"]),
+                         ("15", "4", "true"))
+        _, _, body = self.stream(self.START, *self.SAYS, *self.ENDS,
+                                 stream_options={"include_usage": True})
+        self.assertEqual(chunks_of(body)[-1]["usage"]["completion_tokens"], 4)
+
+    def broken(self, *events, cut=False):
+        def begin(upstream, _):
+            upstream.begin()
+            upstream.chunk(sse(*events))
+            if not cut:
+                upstream.end()
+            upstream.close_connection = True
+        Upstream.script = begin
+        with self.house.connect() as sock:
+            sock.sendall(request_bytes("POST", ROUTER, chat("hi", True, "thinker"),
+                                       [self.house.bearer("router")]))
+            return drain(sock)
+
+    def test_a_stream_that_ends_badly_ends_honestly(self):
+        overloaded = {"type": "error", "error": {"type": "overloaded_error", "message": "Too busy"}}
+        for events, cut, why in (((self.START, *self.SAYS), True, b"gatehouse_upstream"),
+                                 ((self.START, *self.SAYS), False, b"broke off before its end"),
+                                 ((self.START, *self.SAYS, overloaded), False, b"Too busy")):
+            said = self.broken(*events, cut=cut)
+            self.assertIn(b"Hel", said)
+            self.assertIn(b'"error"', said)
+            self.assertIn(why, said)
+            self.assertNotIn(b"[DONE]", said)
+            self.assertFalse(said.endswith(b"\r\n0\r\n\r\n"), "cut, not ended")
+
+    def test_what_cannot_be_carried_over_is_refused_before_anybody_is_dialled(self):
+        for more, named in (({"n": 2}, "n"), ({"seed": 7}, "seed"),
+                            ({"logprobs": True}, "logprobs")):
+            status, headers, body = self.ask("thinker", **more)
+            self.assertEqual((status, headers["x-gatehouse-error"]), (400, "invalid_request"))
+            self.assertIn(named, json.loads(body)["error"]["message"])
+        status, _, body = self.house.request(
+            "POST", "http://router.gatehouse/v1/embeddings", b'{"model":"thinker","input":"x"}',
+            [self.house.bearer("router")])
+        self.assertEqual(status, 400)
+        self.assertIn("chats alone", json.loads(body)["error"]["message"])
+        self.assertEqual(Upstream.seen, [])
+
+    def test_what_cannot_be_carried_over_is_not_where_another_can_take_it(self):
+        Upstream.always = lambda upstream, _: upstream.answer(503, b'{"error":{"message":"no"}}')
+        self.assertEqual(self.ask("crossing", n=2)[0], 503)
+        self.assertEqual([path for _, path, _, _ in Upstream.seen], ["/first/v1/chat/completions"])
+
+    def test_another_dialect_is_a_fallback_too(self):
+        def either(upstream, _):
+            if upstream.path.startswith("/first/"):
+                return upstream.answer(503, b"{}")
+            return upstream.answer(200, json.dumps({
+                "id": "m", "type": "message", "role": "assistant", "model": "claude-2",
+                "content": [{"type": "text", "text": "Here"}], "stop_reason": "end_turn",
+                "usage": self.USAGE}).encode())
+        Upstream.always = either
+        _, _, body = self.ask("crossing")
+        self.assertEqual(json.loads(body)["choices"][0]["message"]["content"], "Here")
+
+    def test_an_error_of_the_providers_is_told_in_the_agents_dialect(self):
+        error = {"type": "error", "error": {"type": "rate_limit_error", "message": "Slow down"}}
+        Upstream.script = lambda upstream, _: upstream.answer(
+            400, json.dumps(error).encode(), headers=[("retry-after", "3")])
+        status, headers, body = self.ask("thinker", stream=True)
+        self.assertEqual((status, headers["retry-after"]), (400, "3"))
+        self.assertEqual(json.loads(body)["error"]["message"], "Slow down")
+        for nonsense in (b"<html>", b'{"type":"message"}', b""):
+            Upstream.script = lambda upstream, _, said=nonsense: upstream.answer(200, said)
+            status, headers, _ = self.ask("thinker")
+            self.assertEqual((status, headers["x-gatehouse-error"]), (502, "upstream"))
+
+    def test_what_the_provider_echoes_of_its_credential_is_replaced(self):
+        says = dict(self.SAYS[1], delta={"type": "text_delta", "text": "It is " + KEY + "!"})
+        _, _, body = self.stream(self.START, self.SAYS[0], says, *self.ENDS)
+        self.assertNotIn(KEY.encode(), body)
+        self.assertIn(b"credential removed by gatehouse", body)
+
+    def test_a_chat_goes_to_gemini_and_its_answer_back(self):
+        usage = {"promptTokenCount": 9, "candidatesTokenCount": 2, "totalTokenCount": 11}
+        answer = {"candidates": [{"content": {"role": "model", "parts": [{"text": "Hello"}]},
+                                  "finishReason": "STOP", "index": 0}], "usageMetadata": usage,
+                  "modelVersion": "gemini-2-now", "responseId": "r1"}
+        Upstream.script = lambda upstream, _: upstream.answer(200, json.dumps(answer).encode())
+        _, _, body = self.ask("gem", temperature=0.5)
+        self.assertEqual(Upstream.seen[-1][1], "/v1beta/models/gemini-2:generateContent")
+        self.assertEqual(json.loads(body)["choices"][0]["message"]["content"], "Hello")
+
+        def begin(upstream, _):
+            upstream.begin()
+            upstream.chunk(b"data: " + json.dumps(answer).encode() + b"\r\n\r\n")
+            upstream.end()
+        Upstream.script = begin
+        _, _, body = self.ask("gem", stream=True)
+        self.assertEqual(Upstream.seen[-1][1],
+                         "/v1beta/models/gemini-2:streamGenerateContent?alt=sse")
+        self.assertEqual(chunks_of(body)[0]["choices"][0]["delta"]["content"], "Hello")
+        self.assertTrue(body.endswith(b"data: [DONE]\n\n"))
+        self.assertEqual(self.settled("gem")["tags"]["tokens.input"], "9")
+
+
 if __name__ == "__main__":
     unittest.main(verbosity=2)
