@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "audit/body_index.h"
+#include "audit/body_list.h"
 #include "base/encoding.h"
 #include "base/log.h"
 #include "base/random.h"
@@ -81,6 +82,10 @@ class Log::Impl {
       const Result<void> read = recover_segment(names_[i]);
       if (!read) return Failure(read.error().in("audit segment " + names_[i]));
     }
+    // What is written from now on may be nothing that a reader of that version understands.
+    const bool is_earlier =
+        !segments_.empty() && segments_.back().header.version < kSegmentFormat.latest;
+    if (is_earlier) abandon_segment();
     return {};
   }
 
@@ -103,6 +108,9 @@ class Log::Impl {
     if (piece.bytes.size() > kPayloadMost - kBodyHeaderSize) {
       return failure(Error::kTooLarge, "a piece of a body that is too large");
     }
+    if (piece.is_list && (piece.offset != 0 || !piece.last || !parse_body_list(piece.bytes))) {
+      return failure(Error::kCorrupt, "a body's list of parts that is none");
+    }
     const auto before = bodies_.extent(piece.object);
     const BodyIndex::Extent after{piece.offset + piece.bytes.size(), piece.last};
     if (before && (after.length < before->length || after == *before)) return {};
@@ -115,7 +123,8 @@ class Log::Impl {
     bodies_.gather(piece.object, after);
     std::array<char, kBodyHeaderSize> header;
     write_body_header(header.data(), piece);
-    gather(FrameType::kBody, 0, {header.data(), header.size()}, piece.bytes);
+    gather(piece.is_list ? FrameType::kBodyList : FrameType::kBody, 0,
+           {header.data(), header.size()}, piece.bytes);
     return {};
   }
 
@@ -176,7 +185,11 @@ class Log::Impl {
     return places;
   }
 
-  Result<std::string> frame_at(const Place& place) {
+  struct Framed {
+    FrameType type = FrameType::kEntry;
+    std::string payload;
+  };
+  Result<Framed> frame_at(const Place& place) {
     Segment& segment = segments_[place.segment];
     const std::size_t size = kFrameHeaderSize + (place.size + 7) / 8 * 8;
     const std::string bytes = TRY(segment.file->read_at(place.offset, size));
@@ -185,7 +198,52 @@ class Log::Impl {
       return failure(Error::kCorrupt, fmt::format("audit segment {} is damaged at byte {}",
                                                   segment.name, place.offset));
     }
-    return std::string(frame.payload);
+    return Framed{frame.type, std::string(frame.payload)};
+  }
+
+  // The list that a body is; nothing of one that is none.
+  Result<std::optional<std::string>> list_of(const ObjectId& object) {
+    constexpr std::size_t kTypeAt = 8;  // in the frame's header
+    const std::vector<Place> places = TRY(places_of(object));
+    if (places.size() != 1) return std::nullopt;  // a list is one frame
+    const auto& file = segments_[places[0].segment].file;
+    const std::string type = TRY(file->read_at(places[0].offset + kTypeAt, 1));
+    if (type != std::string(1, static_cast<char>(FrameType::kBodyList))) return std::nullopt;
+    return TRY(frame_at(places[0])).payload.substr(kBodyHeaderSize);
+  }
+
+  Result<std::uint64_t> plain_size(const ObjectId& object) const {
+    std::uint64_t size = 0;
+    for (const Place& place : TRY(places_of(object))) size += place.size - kBodyHeaderSize;
+    return size;
+  }
+  Result<std::string> read_part(const ListedPart& part, BodyRange range) {
+    // Where it is not, each part could cost the reading of much that it does not say.
+    if (TRY(plain_size(part.object)) != part.size) {
+      return failure(Error::kCorrupt, "a body that a list names is not of the size that it says");
+    }
+    return read_plain(part.object, range);
+  }
+  // Of a body that is no list.
+  Result<std::string> read_plain(const ObjectId& object, BodyRange range) {
+    std::string out;
+    std::uint64_t offset = range.offset;
+    for (const Place& place : TRY(places_of(object))) {
+      const std::uint64_t size = place.size - kBodyHeaderSize;
+      if (offset >= size) {
+        offset -= size;
+        continue;
+      }
+      const Framed frame = TRY(frame_at(place));
+      const auto piece = parse_body(frame.payload);
+      if (!piece || frame.type != FrameType::kBody) {
+        return failure(Error::kCorrupt, "a body's frame is none");
+      }
+      out += piece->bytes.substr(offset, range.most - out.size());
+      offset = 0;
+      if (out.size() >= range.most) break;
+    }
+    return out;
   }
 
   Result<void> recover_segment(const std::string& name) {
@@ -459,7 +517,7 @@ class Log::Impl {
     for (const GroupFrame& frame : group_frames_) {
       const Place place{static_cast<std::uint32_t>(index), frame.size, segment.used + frame.at};
       if (frame.type == FrameType::kEntry) note_entry(place, frame.sequence, payload_of(frame));
-      if (frame.type == FrameType::kBody) index_body(place, payload_of(frame));
+      if (frame.type != FrameType::kEntry) index_body(place, payload_of(frame));
     }
     segment.used += group_.size();
     return {};
@@ -487,33 +545,22 @@ Result<std::string> Log::read(std::uint64_t sequence) {
   if (sequence >= impl_->entries_.size()) {
     return failure(Error::kNotFound, fmt::format("the log has no entry {}", sequence));
   }
-  return impl_->frame_at(impl_->entries_[sequence]);
+  return TRY(impl_->frame_at(impl_->entries_[sequence])).payload;
 }
 
 Result<std::string> Log::read_gathered(std::uint64_t sequence) { return impl_->entry(sequence); }
 
 Result<std::string> Log::read_body(const ObjectId& object, std::uint64_t offset, std::size_t most) {
-  std::string out;
-  for (const Place& place : TRY(impl_->places_of(object))) {
-    const std::uint64_t size = place.size - kBodyHeaderSize;
-    if (offset >= size) {
-      offset -= size;
-      continue;
-    }
-    const std::string payload = TRY(impl_->frame_at(place));
-    const auto piece = parse_body(payload);
-    if (!piece) return failure(Error::kCorrupt, "a body's frame is none");
-    out += piece->bytes.substr(offset, most - out.size());
-    offset = 0;
-    if (out.size() >= most) break;
-  }
-  return out;
+  const auto list = TRY(impl_->list_of(object));
+  if (!list) return impl_->read_plain(object, {offset, most});
+  return read_listed(*list, {offset, most}, [this](const ListedPart& part, BodyRange range) {
+    return impl_->read_part(part, range);
+  });
 }
 
-Result<std::uint64_t> Log::body_size(const ObjectId& object) const {
-  std::uint64_t size = 0;
-  for (const Place& place : TRY(impl_->places_of(object))) size += place.size - kBodyHeaderSize;
-  return size;
+Result<std::uint64_t> Log::body_size(const ObjectId& object) {
+  if (const auto list = TRY(impl_->list_of(object))) return size_of(TRY(parse_body_list(*list)));
+  return impl_->plain_size(object);
 }
 
 std::vector<RunId> Log::with_trace(const TraceId& trace) const {

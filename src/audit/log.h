@@ -22,6 +22,7 @@ struct BodyPiece {
   bool last = false;
   std::string_view bytes;
   std::uint64_t offset = 0;  // in the body, below 2^56
+  bool is_list = false;      // `bytes` are all of a list of parts (body_list.h)
 };
 
 struct LogOptions {
@@ -41,7 +42,7 @@ class Log {
   [[nodiscard]] Result<std::uint64_t> append(std::string_view entry);
   // One that the log has already, as a gateway's ring brings again after the audit role went, is
   // taken for nothing. Errors: kTooLarge; kConflict: behind the end of the body, or with a part
-  // before it missing.
+  // before it missing; kCorrupt: a list that is none.
   [[nodiscard]] Result<void> append_body(const BodyPiece& piece);
   // Writes and syncs the group. After a failed sync the segment is left alone for ever and the
   // group goes into a new one. Errors: kExhausted, kCorrupt: nothing of the group is acknowledged,
@@ -61,7 +62,7 @@ class Log {
   // At most `most` bytes of a body from `offset`. Errors: kNotFound, kCorrupt.
   [[nodiscard]] Result<std::string> read_body(const ObjectId& object, std::uint64_t offset,
                                               std::size_t most);
-  [[nodiscard]] Result<std::uint64_t> body_size(const ObjectId& object) const;
+  [[nodiscard]] Result<std::uint64_t> body_size(const ObjectId& object);
   // Sequences of the acts (is_act), in order.
   [[nodiscard]] const std::vector<std::uint64_t>& acts() const;
   // Sequences of a Run's Entries, in order.
@@ -79,7 +80,8 @@ class Log {
 // The name of the segment that begins with that sequence.
 [[nodiscard]] std::string segment_name(std::uint64_t first_sequence, std::uint32_t attempt);
 
-// A body frame's payload, both ways: kBodyHeaderSize bytes, then the piece.
+// A body frame's payload, both ways: kBodyHeaderSize bytes, then the piece. Whether it is a list is
+// in the frame's type.
 [[nodiscard]] std::string body_payload(const BodyPiece& piece);
 [[nodiscard]] std::optional<BodyPiece> parse_body(std::string_view payload);
 

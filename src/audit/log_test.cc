@@ -290,7 +290,7 @@ TEST(Log, RefusesASegmentOfANewerGatehouseAndLeavesEverySegmentAsItIs) {
   const std::string header = segment_header({});
   ASSERT_TRUE(parse_segment_header(header));
   std::string newer = header;
-  newer[7] = '2';
+  newer[7] = '3';
   ASSERT_TRUE(file->write_at(0, newer + std::string(1024, '\0')));  // just begun: no frame yet
   const std::string before = *net::read_file(*directory.files, first, 1 << 20);
 
@@ -298,8 +298,8 @@ TEST(Log, RefusesASegmentOfANewerGatehouseAndLeavesEverySegmentAsItIs) {
   ASSERT_FALSE(log);
   EXPECT_EQ(log.error(), Error::kUnsupported);
   EXPECT_TRUE(log.error().message().contains(
-      "made by a newer gatehouse: the audit segment is of version 2, and this gatehouse reads up "
-      "to 1; run that one, or restore a backup"))
+      "made by a newer gatehouse: the audit segment is of version 3, and this gatehouse reads up "
+      "to 2; run that one, or restore a backup"))
       << log.error().message();
   EXPECT_EQ(*net::read_file(*directory.files, first, 1 << 20), before);
   EXPECT_TRUE(net::read_file(*directory.files, segment_name(1, 0), 4096)->starts_with(newer));

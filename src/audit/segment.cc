@@ -5,12 +5,10 @@
 #include <bit>
 #include <cstring>
 
-#include "base/format_version.h"
-
 namespace gatehouse::audit {
 namespace {
 
-constexpr std::string_view kMagic = kSegmentFormat.magic;
+constexpr std::size_t kMagicSize = kSegmentFormat.magic.size();
 constexpr std::uint64_t kSector = 512;  // what a disk writes whole or not at all
 constexpr std::size_t kAlign = 8;
 static_assert(std::endian::native == std::endian::little);  // as the format is
@@ -48,7 +46,8 @@ std::uint32_t frame_crc(const SegmentHeader& segment, std::string_view length,
 }  // namespace
 
 std::string segment_header(const SegmentHeader& header) {
-  std::string out(kMagic);
+  std::string out(kSegmentFormat.magic);
+  out.back() = static_cast<char>('0' + header.version);
   out.append(reinterpret_cast<const char*>(header.salt.data()), header.salt.size());
   put(out, header.first_sequence);
   put(out, header.tree_size);
@@ -63,7 +62,8 @@ Result<SegmentHeader> parse_segment_header(std::string_view bytes) {
   if (const std::uint64_t later = later_version(bytes, kSegmentFormat); later != 0) {
     return newer_format(kSegmentFormat, later);
   }
-  if (bytes.size() < kSegmentHeaderSize || !bytes.starts_with(kMagic)
+  const auto version = version_said(bytes.substr(0, kMagicSize), kSegmentFormat);
+  if (bytes.size() < kSegmentHeaderSize || !version || *version < kSegmentFormat.earliest
       || get<std::uint32_t>(bytes, kCrcAt) != crc32c(0, bytes.substr(0, kCrcAt))
       || !all_zero(bytes.substr(kCrcAt + 4, kSegmentHeaderSize - kCrcAt - 4))) {
     return failure(Error::kCorrupt, "the segment's header is damaged, or this is no audit segment");
@@ -73,6 +73,7 @@ Result<SegmentHeader> parse_segment_header(std::string_view bytes) {
   header.first_sequence = get<std::uint64_t>(bytes, 24);
   header.tree_size = get<std::uint64_t>(bytes, 32);
   header.previous_marker = get_digest(bytes, 40);
+  header.version = *version;
   return header;
 }
 

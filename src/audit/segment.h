@@ -3,7 +3,7 @@
 // are its constants.
 //
 //   segment = header, frame*, zeros
-//   header  = "GHAUDIT1" | salt 16 | first sequence u64 | tree size u64 | previous marker hash 32 |
+//   header  = "GHAUDIT2" | salt 16 | first sequence u64 | tree size u64 | previous marker hash 32 |
 //   crc u32 | zeros to 128 frame   = payload length u32 | crc u32 | type u8 | zeros 7 | sequence
 //   u64 | payload | zeros to a multiple of 8
 //
@@ -18,6 +18,7 @@
 #include <string_view>
 
 #include "audit/digest.h"
+#include "base/format_version.h"
 
 namespace gatehouse::audit {
 
@@ -26,16 +27,17 @@ inline constexpr std::size_t kFrameHeaderSize = 24;
 inline constexpr std::size_t kBodyHeaderSize = 56;  // of a body frame's payload
 inline constexpr std::size_t kPayloadMost = 2 * 1024 * 1024;
 
-enum class FrameType : std::uint8_t { kEntry = 1, kMarker = 2, kBody = 3 };
+enum class FrameType : std::uint8_t { kEntry = 1, kMarker = 2, kBody = 3, kBodyList = 4 };
 
 struct SegmentHeader {
   std::array<std::uint8_t, 16> salt{};
   std::uint64_t first_sequence = 0;
   std::uint64_t tree_size = 0;
   Digest previous_marker{};
+  std::uint64_t version = kSegmentFormat.latest;  // of the format; lists of parts are of 2
 };
 [[nodiscard]] std::string segment_header(const SegmentHeader& header);
-// Errors: kCorrupt.
+// Errors: kCorrupt; kUnsupported for one of a newer gatehouse.
 [[nodiscard]] Result<SegmentHeader> parse_segment_header(std::string_view bytes);
 
 struct Marker {

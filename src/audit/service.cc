@@ -119,7 +119,8 @@ void Service::take(Ring& ring, const ipc::RingReader::Record& record) {
     taken = append_of(ring, record.bytes);
   } else if (ring.role != kGateway) {
     taken = failure(Error::kDenied, "a body that comes from the " + ring.role);
-  } else if (const auto piece = parse_body(record.bytes)) {
+  } else if (auto piece = parse_body(record.bytes)) {
+    piece->is_list = record.type == ipc::RecordType::kBodyList;
     taken = log_->append_body(*piece);
   } else {
     taken = failure(Error::kInvalid, "a piece of a body that is none");

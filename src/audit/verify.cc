@@ -3,9 +3,12 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <map>
+#include <optional>
 #include <vector>
 
+#include "audit/body_list.h"
 #include "audit/log.h"
 #include "audit/segment.h"
 #include "base/encoding.h"
@@ -17,6 +20,8 @@ struct Stored {
   Digest salt{};
   std::string bytes;
   bool whole = false;
+  bool is_list = false;
+  std::optional<Digest> commitment = {};  // once it was asked for: many lists name the same body
 };
 
 class Verifier {
@@ -99,6 +104,7 @@ class Verifier {
           ++next_;
           break;
         case FrameType::kBody:
+        case FrameType::kBodyList:
           body(frame);
           break;
         case FrameType::kMarker: {
@@ -174,25 +180,52 @@ class Verifier {
     return true;
   }
   void body(const FrameView& frame) {
-    if (const auto piece = parse_body(frame.payload)) pieces_.push_back(*piece);
+    auto piece = parse_body(frame.payload);
+    if (!piece) return;
+    piece->is_list = frame.type == FrameType::kBodyList;
+    pieces_.push_back(*piece);
   }
   void store(const BodyPiece& piece) {
     Stored& stored = stored_[piece.object];
     stored.salt = piece.salt;
     stored.bytes += piece.bytes;
     stored.whole = piece.last;
+    stored.is_list = stored.is_list || piece.is_list;
+  }
+  // Null where it is not there whole.
+  Stored* stored(const ObjectId& object) {
+    const auto found = stored_.find(object);
+    return found == stored_.end() || !found->second.whole ? nullptr : &found->second;
+  }
+  static const Digest& commitment(Stored& stored) {
+    if (!stored.commitment) {
+      stored.commitment = stored.is_list ? list_commitment_of(stored.salt, stored.bytes)
+                                         : commitment_of(stored.salt, stored.bytes);
+    }
+    return *stored.commitment;
+  }
+  // Whether each body that it names is the one that it was made with. They are no lists.
+  bool is_list_of(const Stored& list, std::uint64_t size) {
+    const auto parts = parse_body_list(list.bytes);
+    if (!parts || size_of(*parts) != size) return false;
+    return std::ranges::all_of(*parts, [this](const ListedPart& part) {
+      if (part.is_text) return true;
+      Stored* const body = stored(part.object);
+      return body != nullptr && !body->is_list && body->bytes.size() == part.size
+             && commitment(*body) == part.commitment;
+    });
   }
   void commitments() {
     for (const Wanted& wanted : wanted_) {
-      const auto found = stored_.find(wanted.body.object);
+      Stored* const body = stored(wanted.body.object);
       next_ = wanted.sequence;
-      if (found == stored_.end() || !found->second.whole) {
+      if (body == nullptr) {
         return fail(wanted.segment, wanted.offset,
                     fmt::format("its body \"{}\" is not there", printable(wanted.body.name)));
       }
-      const Stored& stored = found->second;
-      if (stored.bytes.size() != wanted.body.size
-          || commitment_of(stored.salt, stored.bytes) != wanted.body.commitment) {
+      const bool is_sized = body->is_list ? is_list_of(*body, wanted.body.size)
+                                          : body->bytes.size() == wanted.body.size;
+      if (!is_sized || commitment(*body) != wanted.body.commitment) {
         return fail(wanted.segment, wanted.offset,
                     fmt::format("its body \"{}\" is not the one it was written with",
                                 printable(wanted.body.name)));

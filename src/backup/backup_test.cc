@@ -150,13 +150,13 @@ TEST_F(BackupTest, OneOfANewerGatehouseIsRefusedAsSuch) {
 
 TEST_F(BackupTest, OfALogOfANewerGatehouseNoneIsMadeAndItSaysSo) {
   std::string newer = audit::segment_header({});
-  newer[7] = '2';
+  newer[7] = '3';
   write(data_ + "/audit/00000000000000000000-0000.seg", newer);
   const auto refused = make();
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error(), Error::kUnsupported);
   EXPECT_TRUE(refused.error().message().contains(
-      "made by a newer gatehouse: the audit segment is of version 2"))
+      "made by a newer gatehouse: the audit segment is of version 3"))
       << refused.error().message();
   EXPECT_FALSE(fs::exists(file_));
 }

@@ -30,7 +30,7 @@ inline constexpr Format kRootKeyFormat{
 inline constexpr Format kRunTokenKeysFormat{
     "run-token-keys", "the keys of run tokens", "state/run-token-keys", "GHRUNTK1", 1, 1};
 inline constexpr Format kSegmentFormat{
-    "audit-segment", "the audit segment", "audit/*.seg", "GHAUDIT1", 1, 1};
+    "audit-segment", "the audit segment", "audit/*.seg", "GHAUDIT2", 1, 2};
 inline constexpr Format kKillsFormat{
     "kill-file", "the kill file", "run/kills", "gatehouse-kills 1", 1, 1};
 inline constexpr Format kHouseKeyFormat{

@@ -201,6 +201,10 @@ class Surveyor {
           header ? version_of(head, kSegmentFormat) : Version(Failure(header.error())));
       if (header && survey_.house.empty()) survey_.house = to_hex(header->salt);
     }
+    // The earlier ones stay as they are: a log that this version has gone on with needs no step.
+    if (store.standing == Standing::kMigrates && store.versions.contains(store.format.latest)) {
+      store.standing = Standing::kCurrent;
+    }
     survey_.stores.push_back(std::move(store));
     return {};
   }

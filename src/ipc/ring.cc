@@ -89,8 +89,7 @@ Result<std::optional<RingReader::Record>> next_record(const RingMemory& memory,
       continue;
     }
     if (header.size > kRecordMost
-        || (header.type != static_cast<std::uint32_t>(RecordType::kEntry)
-            && header.type != static_cast<std::uint32_t>(RecordType::kBody))) {
+        || header.type > static_cast<std::uint32_t>(RecordType::kBodyList)) {
       return failure(Error::kInvalid, "a record of an audit ring is of no known kind or too long");
     }
     RingReader::Record record{static_cast<RecordType>(header.type),

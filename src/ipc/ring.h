@@ -25,9 +25,10 @@ inline constexpr std::size_t kRingBytes = 24 * 1024 * 1024;
 inline constexpr std::size_t kRecordMost = 1024 * 1024 + 4096;
 
 enum class RecordType : std::uint32_t {
-  kPadding = 0,  // to the end of the memory
-  kEntry = 1,    // audit::Entry, encoded
-  kBody = 2,     // a piece of a body, as audit::BodyPiece
+  kPadding = 0,   // to the end of the memory
+  kEntry = 1,     // audit::Entry, encoded
+  kBody = 2,      // a piece of a body, as audit::BodyPiece
+  kBodyList = 3,  // the same of a body that is a list of parts (audit/body_list.h)
 };
 
 struct RingMemory;

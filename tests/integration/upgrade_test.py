@@ -63,7 +63,8 @@ class Upgrade(unittest.TestCase):
                                             if min(store["found"], default=store["latest"])
                                             < store["latest"]})
                 if fixture == ALL[0]:
-                    self.assertEqual(migrates, {"state-store", "root-key", "house-key"})
+                    self.assertEqual(migrates, {"state-store", "root-key", "house-key",
+                                                "audit-segment"})
                 if fixture.name == NEWEST:
                     self.assertEqual(migrates, set())
                 self.assertFalse(about["running"])
@@ -98,7 +99,7 @@ class Upgrade(unittest.TestCase):
                 ("vault-record", "vault/*.sealed", "newer", lambda b: b.replace(b"1", b"2", 1)),
                 ("root-key", "vault/root.key", "newer", lambda b: b"GHROOTK2" + b[8:]),
                 ("root-key", "vault/root.key", "damaged", lambda b: b[:9] + b"x" + b[10:]),
-                ("audit-segment", "audit/*.seg", "newer", lambda b: b"GHAUDIT2" + b[8:]),
+                ("audit-segment", "audit/*.seg", "newer", lambda b: b"GHAUDIT3" + b[8:]),
                 ("audit-segment", "audit/*.seg", "damaged", lambda b: b[:9] + b"x" + b[10:]),
                 ("kill-file", "run/kills", "newer", lambda b: b.replace(b"kills 1", b"kills 2")),
                 ("kill-file", "run/kills", "damaged", lambda b: b[:-2]),
