@@ -4,10 +4,12 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <functional>
 #include <span>
 
 #include "base/encoding.h"
 #include "wire/characters.h"
+#include "wire/known_json.h"
 
 namespace gatehouse::wire {
 namespace {
@@ -115,7 +117,10 @@ std::size_t utf8_sequence(std::string_view text) {
 
 class Scanner {
  public:
-  Scanner(std::string_view text, Duplicates duplicates) : text_(text), duplicates_(duplicates) {}
+  Scanner(std::string_view text, Duplicates duplicates, const KnownJson* known = nullptr)
+      : text_(text), duplicates_(duplicates) {
+    if (known != nullptr) known_ = known->objects();
+  }
 
   // The whole text as one value; its members or elements are collected where asked for.
   Result<JsonValue> whole(std::vector<JsonMember>* members, std::vector<JsonValue>* elements) {
@@ -152,6 +157,7 @@ class Scanner {
     switch (peek()) {
       case '{':
         type = JsonType::kObject;
+        if (depth <= kKnownDepth && depth > 0 && skip_known()) break;
         TRY(object(depth, members));
         break;
       case '[':
@@ -175,6 +181,19 @@ class Scanner {
         TRY(number());
     }
     return JsonValue{type, text_.substr(begin, at_ - begin)};
+  }
+
+  // What is known was valid where it stood: it is not looked into where it would be nested deeper.
+  static constexpr int kKnownDepth = 2;
+  bool skip_known() {
+    const char* const here = text_.data() + at_;
+    while (!known_.empty() && std::less<>()(known_.front().data(), here)) {
+      known_ = known_.subspan(1);
+    }
+    if (known_.empty() || known_.front().data() != here) return false;
+    if (known_.front().size() > text_.size() - at_) return false;
+    at_ += known_.front().size();
+    return true;
   }
 
   Result<void> object(int depth, std::vector<JsonMember>* members) {
@@ -302,8 +321,24 @@ class Scanner {
 
   std::string_view text_;
   Duplicates duplicates_;
+  std::span<const std::string_view> known_;  // that may still come
   std::size_t at_ = 0;
 };
+
+Result<JsonObject> object_of(Scanner scanner) {
+  JsonObject object;
+  const JsonValue value = TRY(scanner.whole(&object.members, nullptr));
+  if (!value.is(JsonType::kObject)) return failure(Error::kInvalid, "JSON: an object is expected");
+  object.raw = value.raw;
+  return object;
+}
+
+Result<std::vector<JsonValue>> array_of(Scanner scanner) {
+  std::vector<JsonValue> elements;
+  const JsonValue value = TRY(scanner.whole(nullptr, &elements));
+  if (!value.is(JsonType::kArray)) return failure(Error::kInvalid, "JSON: an array is expected");
+  return elements;
+}
 
 }  // namespace
 
@@ -339,18 +374,25 @@ Result<JsonValue> scan_value(std::string_view text, Duplicates duplicates) {
 }
 
 Result<JsonObject> scan_object(std::string_view text, Duplicates duplicates) {
-  JsonObject object;
-  const JsonValue value = TRY(Scanner(text, duplicates).whole(&object.members, nullptr));
-  if (!value.is(JsonType::kObject)) return failure(Error::kInvalid, "JSON: an object is expected");
-  object.raw = value.raw;
-  return object;
+  return object_of(Scanner(text, duplicates));
+}
+
+Result<JsonObject> scan_object(std::string_view text, const KnownJson& known) {
+  return object_of(Scanner(text, Duplicates::kRejectHere, &known));
 }
 
 Result<std::vector<JsonValue>> scan_array(std::string_view text) {
-  std::vector<JsonValue> elements;
-  const JsonValue value = TRY(Scanner(text, Duplicates::kRejectHere).whole(nullptr, &elements));
-  if (!value.is(JsonType::kArray)) return failure(Error::kInvalid, "JSON: an array is expected");
-  return elements;
+  return array_of(Scanner(text, Duplicates::kRejectHere));
+}
+
+Result<std::vector<JsonValue>> scan_array(std::string_view text, const KnownJson& known) {
+  return array_of(Scanner(text, Duplicates::kRejectHere, &known));
+}
+
+bool KnownJson::holds(const JsonValue& value) const {
+  const auto at = std::ranges::lower_bound(objects_, value.raw.data(), std::less<>(),
+                                           [](std::string_view object) { return object.data(); });
+  return at != objects_.end() && at->data() == value.raw.data() && at->size() == value.raw.size();
 }
 
 void JsonWriter::separate() {

@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include "wire/known_json.h"
+
 #include "base/encoding.h"
 
 namespace gatehouse::wire {
@@ -60,6 +62,39 @@ TEST(Json, RefusesAKeyThatIsThereTwice) {
   const std::string_view nested = R"({"a":[{"b":1,"b":2}]})";
   EXPECT_TRUE(scan_object(nested));
   EXPECT_EQ(scan_object(nested, Duplicates::kRejectEverywhere).error(), Error::kInvalid);
+}
+
+TEST(KnownJson, IsGoneOverWhereAValueIsDue) {
+  // What nobody looks into need not be right: that is how one sees that nobody did.
+  const std::string text = R"({"messages": [{"a": 1}, {wrong}, {"b": 2}], "x": {"c": 3}})";
+  KnownJson known;
+  EXPECT_FALSE(scan_object(text, known));
+  known.add(std::string_view(text).substr(text.find("{wrong}"), 7));
+  const auto object = scan_object(text, known);
+  ASSERT_TRUE(object) << object.error().message();
+  EXPECT_EQ(object->members.size(), 2U);
+  const auto all = scan_array(object->find("messages")->raw, known);
+  ASSERT_TRUE(all);
+  ASSERT_EQ(all->size(), 3U);
+  EXPECT_FALSE(known.holds((*all)[0]));
+  EXPECT_TRUE(known.holds((*all)[1]));
+  EXPECT_EQ((*all)[1].raw, "{wrong}");
+  EXPECT_EQ((*all)[2].raw, R"({"b": 2})");
+}
+
+TEST(KnownJson, IsNothingInsideOfATextOrWhereItWouldBeNestedDeeper) {
+  const auto with = [](const std::string& text, std::string_view part) {
+    KnownJson known;
+    known.add(std::string_view(text).substr(text.find(part), part.size()));
+    return scan_object(text, known);
+  };
+  const std::string text = R"({"a":["x{\"y\":1}z"]})";
+  const auto object = with(text, R"({\"y\":1})");
+  ASSERT_TRUE(object);
+  EXPECT_EQ(object->find("a")->raw, R"(["x{\"y\":1}z"])");
+  EXPECT_FALSE(with(R"({"a":[{"b":{wrong}}]})", "{wrong}"));
+  EXPECT_FALSE(with(R"({wrong})", "{wrong}")) << "the members of the whole are asked for";
+  EXPECT_FALSE(with(R"({"a":[{"b":1}x]})", R"({"b":1})"));
 }
 
 TEST(Json, IsWrittenWithItsCommas) {

@@ -26,12 +26,12 @@ Failure as_upstream(const Error& error) {
   return failure(ours ? error.code() : Error::kUpstream, error.message());
 }
 
-Result<LlmRequest> read_request(const LlmEndpoint& endpoint, std::string_view body) {
+Result<LlmRequest> read_request(const LlmEndpoint& endpoint, const RequestText& body) {
   switch (endpoint.dialect) {
     case LlmDialect::kOpenAiChat:
       return openai_chat_request(body);
     case LlmDialect::kOpenAiOther:
-      return openai_other_request(endpoint.operation, body);
+      return openai_other_request(endpoint.operation, body.json);
     case LlmDialect::kOpenAiResponses:
       return openai_responses_request(body);
     case LlmDialect::kAnthropic:
@@ -133,8 +133,9 @@ std::string bedrock_error(const LlmError& error) {
 
 }  // namespace
 
-Result<LlmRequest> LlmRequest::parse(const LlmEndpoint& endpoint, std::string_view body) {
-  LlmRequest request = TRY(read_request(endpoint, body));
+Result<LlmRequest> LlmRequest::parse(const LlmEndpoint& endpoint, std::string_view body,
+                                     const KnownJson& known) {
+  LlmRequest request = TRY(read_request(endpoint, {body, known}));
   if (!endpoint.model.empty()) request.model = endpoint.model;
   if (request.model.empty()) return wrong_type("model", "a string");
   if (endpoint.streams) request.stream = true;

@@ -12,6 +12,7 @@
 
 #include "base/result.h"
 #include "wire/json.h"
+#include "wire/known_json.h"
 #include "wire/llm_endpoint.h"
 
 namespace gatehouse::wire {
@@ -19,6 +20,15 @@ namespace gatehouse::wire {
 struct LlmMessage {
   std::string role;  // user, tool, system, developer, assistant
   std::string text;  // the text parts of its content, a line each
+};
+
+// Of a request's body, what may be said again in the next one: an element of its conversation, or
+// another large member's value.
+struct LlmPart {
+  std::size_t at = 0;
+  std::size_t size = 0;
+  bool is_message = false;  // where it stands again in a body, it is KnownJson there
+  friend bool operator==(const LlmPart&, const LlmPart&) = default;
 };
 
 // What a request to a governed endpoint asks for.
@@ -29,14 +39,19 @@ struct LlmRequest {
   std::int64_t max_tokens = 0;              // of output; 0: not said
   std::vector<std::string> tools;           // names of those that the caller runs
   std::vector<std::string> provider_tools;  // those that run at the provider, past the gateway
-  std::vector<LlmMessage> new_messages;     // those after the model's last answer
+  // Those after the model's last answer, without those that are known, if any are not.
+  std::vector<LlmMessage> new_messages;
+  std::vector<LlmPart> parts;  // in order; what is small is in none
   // OpenAI chat: what makes a stream's body that does not ask for usage one that does, with all
   // other bytes as they were.
   std::optional<TextEdit> usage_edit;
 
   // Errors: kInvalid when it is no JSON object, repeats a key, lacks what the operation cannot be
   // without, or has a member above in another type than the provider's; kTooMany above 4096 tools.
-  [[nodiscard]] static Result<LlmRequest> parse(const LlmEndpoint& endpoint, std::string_view body);
+  // `known` are parts of the body that were messages in one that was parsed before: they are not
+  // looked into again, which changes nothing but `new_messages`.
+  [[nodiscard]] static Result<LlmRequest> parse(const LlmEndpoint& endpoint, std::string_view body,
+                                                const KnownJson& known = {});
 };
 
 // What a call used, in tokens. `input` and `output` are all of it; what is listed below each is a

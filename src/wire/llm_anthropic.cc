@@ -11,6 +11,7 @@ namespace {
 // Tools whose schema is Anthropic's and which the caller runs.
 constexpr std::array<std::string_view, 4> kCallersTools = {"custom", "bash", "text_editor",
                                                            "memory"};
+constexpr std::string_view kAddition = "tool_addition";  // of a block that brings tools
 
 Result<void> read_tool(const JsonObject& tool, LlmRequest& request) {
   const std::string type = tool.string("type").value_or("custom");
@@ -82,16 +83,18 @@ Result<LlmMessage> message_of(const JsonObject& message) {
   return out;
 }
 
-Result<void> read_messages(const JsonObject& body, LlmRequest& request) {
+Result<void> read_messages(const RequestText& text, const JsonObject& body, LlmRequest& request) {
   const JsonValue* const messages = present(body, "messages");
   if (messages == nullptr || !messages->is(JsonType::kArray)) {
     return wrong_type("messages", "an array");
   }
-  const auto all = TRY(scan_array(messages->raw));
-  if (may_say(messages->raw, "tool_addition")) {
-    for (const JsonValue& message : all) TRY(read_added_tools(message, request));
+  const auto all = TRY(scan_array(messages->raw, text.known));
+  for (const JsonValue& message : all) {
+    if (text.known.holds(message) || !may_say(message.raw, kAddition)) continue;
+    TRY(read_added_tools(message, request));
   }
-  const auto fresh = TRY(since_role(all, "assistant"));
+  note_parts(text, body, {"messages", all, kAddition}, request);
+  const auto fresh = TRY(since_role(all, text.known, "assistant"));
   if (const JsonValue* const system = present(body, "system");
       system != nullptr && fresh.size() == all.size()) {
     request.new_messages.push_back({"system", TRY(text_of_content(system))});
@@ -177,13 +180,13 @@ Result<void> read_delta(const JsonObject& event, AnswerBuilder& into) {
 
 }  // namespace
 
-Result<LlmRequest> anthropic_request(std::string_view text) {
-  const JsonObject body = TRY(scan_object(text));
+Result<LlmRequest> anthropic_request(const RequestText& text) {
+  const JsonObject body = TRY(scan_object(text.json, text.known));
   LlmRequest request;
   request.model = TRY(model_of(body));
   request.stream = TRY(flag(body, "stream"));
   request.max_tokens = integer(body, "max_tokens");
-  TRY(read_messages(body, request));
+  TRY(read_messages(text, body, request));
   TRY(read_tools(body, request));
   return request;
 }

@@ -32,9 +32,10 @@ Result<LlmMessage> message_of(const JsonObject& from) {
   return message;
 }
 
-Result<void> read_messages(const JsonObject& body, LlmRequest& request) {
-  const auto all = TRY(elements(body, "messages"));
-  const auto fresh = TRY(since_role(all, "assistant"));
+Result<void> read_messages(const RequestText& text, const JsonObject& body, LlmRequest& request) {
+  const auto all = TRY(elements(body, "messages", text.known));
+  note_parts(text, body, {"messages", all}, request);
+  const auto fresh = TRY(since_role(all, text.known, "assistant"));
   if (const JsonValue* const system = present(body, "system");
       system != nullptr && fresh.size() == all.size()) {
     request.new_messages.push_back({"system", TRY(text_of_content(system))});
@@ -114,11 +115,11 @@ Result<void> read_block(const JsonObject& block, std::int64_t key, AnswerBuilder
 
 }  // namespace
 
-Result<LlmRequest> bedrock_request(std::string_view text) {
-  const JsonObject body = TRY(scan_object(text));
+Result<LlmRequest> bedrock_request(const RequestText& text) {
+  const JsonObject body = TRY(scan_object(text.json, text.known));
   LlmRequest request;
   request.max_tokens = integer(TRY(inner(body, "inferenceConfig")), "maxTokens");
-  TRY(read_messages(body, request));
+  TRY(read_messages(text, body, request));
   TRY(read_tools(body, request));
   return request;
 }

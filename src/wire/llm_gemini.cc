@@ -60,9 +60,10 @@ Result<LlmMessage> message_of(const JsonObject& content, std::string_view usual_
   return message;
 }
 
-Result<void> read_contents(const JsonObject& body, LlmRequest& request) {
-  const auto all = TRY(elements(body, "contents"));
-  const auto fresh = TRY(since_role(all, "model"));
+Result<void> read_contents(const RequestText& text, const JsonObject& body, LlmRequest& request) {
+  const auto all = TRY(elements(body, "contents", text.known));
+  note_parts(text, body, {"contents", all}, request);
+  const auto fresh = TRY(since_role(all, text.known, "model"));
   if (const JsonObject system = TRY(within(body, "systemInstruction"));
       fresh.size() == all.size() && !system.members.empty()) {
     LlmMessage message = TRY(message_of(system, "system"));
@@ -179,8 +180,8 @@ Result<void> read_candidate(const JsonObject& candidate, AnswerBuilder& into) {
 
 }  // namespace
 
-Result<LlmRequest> gemini_request(LlmOperation operation, std::string_view text) {
-  JsonObject body = TRY(spelled(TRY(scan_object(text))));
+Result<LlmRequest> gemini_request(LlmOperation operation, const RequestText& text) {
+  JsonObject body = TRY(spelled(TRY(scan_object(text.json, text.known))));
   LlmRequest request;
   if (operation == LlmOperation::kEmbeddings) {
     TRY(read_embedded(body, request));
@@ -194,7 +195,7 @@ Result<LlmRequest> gemini_request(LlmOperation operation, std::string_view text)
     return wrong_type("contents", "an array");
   }
   request.max_tokens = integer(TRY(within(body, "generationConfig")), "maxOutputTokens");
-  TRY(read_contents(body, request));
+  TRY(read_contents(text, body, request));
   TRY(read_tools(body, request));
   return request;
 }

@@ -9,17 +9,18 @@
 namespace gatehouse::wire {
 namespace {
 
-Result<void> read_messages(const JsonObject& body, LlmRequest& request) {
+Result<void> read_messages(const RequestText& text, const JsonObject& body, LlmRequest& request) {
   const JsonValue* const messages = present(body, "messages");
   if (messages == nullptr || !messages->is(JsonType::kArray)) {
     return wrong_type("messages", "an array");
   }
-  const auto all = TRY(scan_array(messages->raw));
-  for (const JsonValue& element : TRY(since_role(all, "assistant"))) {
+  const auto all = TRY(scan_array(messages->raw, text.known));
+  for (const JsonValue& element : TRY(since_role(all, text.known, "assistant"))) {
     const JsonObject message = TRY(scan_object(element.raw));
     request.new_messages.push_back(
         {text_or(message, "role"), TRY(text_of_content(present(message, "content")))});
   }
+  note_parts(text, body, {"messages", all}, request);
   return {};
 }
 
@@ -152,8 +153,8 @@ Result<void> read_answer(std::string_view text, std::string_view message_key, An
 
 }  // namespace
 
-Result<LlmRequest> openai_chat_request(std::string_view text) {
-  const JsonObject body = TRY(scan_object(text));
+Result<LlmRequest> openai_chat_request(const RequestText& text) {
+  const JsonObject body = TRY(scan_object(text.json, text.known));
   LlmRequest request;
   request.model = TRY(model_of(body));
   request.stream = TRY(flag(body, "stream"));
@@ -163,9 +164,10 @@ Result<LlmRequest> openai_chat_request(std::string_view text) {
   }
   request.max_tokens =
       std::max(integer(body, "max_completion_tokens"), integer(body, "max_tokens"));
-  TRY(read_messages(body, request));
+  TRY(read_messages(text, body, request));
   TRY(read_tools(body, request));
-  if (request.stream && !request.asks_for_usage) request.usage_edit = TRY(usage_edit(body, text));
+  if (request.stream && !request.asks_for_usage)
+    request.usage_edit = TRY(usage_edit(body, text.json));
   return request;
 }
 

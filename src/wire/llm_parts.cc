@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "wire/llm_parts.h"
 
+#include <algorithm>
+
 #include "wire/characters.h"
 #include "wire/url.h"
 
@@ -10,6 +12,8 @@ namespace {
 constexpr std::size_t kMaxAnswer = 16 * 1024 * 1024;
 constexpr std::size_t kMaxToolCalls = 256;
 constexpr std::size_t kMaxTools = 4096;
+constexpr std::size_t kMessageLeast = 256;  // of a part; below, it costs more than it saves
+constexpr std::size_t kMemberLeast = 1024;
 
 Result<void> add(std::vector<std::string>& tools, std::string name) {
   if (tools.size() >= kMaxTools) {
@@ -55,11 +59,12 @@ Result<JsonObject> inner(const JsonObject& object, std::string_view key) {
   return scan_object(value->raw);
 }
 
-Result<std::vector<JsonValue>> elements(const JsonObject& object, std::string_view key) {
+Result<std::vector<JsonValue>> elements(const JsonObject& object, std::string_view key,
+                                        const KnownJson& known) {
   const JsonValue* const value = present(object, key);
   if (value == nullptr) return std::vector<JsonValue>{};
   if (!value->is(JsonType::kArray)) return wrong_type(key, "an array");
-  return scan_array(value->raw);
+  return scan_array(value->raw, known);
 }
 
 std::string text_or(const JsonObject& object, std::string_view key) {
@@ -100,6 +105,25 @@ Result<std::string> text_of_content(const JsonValue* content) {
 
 bool may_say(std::string_view json, std::string_view word) {
   return json.contains(word) || json.contains("\\u00");
+}
+
+void note_parts(const RequestText& text, const JsonObject& body, const Conversation& conversation,
+                LlmRequest& request) {
+  const auto note = [&](const JsonValue& value, bool is_message) {
+    const auto at = static_cast<std::size_t>(value.raw.data() - text.json.data());
+    request.parts.push_back({at, value.raw.size(), is_message});
+  };
+  for (const JsonValue& element : conversation.all) {
+    if (element.raw.size() < kMessageLeast) continue;
+    const bool tells = !conversation.telling.empty() && !text.known.holds(element)
+                       && may_say(element.raw, conversation.telling);
+    note(element, element.is(JsonType::kObject) && !tells);
+  }
+  for (const JsonMember& member : body.members) {
+    if (member.key == conversation.key || member.value.raw.size() < kMemberLeast) continue;
+    note(member.value, false);
+  }
+  std::ranges::sort(request.parts, {}, &LlmPart::at);
 }
 
 std::string without_version(std::string_view tool) {

@@ -30,7 +30,8 @@ namespace gatehouse::wire {
 // The elements of an array member, none if there is no such member. Errors: kInvalid when it is
 // there and no array.
 [[nodiscard]] Result<std::vector<JsonValue>> elements(const JsonObject& object,
-                                                      std::string_view key);
+                                                      std::string_view key,
+                                                      const KnownJson& known = {});
 [[nodiscard]] std::string text_or(const JsonObject& object, std::string_view key);
 // A line more, unless it is empty.
 void add_line(std::string& text, std::string_view line);
@@ -41,20 +42,43 @@ void add_line(std::string& text, std::string_view line);
 // A string, or an array of parts of which some have a `text`: those, a line each. Errors: kInvalid
 // for anything else.
 [[nodiscard]] Result<std::string> text_of_content(const JsonValue* content);
-// Of a conversation, what stands behind the last thing that the model said: `is_answer` tells, of
-// an object, whether it did.
+// A request's body.
+struct RequestText {
+  std::string_view json;
+  const KnownJson& known;
+};
+// The elements of a body's conversation.
+struct Conversation {
+  std::string_view key;  // of the body's member that they are of
+  const std::vector<JsonValue>& all;
+  // One that may have this word in it says more than what is said: it is looked into each time.
+  std::string_view telling = {};
+};
+// What stands behind the last thing that the model said, or that is known: `is_answer` tells, of an
+// object, whether the model said it. Where nothing is new, known ones too.
 template <class IsAnswer>
 [[nodiscard]] Result<std::span<const JsonValue>> since_last_answer(std::span<const JsonValue> all,
+                                                                   const KnownJson& known,
                                                                    IsAnswer is_answer) {
   std::size_t first = all.size();
-  while (first > 0 && !is_answer(TRY(scan_object(all[first - 1].raw)))) --first;
+  const bool is_any_new = first > 0 && !known.holds(all.back());
+  while (first > 0) {
+    const JsonValue& before = all[first - 1];
+    if (is_any_new && known.holds(before)) break;
+    if (is_answer(TRY(scan_object(before.raw)))) break;
+    --first;
+  }
   return all.subspan(first);
 }
 [[nodiscard]] inline Result<std::span<const JsonValue>> since_role(std::span<const JsonValue> all,
+                                                                   const KnownJson& known,
                                                                    std::string_view role) {
   return since_last_answer(
-      all, [role](const JsonObject& message) { return message.string("role") == role; });
+      all, known, [role](const JsonObject& message) { return message.string("role") == role; });
 }
+// The request's `parts`.
+void note_parts(const RequestText& text, const JsonObject& body, const Conversation& conversation,
+                LlmRequest& request);
 // Whether a decoded string of `json` may be `word`, an ASCII one: false is sure.
 [[nodiscard]] bool may_say(std::string_view json, std::string_view word);
 // web_search_20250305 -> web_search, web_search_preview_2025_03_11 -> web_search_preview.
@@ -89,13 +113,13 @@ class AnswerBuilder {
 };
 
 // Each reads a whole request; what it does not know it leaves alone.
-[[nodiscard]] Result<LlmRequest> openai_chat_request(std::string_view body);
+[[nodiscard]] Result<LlmRequest> openai_chat_request(const RequestText& text);
 [[nodiscard]] Result<LlmRequest> openai_other_request(LlmOperation operation,
                                                       std::string_view body);
-[[nodiscard]] Result<LlmRequest> openai_responses_request(std::string_view body);
-[[nodiscard]] Result<LlmRequest> anthropic_request(std::string_view body);
-[[nodiscard]] Result<LlmRequest> gemini_request(LlmOperation operation, std::string_view body);
-[[nodiscard]] Result<LlmRequest> bedrock_request(std::string_view body);
+[[nodiscard]] Result<LlmRequest> openai_responses_request(const RequestText& text);
+[[nodiscard]] Result<LlmRequest> anthropic_request(const RequestText& text);
+[[nodiscard]] Result<LlmRequest> gemini_request(LlmOperation operation, const RequestText& text);
+[[nodiscard]] Result<LlmRequest> bedrock_request(const RequestText& text);
 
 // Each reads a whole answer, or the data of one event of a stream.
 [[nodiscard]] Result<void> read_openai_chat(std::string_view body, AnswerBuilder& into);

@@ -62,11 +62,10 @@ Result<LlmMessage> message_of(const JsonObject& item) {
 }
 
 // Items can bring tools of their own.
-Result<void> read_brought_tools(const std::vector<JsonValue>& items, std::string_view raw,
+Result<void> read_brought_tools(const std::vector<JsonValue>& items, const KnownJson& known,
                                 LlmRequest& request) {
-  if (!may_say(raw, "tools")) return {};
   for (const JsonValue& element : items) {
-    if (!may_say(element.raw, "tools")) continue;
+    if (known.holds(element) || !may_say(element.raw, "tools")) continue;
     const JsonObject item = TRY(scan_object(element.raw));
     const JsonValue* const tools = present(item, "tools");
     if (tools == nullptr || !tools->is(JsonType::kArray)) continue;
@@ -76,7 +75,7 @@ Result<void> read_brought_tools(const std::vector<JsonValue>& items, std::string
   return {};
 }
 
-Result<void> read_input(const JsonObject& body, LlmRequest& request) {
+Result<void> read_input(const RequestText& text, const JsonObject& body, LlmRequest& request) {
   const JsonValue* const input = present(body, "input");
   const auto instruct = [&] {
     if (auto instructions = body.string("instructions")) {
@@ -89,9 +88,10 @@ Result<void> read_input(const JsonObject& body, LlmRequest& request) {
     return {};
   }
   if (!input->is(JsonType::kArray)) return wrong_type("input", "a string or an array");
-  const auto items = TRY(scan_array(input->raw));
-  TRY(read_brought_tools(items, input->raw, request));
-  const auto fresh = TRY(since_last_answer(items, is_of_the_model));
+  const auto items = TRY(scan_array(input->raw, text.known));
+  TRY(read_brought_tools(items, text.known, request));
+  note_parts(text, body, {"input", items, "tools"}, request);
+  const auto fresh = TRY(since_last_answer(items, text.known, is_of_the_model));
   if (fresh.size() == items.size()) instruct();
   for (const JsonValue& item : fresh) {
     request.new_messages.push_back(TRY(message_of(TRY(scan_object(item.raw)))));
@@ -195,13 +195,13 @@ Result<void> read_last(const JsonObject& event, AnswerBuilder& into) {
 
 }  // namespace
 
-Result<LlmRequest> openai_responses_request(std::string_view text) {
-  const JsonObject body = TRY(scan_object(text));
+Result<LlmRequest> openai_responses_request(const RequestText& text) {
+  const JsonObject body = TRY(scan_object(text.json, text.known));
   LlmRequest request;
   request.model = TRY(model_of(body));
   request.stream = TRY(flag(body, "stream"));
   request.max_tokens = integer(body, "max_output_tokens");
-  TRY(read_input(body, request));
+  TRY(read_input(text, body, request));
   TRY(read_tools(body, request));
   // A stored prompt can have a model and tools that nobody sees here; what runs in the background
   // goes on at the provider when this exchange has ended.

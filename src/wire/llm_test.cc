@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <boost/json.hpp>
 
 #include "wire/event_stream.h"
@@ -34,6 +35,60 @@ std::string told(const std::vector<LlmMessage>& messages) {
   std::string out;
   for (const LlmMessage& message : messages) out += message.role + ":" + message.text + ";";
   return out;
+}
+
+// A conversation in a dialect: one message of the user's after the other, each of some size.
+struct Talk {
+  const LlmEndpoint* endpoint;
+  std::string opening;
+  std::string message;  // with %, where its text is
+  std::string answer;   // the same of the model's
+  std::string closing;
+
+  [[nodiscard]] static std::string text(int number) {
+    return std::to_string(number) + std::string(400, '.');
+  }
+  static std::string filled(const std::string& form, int number) {
+    const std::size_t at = form.find('%');
+    return form.substr(0, at) + text(number) + form.substr(at + 1);
+  }
+  [[nodiscard]] std::string body(const std::vector<int>& numbers) const {
+    std::string out = opening;
+    for (const int number : numbers) {
+      if (out.back() == '}') out += ", ";
+      out += filled(number < 0 ? answer : message, number);
+    }
+    return out + closing;
+  }
+};
+
+const std::array kTalks = {
+    Talk{&kChat, R"({"model":"m","messages":[)", R"({"role":"user","content":"%"})",
+         R"({"role":"assistant","content":"%"})",
+         R"(],"tools":[{"type":"web_search"},{"type":"function","function":{"name":"f"}}]})"},
+    Talk{&kMessages, R"({"model":"m","messages":[)", R"({"role":"user","content":"%"})",
+         R"({"role":"assistant","content":"%"})", R"(],"tools":[{"type":"web_search_20250305"}]})"},
+    Talk{&kResponses, R"({"model":"m","input":[)", R"({"role":"user","content":"%"})",
+         R"({"role":"assistant","content":"%"})", R"(],"tools":[{"type":"mcp"}]})"},
+    Talk{&kGemini, R"({"contents":[)", R"({"role":"user","parts":[{"text":"%"}]})",
+         R"({"role":"model","parts":[{"text":"%"}]})", R"(],"tools":[{"googleSearch":{}}]})"},
+    Talk{&kConverse, R"({"messages":[)", R"({"role":"user","content":[{"text":"%"}]})",
+         R"({"role":"assistant","content":[{"text":"%"}]})", R"(],"inferenceConfig":{}})"},
+};
+
+// What of `body` is known by one that it begins like.
+KnownJson known_by(const LlmEndpoint& endpoint, const std::string& before,
+                   const std::string& body) {
+  KnownJson known;
+  const auto request = LlmRequest::parse(endpoint, before);
+  EXPECT_TRUE(request);
+  for (const LlmPart& part : request->parts) {
+    if (!part.is_message || !std::string_view(body).starts_with(before.substr(0, part.at)))
+      continue;
+    if (body.substr(part.at, part.size) != before.substr(part.at, part.size)) continue;
+    known.add(std::string_view(body).substr(part.at, part.size));
+  }
+  return known;
 }
 
 LlmAnswer whole(const LlmEndpoint& endpoint, std::string_view body) {
@@ -626,6 +681,79 @@ TEST(LlmError, EndsAStreamInItsDialect) {
   EXPECT_TRUE(LlmAnswerReader(kMessages, LlmAnswerReader::Form::kEvents)
                   .error_event(error)
                   .starts_with("event: error\ndata: {\"type\":\"error\",\"error\":{"));
+}
+
+TEST(LlmKnown, AConversationThatGoesOnSaysWhatIsNew) {
+  for (const Talk& talk : kTalks) {
+    const std::string before = talk.body({1, -2, 3});
+    const std::string body = talk.body({1, -2, 3, 4, 5});
+    const KnownJson known = known_by(*talk.endpoint, before, body);
+    EXPECT_EQ(known.objects().size(), 3U);
+    const auto without = LlmRequest::parse(*talk.endpoint, body);
+    const auto with = LlmRequest::parse(*talk.endpoint, body, known);
+    ASSERT_TRUE(without && with) << talk.opening;
+    EXPECT_EQ(told(without->new_messages),
+              "user:" + Talk::text(3) + ";user:" + Talk::text(4) + ";user:" + Talk::text(5) + ";");
+    EXPECT_EQ(told(with->new_messages), "user:" + Talk::text(4) + ";user:" + Talk::text(5) + ";");
+    EXPECT_EQ(with->parts, without->parts);
+    EXPECT_EQ(with->parts.size(), 5U);
+    EXPECT_EQ(with->model, without->model);
+    EXPECT_EQ(with->tools, without->tools);
+    EXPECT_EQ(with->provider_tools, without->provider_tools);
+  }
+}
+
+TEST(LlmKnown, ARequestThatIsSentAgainSaysWhatItSaid) {
+  for (const Talk& talk : kTalks) {
+    for (const auto& numbers : {std::vector{1, 2, 3}, std::vector{1, -2, 3}}) {
+      const std::string body = talk.body(numbers);
+      const auto again =
+          LlmRequest::parse(*talk.endpoint, body, known_by(*talk.endpoint, body, body));
+      const auto first = LlmRequest::parse(*talk.endpoint, body);
+      ASSERT_TRUE(again && first);
+      EXPECT_EQ(told(again->new_messages), told(first->new_messages));
+      EXPECT_EQ(again->provider_tools, first->provider_tools);
+    }
+  }
+}
+
+TEST(LlmKnown, WhatIsBehindTheKnownIsJudgedAsEver) {
+  const Talk& talk = kTalks[0];
+  const std::string before = talk.body({1, 2});
+  std::string body = before;
+  body.insert(body.find("],"), R"(,{"role":"user","content":"a" "b"})");
+  EXPECT_FALSE(LlmRequest::parse(kChat, body, known_by(kChat, before, body)));
+}
+
+// A message that brings tools is read each time: what it brings belongs to each request.
+TEST(LlmKnown, AMessageThatBringsToolsIsNotKnown) {
+  const std::string filler(400, '.');
+  const std::string added =
+      R"({"model":"m","messages":[{"role":"user","content":[{"type":"text","text":")" + filler
+      + R"("},{"type":"tool_addition","tool":{"type":"mcp_toolset"}}]}]})";
+  const auto messages = LlmRequest::parse(kMessages, added);
+  ASSERT_TRUE(messages) << messages.error().message();
+  EXPECT_EQ(messages->provider_tools, Strings{"mcp"});
+  ASSERT_EQ(messages->parts.size(), 1U);
+  EXPECT_FALSE(messages->parts[0].is_message);
+  const std::string brought = R"({"model":"m","input":[{"type":"x","text":")" + filler
+                              + R"(","\u0074ools":[{"type":"web_search"}]}]})";
+  const auto responses = LlmRequest::parse(kResponses, brought);
+  ASSERT_TRUE(responses) << responses.error().message();
+  EXPECT_EQ(responses->provider_tools, Strings{"web_search"});
+  EXPECT_FALSE(responses->parts[0].is_message);
+}
+
+TEST(LlmKnown, LargeMembersArePartsToo) {
+  const std::string said(2000, 's');
+  const std::string body = R"({"model":"m","system":")" + said
+                           + R"(","messages":[{"role":"user",)"
+                             R"("content":"hi"}],"max_tokens":5})";
+  const auto request = LlmRequest::parse(kMessages, body);
+  ASSERT_TRUE(request);
+  ASSERT_EQ(request->parts.size(), 1U);
+  EXPECT_EQ(body.substr(request->parts[0].at, request->parts[0].size), '"' + said + '"');
+  EXPECT_FALSE(request->parts[0].is_message);
 }
 
 }  // namespace
