@@ -16,6 +16,7 @@
 #include "base/secret.h"
 #include "gateway/call.h"
 #include "gateway/caller.h"
+#include "gateway/conversations.h"
 #include "gateway/gate.h"
 #include "gateway/intent.h"
 #include "gateway/model_route.h"
@@ -61,6 +62,7 @@ struct Exchange {
   // What the agent offers where it asks for a WebSocket.
   std::optional<wire::WebSocketOffer> websocket;
   Call call;
+  Known known;  // of a model's request: what the Run has said before
   // Whole, where the Call is in it or where it is small; else it is relayed as it comes.
   std::optional<std::string> body;
   std::string begun;  // of the latter: what came of it until now

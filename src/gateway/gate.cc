@@ -154,8 +154,13 @@ Task<Result<ipc::Done>> Gate::open_door(ipc::OpenDoor request, std::vector<net::
 }
 
 Task<Result<ipc::Done>> Gate::close_door(RunId run) {
-  doors_.erase(run);
+  drop_door(run);
   co_return ipc::Done{};
+}
+
+void Gate::drop_door(const RunId& run) {
+  doors_.erase(run);
+  conversations.forget(run);
 }
 
 // --- Runs without a sandbox
@@ -175,15 +180,17 @@ Task<Result<ipc::Done>> Gate::open_attachment(ipc::OpenAttachment request) {
 }
 
 Task<Result<ipc::Done>> Gate::close_attachment(RunId run) {
-  if (attached_door(run) != nullptr) doors_.erase(run);
+  if (attached_door(run) != nullptr) drop_door(run);
   co_return ipc::Done{};
 }
 
 Task<Result<ipc::Done>> Gate::keep_attachments(std::vector<RunId> runs) {
-  std::erase_if(doors_, [&](const auto& door) {
-    return !door.second->thumbprint.empty()
-           && std::find(runs.begin(), runs.end(), door.first) == runs.end();
-  });
+  std::vector<RunId> ended;
+  for (const auto& [run, door] : doors_) {
+    if (door->thumbprint.empty()) continue;
+    if (std::find(runs.begin(), runs.end(), run) == runs.end()) ended.push_back(run);
+  }
+  for (const RunId& run : ended) drop_door(run);
   co_return ipc::Done{};
 }
 

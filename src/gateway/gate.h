@@ -11,6 +11,7 @@
 #include "gateway/attempts.h"
 #include "gateway/client.h"
 #include "gateway/concurrency.h"
+#include "gateway/conversations.h"
 #include "gateway/door.h"
 #include "gateway/intercept.h"
 #include "gateway/model_counters.h"
@@ -73,6 +74,7 @@ class Gate {
   Interceptor interceptor;
   Concurrency concurrency;
   AttemptMemory attempts;
+  Conversations conversations;
   Recorder recorder;  // takes nothing until the audit role took its ring: nothing passes
   std::shared_ptr<const Rulebook> rulebook;  // null until the first Snapshot: everything is denied
   std::unique_ptr<ipc::KillTableReader> kills;  // null until it came: everything is killed
@@ -102,6 +104,7 @@ class Gate {
   };
   net::Task<Result<ipc::Done>> open_door(ipc::OpenDoor request, std::vector<net::Descriptor> fds);
   net::Task<Result<ipc::Done>> close_door(RunId run);
+  void drop_door(const RunId& run);
   void serve_control();
   net::Task<Result<ipc::Done>> open_attachment(ipc::OpenAttachment request);
   net::Task<Result<ipc::Done>> close_attachment(RunId run);

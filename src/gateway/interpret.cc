@@ -117,8 +117,21 @@ Result<std::optional<std::string>> decoded_body(const wire::RequestHead& head,
   return decoded;
 }
 
+// What the body repeats of what the Run has said before.
+wire::KnownJson known_messages(Exchange& what) {
+  wire::KnownJson known;
+  if (what.decoded) return known;
+  what.known = what.gate->conversations.find(what.door->run.run, *what.body);
+  for (const KnownPart& part : what.known.parts) {
+    if (part.is_message) known.add(std::string_view(*what.body).substr(part.at, part.size));
+  }
+  return known;
+}
+
 Result<void> read_llm_call(Exchange& what) {
-  LlmCall call{*what.endpoint, TRY(wire::LlmRequest::parse(*what.endpoint, what.readable_body())),
+  const wire::KnownJson known = known_messages(what);
+  LlmCall call{*what.endpoint,
+               TRY(wire::LlmRequest::parse(*what.endpoint, what.readable_body(), known)),
                what.body->size()};
   // OpenAI's chat streams say what they cost only when they are asked to.
   if (what.service->asks_usage) what.edit = call.request.usage_edit;

@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "gateway/exchange.h"
+#include "gateway/request_body.h"
 #include "wire/json.h"
 
 namespace gatehouse::gateway {
@@ -214,8 +215,10 @@ Task<Result<Recorded>> record(Ruled ruled) {
   }
   audit::Entry entry = entry_of(ruled, audit::Kind::kIntent);
   const Deadline deadline = gate.loop.in(kAppendMost);
+  StoredRequest request;
   if (ruled->body && !ruled->body->empty()) {
-    entry.bodies.push_back(CO_TRY(co_await gate.recorder.store("request", *ruled->body, deadline)));
+    request = CO_TRY(co_await store_request(*ruled, deadline));
+    entry.bodies.push_back(request.about);
   }
   if (const auto* llm = std::get_if<LlmCall>(&ruled->call);
       llm != nullptr && !llm->request.new_messages.empty()) {
@@ -234,6 +237,10 @@ Task<Result<Recorded>> record(Ruled ruled) {
   }
   const Recorder::Position position = CO_TRY(co_await gate.recorder.append(entry, deadline));
   Intent intent(gate.recorder, std::move(entry), position, ruled->began, gate.loop);
+  if (!request.parts.empty()) {
+    gate.conversations.keep(ruled->door->run.run, ruled->known, *ruled->body,
+                            std::move(request.parts));
+  }
   if (must_be_durable_first(ruled)) CO_TRY(co_await made_durable(intent, deadline));
   co_return Recorded(std::move(ruled), std::move(intent));
 }

@@ -4,8 +4,10 @@
 #include <algorithm>
 #include <array>
 
+#include "audit/body_list.h"
 #include "audit/digest.h"
 #include "audit/log.h"
+#include "base/check.h"
 #include "base/encoding.h"
 #include "base/log.h"
 #include "base/random.h"
@@ -25,14 +27,17 @@ struct Recorder::Body {
   BodyRef about;
   audit::Digest salt;
   std::string_view left;
+  ipc::RecordType type;
   bool done = false;
 
-  Body(std::string_view name, std::string_view bytes) : left(bytes) {
+  Body(std::string_view name, std::string_view bytes, ipc::RecordType as = ipc::RecordType::kBody)
+      : left(bytes), type(as) {
     about.name = name;
     about.size = bytes.size();
     fill_random(about.object);
     fill_random(salt);
-    about.commitment = audit::commitment_of(salt, bytes);
+    about.commitment = type == ipc::RecordType::kBodyList ? audit::list_commitment_of(salt, bytes)
+                                                          : audit::commitment_of(salt, bytes);
   }
 };
 
@@ -93,7 +98,7 @@ bool Recorder::put_piece(Body& body) {
   const std::string head = audit::body_payload(
       {body.about.object, body.salt, last, {}, body.about.size - body.left.size()});
   const std::array<std::string_view, 2> parts = {head, piece};
-  if (!ring_->append(ipc::RecordType::kBody, parts)) {
+  if (!ring_->append(body.type, parts)) {
     ring_->rouse();
     return false;
   }
@@ -131,7 +136,16 @@ bool Recorder::append_now(audit::Entry entry) {
 
 Task<Result<BodyRef>> Recorder::store(std::string_view name, std::string_view bytes,
                                       Deadline deadline) {
-  Body body(name, bytes);
+  co_return co_await put_all(Body(name, bytes), deadline);
+}
+
+Task<Result<BodyRef>> Recorder::store_list(std::string_view name, std::string_view list,
+                                           Deadline deadline) {
+  CHECK(list.size() <= kPieceMost);
+  co_return co_await put_all(Body(name, list, ipc::RecordType::kBodyList), deadline);
+}
+
+Task<Result<BodyRef>> Recorder::put_all(Body body, Deadline deadline) {
   while (is_read_) {
     while (!body.done && put_piece(body)) {
     }

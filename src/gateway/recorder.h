@@ -55,7 +55,11 @@ class Recorder {
   // Stores a whole body; its reference goes into an Entry. Errors: kAuditUnavailable.
   [[nodiscard]] net::Task<Result<BodyRef>> store(std::string_view name, std::string_view bytes,
                                                  Deadline deadline);
-  // The same without waiting: nothing when there is no room (counted).
+  // The same of a body that is a list of others (audit/body_list.h), of at most 1 MiB; the size of
+  // what it says is the caller's to fill in.
+  [[nodiscard]] net::Task<Result<BodyRef>> store_list(std::string_view name, std::string_view list,
+                                                      Deadline deadline);
+  // As store, without waiting: nothing when there is no room (counted).
   [[nodiscard]] std::optional<BodyRef> store_now(std::string_view name, std::string_view bytes);
 
   // Returns when everything up to `position` is on disk. Errors: kAuditUnavailable at the deadline.
@@ -69,6 +73,7 @@ class Recorder {
   void stamp(audit::Entry& entry);
   std::optional<Position> put(const audit::Entry& entry);
   bool put_piece(Body& body);
+  net::Task<Result<BodyRef>> put_all(Body body, Deadline deadline);
   [[nodiscard]] bool is_durable(const Position& position) const;
   net::Task<void> watch_durable(std::uint64_t ring);
 

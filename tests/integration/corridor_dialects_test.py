@@ -9,6 +9,7 @@ import json
 import struct
 import unittest
 import urllib.parse
+from pathlib import Path
 
 from corridor_house import KEY, HouseTest, Upstream
 
@@ -136,6 +137,32 @@ class Dialects(HouseTest):
             given = {name: headers[name] for name in ("authorization", "x-api-key")
                      if name in headers}
             self.assertEqual(given, {filled: KEY if filled == "x-api-key" else "Bearer " + KEY})
+
+    def test_a_conversation_that_goes_on_is_stored_once_and_on_record_whole(self):
+        turns, gateways = 8, 2
+        said, sent = [], []
+        system = "".join("system %d " % number for number in range(1800))
+        for turn in range(turns):
+            if said:
+                del said[-1]["content"][0]["cache_control"]  # as agents do, it moves to the last
+                said.append({"role": "assistant", "content": "turn %d is answered" % (turn - 1)})
+            text = "turn %d begins %s" % (turn, "~%d " % turn * 500)
+            said.append({"role": "user", "content": [
+                {"type": "text", "text": text, "cache_control": {"type": "ephemeral"}}]})
+            request = {"model": "talk-%d" % turn, "messages": said, "max_tokens": 9,
+                       "system": system}
+            sent.append(json.dumps(request))
+            self.ask(CLAUDE + "/v1/messages", request, MESSAGE)
+        for turn in range(turns):
+            intent, _, _ = self.settled("talk-%d" % turn)
+            self.assertEqual(intent["bodies"]["request"], sent[turn])
+            told = json.loads(intent["bodies"]["llm.input"])
+            self.assertTrue(told[-1]["text"].startswith("turn %d begins" % turn), told)
+            self.assertEqual(len(told), 1 if turn else 2, told)  # the system's first
+        stored = b"".join(path.read_bytes() for path in Path(self.house.data, "audit").iterdir())
+        for once in ("system 1799 ", "turn 0 begins ", "turn 0 is answered"):
+            # By each gateway once, and what was new in words.
+            self.assertIn(stored.count(once.encode()), range(1, 3 * gateways + 1), once)
 
     def test_anthropic_messages_are_read_and_get_the_key(self):
         for stream in (False, True):

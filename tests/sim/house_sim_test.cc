@@ -41,7 +41,8 @@ class HouseSim : public testing::Test {
   }
 };
 
-constexpr std::array kRare = {"a killed run got no other token",
+constexpr std::array kRare = {"a conversation is on record as it was said",
+                              "a killed run got no other token",
                               "a killed run tried to act",
                               "a run token was renewed",
                               "a run was over for want of its forwarder",

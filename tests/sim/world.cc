@@ -35,7 +35,7 @@ std::string response(int status, std::string_view body,
 // Which act it is of: "act 7", "act":7, /events/7; 0 for none.
 std::uint64_t act_number(const Asked& asked) {
   std::string_view text = asked.body;
-  std::size_t at = text.find("act");
+  std::size_t at = text.rfind("act");
   if (at == std::string_view::npos) {
     text = asked.head.target;
     at = 0;
@@ -191,6 +191,7 @@ Task<bool> World::answer_model(net::Stream* stream, Asked asked) {
     co_return co_await say(stream, response(401, R"({"error":{"message":"who?"}})"));
   }
   authorized_.insert(asked.span);
+  if (!asked.body.contains("\"stream\":true")) said_[asked.span] = asked.body;
   // It tells what it was given, as an endpoint of an attacker's does.
   const std::string text =
       chance(4) ? "echo " + std::string(asked.header("authorization")) : "hello from the model";
@@ -434,6 +435,7 @@ Task<std::optional<int>> World::act(Agent agent, Act what) {
   std::string body =
       fmt::format(R"({{"model":"m","messages":[{{"role":"user","content":"act {}"}}]{}}})", number,
                   what == Act::kModelStream ? R"(,"stream":true)" : "");
+  if (what == Act::kModel) body = next_turn(agent.run, number);
   if (what == Act::kRead || what == Act::kWrite || what == Act::kForbidden) {
     method = what == Act::kRead ? "GET" : what == Act::kWrite ? "POST" : "DELETE";
     url = fmt::format("http://calendar.gatehouse/events/{}", number);
@@ -469,6 +471,18 @@ Task<std::optional<int>> World::act(Agent agent, Act what) {
     expect(!status || *status != 200, "what no rule allows passed");
   }
   co_return status;
+}
+
+// A conversation that is long enough for what was said before to be known, and goes on.
+std::string World::next_turn(const RunId& run, std::uint64_t act) {
+  std::string& talk = talks_[run];
+  if (talk.empty() || talk.size() > 40'000) {
+    talk = fmt::format(R"({{"role":"system","content":"{}{}"}})", run.text(),
+                       std::string(18'000 + random_.below(2'000), '.'));
+  }
+  talk += fmt::format(R"(,{{"role":"user","content":"{}act {}"}})",
+                      std::string(random_.below(6'000), '-'), act);
+  return R"({"model":"m","messages":[)" + talk + "]}";
 }
 
 World::Act World::any_act() {
@@ -658,6 +672,7 @@ void World::look_at_log() {
     expect(entry.has_value(), "an Entry does not read");
     if (!entry) continue;
     if (entry->kind == audit::Kind::kIntent) ++intents[entry->span.text()];
+    if (entry->kind == audit::Kind::kIntent) look_at_request(**log, *entry);
     if (entry->kind == audit::Kind::kSettled) ++settled[entry->span.text()];
     if (entry->kind == audit::Kind::kGap) reach("a gap is on record");
     if (entry->kind == audit::Kind::kVaultUse && entry->exchange && entry->tag("use") == "lease") {
@@ -697,6 +712,18 @@ void World::look_at_log() {
     expect(intents.contains(span), "an upstream was asked and it is not on record");
   }
   expect(leased.size() >= authorized_.size(), "credentials were used without the vault's Entry");
+}
+
+// What came to the model is on record byte for byte, of however many parts it is made.
+void World::look_at_request(audit::Log& log, const audit::Entry& entry) {
+  const auto said = said_.find(entry.span.text());
+  if (said == said_.end()) return;
+  expect(!entry.bodies.empty() && entry.bodies[0].name == "request", "a request without its body");
+  if (entry.bodies.empty()) return;
+  const audit::BodyRef& body = entry.bodies[0];
+  const auto bytes = log.read_body(body.object, 0, body.size);
+  expect(bytes && *bytes == said->second, "what came to the model is not what is on record");
+  reach("a conversation is on record as it was said");
 }
 
 }  // namespace gatehouse::sim

@@ -105,6 +105,8 @@ class World {
   net::Task<void> act_after_the_end(Agent agent);
   void look_at_outside(const Asked& asked, std::uint64_t act);
   [[nodiscard]] std::string why_not(const Agent& agent) const;
+  std::string next_turn(const RunId& run, std::uint64_t act);
+  void look_at_request(audit::Log& log, const audit::Entry& entry);
   void look_for_lives_outside();
   net::Task<std::optional<int>> read_answer(net::Stream* stream, bool is_model);
   net::Task<void> bad_days();
@@ -128,6 +130,9 @@ class World {
   std::map<std::string, Instant> access_;  // live access tokens and their ends
   std::map<std::string, std::pair<std::string, std::uint64_t>> refresh_;  // whose, the how-manieth
   std::uint64_t next_act_ = 1;
+  // What each Run's conversation has said, which the next request says again ...
+  std::map<RunId, std::string> talks_;
+  std::map<std::string, std::string> said_;  // ... and what came to the model, by span
   // Acts of Runs outside that no upstream may see, and why; `jumps` of the clock there had been.
   struct Forbidden {
     std::string why;
