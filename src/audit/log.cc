@@ -170,7 +170,7 @@ class Log::Impl {
 
   // Errors: kNotFound, kCorrupt.
   Result<std::string> entry(std::uint64_t sequence) {
-    if (sequence < entries_.size()) return frame_at(entries_[sequence]);
+    if (sequence < entries_.size()) return TRY(frame_at(entries_[sequence])).payload;
     for (const GroupFrame& frame : group_frames_) {
       if (frame.type == FrameType::kEntry && frame.sequence == sequence) {
         return std::string(payload_of(frame));

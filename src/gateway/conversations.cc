@@ -40,12 +40,14 @@ Conversations::Conversations() {
   fill_random({reinterpret_cast<std::uint8_t*>(key_.data()), sizeof key_});
 }
 
-std::uint64_t Conversations::mark(const RunId& run, std::string_view body, std::size_t at) const {
+std::uint64_t Conversations::mark(const Speaker& who, std::string_view body, std::size_t at) const {
   static_assert(sizeof key_ == crypto_shorthash_KEYBYTES);
-  std::array<char, sizeof run.bytes() + sizeof at + kMarked> marked{};
-  std::memcpy(marked.data(), run.bytes().data(), sizeof run.bytes());
-  std::memcpy(marked.data() + sizeof run.bytes(), &at, sizeof at);
-  std::memcpy(marked.data() + sizeof run.bytes() + sizeof at, body.data() + at, kMarked);
+  std::array<char, sizeof who.run.bytes() + 2 + sizeof at + kMarked> marked{};
+  char* to = std::ranges::copy(who.run.bytes(), marked.begin()).out;
+  *to++ = static_cast<char>(who.dialect);
+  *to++ = static_cast<char>(who.operation);
+  std::memcpy(to, &at, sizeof at);
+  std::memcpy(to + sizeof at, body.data() + at, kMarked);
   std::uint64_t hash = 0;
   static_assert(sizeof hash == crypto_shorthash_BYTES);
   crypto_shorthash(reinterpret_cast<unsigned char*>(&hash),
@@ -55,18 +57,18 @@ std::uint64_t Conversations::mark(const RunId& run, std::string_view body, std::
 }
 
 // The one whose last bytes in common with the body lie farthest in.
-Conversations::Talks::iterator Conversations::best(const RunId& run, std::string_view body) {
+Conversations::Talks::iterator Conversations::best(const Speaker& who, std::string_view body) {
   for (std::size_t number = marks_of(body.size()); number > 0; --number) {
-    const auto found = by_mark_.find(mark(run, body, number * kStride));
-    if (found != by_mark_.end() && found->second->run == run) return found->second;
+    const auto found = by_mark_.find(mark(who, body, number * kStride));
+    if (found != by_mark_.end() && found->second->who == who) return found->second;
   }
   return talks_.end();
 }
 
-Known Conversations::find(const RunId& run, std::string_view body) {
+Known Conversations::find(const Speaker& who, std::string_view body) {
   Known known;
   if (body.size() < kBodyLeast || body.size() > kBodyMost) return known;
-  const auto talk = best(run, body);
+  const auto talk = best(who, body);
   if (talk == talks_.end()) return known;
   talks_.splice(talks_.begin(), talks_, talk);
   known.conversation = talk->id;
@@ -97,7 +99,7 @@ void Conversations::find_parts(const Talk& talk, std::string_view body, Known& k
   }
 }
 
-void Conversations::keep(const RunId& run, const Known& known, std::string_view body,
+void Conversations::keep(const Speaker& who, const Known& known, std::string_view body,
                          std::vector<KnownPart> parts) {
   if (body.size() < kBodyLeast || body.size() > kBodyMost) return;
   const auto found = by_id_.find(known.conversation);
@@ -105,7 +107,7 @@ void Conversations::keep(const RunId& run, const Known& known, std::string_view 
   const bool goes_on = found != by_id_.end() && found->second->turn == known.turn
                        && std::max(known.prefix, known.bytes) > found->second->text.size() / 4 * 3;
   if (!goes_on) {
-    talks_.push_front({.id = next_id_++, .run = run});
+    talks_.push_front({.id = next_id_++, .who = who});
     by_id_.emplace(talks_.front().id, talks_.begin());
   } else {
     talks_.splice(talks_.begin(), talks_, found->second);
@@ -124,7 +126,7 @@ void Conversations::say(Talk& talk, std::string_view body, std::size_t same) {
   talk.text.resize(same);
   talk.text.append(body.substr(same));
   for (std::size_t number = talk.marks.size() + 1; number <= marks_of(body.size()); ++number) {
-    talk.marks.push_back(mark(talk.run, body, number * kStride));
+    talk.marks.push_back(mark(talk.who, body, number * kStride));
     by_mark_.insert_or_assign(talk.marks.back(), talks_.begin());
   }
 }
@@ -147,7 +149,7 @@ void Conversations::drop(Talks::iterator talk) {
 void Conversations::forget(const RunId& run) {
   for (auto talk = talks_.begin(); talk != talks_.end();) {
     const auto next = std::next(talk);
-    if (talk->run == run) drop(talk);
+    if (talk->who.run == run) drop(talk);
     talk = next;
   }
 }

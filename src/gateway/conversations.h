@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the models' conversations said last, so that what the next request says again is neither
-// parsed nor hashed nor stored again. A request of a Run is held against that Run's own alone: what
-// another one said can be learned neither from an answer nor from the time that it takes. The bytes
-// are compared themselves; what is found by a hash is where to compare.
+// parsed nor hashed nor stored again. A request of a Run is held against that Run's own alone, of
+// the same kind: what another one said can be learned neither from an answer nor from the time that
+// it takes. The bytes are compared themselves; what is found by a hash is where to compare.
 //
 // All that is here is on record: a conversation is kept once its request's bodies are in the ring.
 // Of one process, and lost with it.
@@ -18,6 +18,7 @@
 
 #include "audit/entry.h"
 #include "base/id.h"
+#include "wire/llm_endpoint.h"
 
 namespace gatehouse::gateway {
 
@@ -28,6 +29,15 @@ struct KnownPart {
   bool is_message = false;  // wire::LlmPart
   audit::ObjectId object{};
   audit::Digest commitment{};
+};
+
+// Who says something, and as what it is read: what one reader finds nothing in may be a tool to
+// another.
+struct Speaker {
+  RunId run;
+  wire::LlmDialect dialect{};
+  wire::LlmOperation operation{};
+  friend bool operator==(const Speaker&, const Speaker&) = default;
 };
 
 // What is known of a request's body.
@@ -50,10 +60,10 @@ class Conversations {
   Conversations();
 
   // Of a body from kBodyLeast to kBodyMost; nothing of any other.
-  [[nodiscard]] Known find(const RunId& run, std::string_view body);
-  // That the Run has said `body`, which is made of `parts` and of what is between them. `known` is
+  [[nodiscard]] Known find(const Speaker& who, std::string_view body);
+  // That they have said `body`, which is made of `parts` and of what is between them. `known` is
   // what `find` gave for it.
-  void keep(const RunId& run, const Known& known, std::string_view body,
+  void keep(const Speaker& who, const Known& known, std::string_view body,
             std::vector<KnownPart> parts);
   // The Run has ended.
   void forget(const RunId& run);
@@ -65,7 +75,7 @@ class Conversations {
   struct Talk {
     std::uint64_t id = 0;
     std::uint64_t turn = 0;
-    RunId run;
+    Speaker who;
     std::string text;
     std::vector<KnownPart> parts;
     std::vector<std::uint64_t> marks;  // the n-th is of the bytes at n + 1 strides
@@ -74,9 +84,9 @@ class Conversations {
   };
   using Talks = std::list<Talk>;
 
-  [[nodiscard]] std::uint64_t mark(const RunId& run, std::string_view body, std::size_t at) const;
+  [[nodiscard]] std::uint64_t mark(const Speaker& who, std::string_view body, std::size_t at) const;
   static void find_parts(const Talk& talk, std::string_view body, Known& known);
-  [[nodiscard]] Talks::iterator best(const RunId& run, std::string_view body);
+  [[nodiscard]] Talks::iterator best(const Speaker& who, std::string_view body);
   // The conversation's text is `body`, of which its first `same` bytes are that already.
   void say(Talk& talk, std::string_view body, std::size_t same);
   void drop_marks(Talk& talk, std::size_t from);

@@ -8,7 +8,7 @@
 namespace gatehouse::gateway {
 namespace {
 
-const RunId kRun = RunId::fresh();
+const Speaker kSpeaker{RunId::fresh(), wire::LlmDialect::kOpenAiChat, wire::LlmOperation::kChat};
 
 // A body as an agent grows it: messages, each of which is a part, and what stands around them.
 struct Said {
@@ -51,8 +51,8 @@ std::vector<std::uint8_t> numbers(const Known& known) {
 }
 
 // What is found must stand where it is said to stand.
-Known found(Conversations& talks, const Said& said, const RunId& run = kRun) {
-  Known known = talks.find(run, said.text);
+Known found(Conversations& talks, const Said& said, const Speaker& who = kSpeaker) {
+  Known known = talks.find(who, said.text);
   for (const KnownPart& part : known.parts) {
     const KnownPart& own = said.parts.at(part.object[0] - 1U);
     EXPECT_EQ(part.at, own.at);
@@ -60,8 +60,8 @@ Known found(Conversations& talks, const Said& said, const RunId& run = kRun) {
   }
   return known;
 }
-void keep(Conversations& talks, const Said& said, const RunId& run = kRun) {
-  talks.keep(run, talks.find(run, said.text), said.text, said.parts);
+void keep(Conversations& talks, const Said& said, const Speaker& who = kSpeaker) {
+  talks.keep(who, talks.find(who, said.text), said.text, said.parts);
 }
 
 using Numbers = std::vector<std::uint8_t>;
@@ -130,11 +130,28 @@ TEST(Conversations, OfARunAreKnownToNoOther) {
   Talker talker(1);
   for (int i = 0; i < 5; ++i) talker.say(5'000);
   keep(talks, talker.body());
-  EXPECT_TRUE(found(talks, talker.body(), RunId::fresh()).parts.empty());
-  talks.forget(kRun);
+  Speaker other = kSpeaker;
+  other.run = RunId::fresh();
+  EXPECT_TRUE(found(talks, talker.body(), other).parts.empty());
+  talks.forget(kSpeaker.run);
   EXPECT_TRUE(found(talks, talker.body()).parts.empty());
   EXPECT_EQ(talks.bytes(), 0U);
   EXPECT_EQ(talks.count(), 0U);
+}
+
+// What is nothing to the reader of one dialect may be a tool to another's.
+TEST(Conversations, AreKnownOnlyAsWhatTheyWereReadAs) {
+  Conversations talks;
+  Talker talker(1);
+  for (int i = 0; i < 5; ++i) talker.say(5'000);
+  keep(talks, talker.body());
+  Speaker other = kSpeaker;
+  other.dialect = wire::LlmDialect::kAnthropic;
+  EXPECT_TRUE(found(talks, talker.body(), other).parts.empty());
+  other = kSpeaker;
+  other.operation = wire::LlmOperation::kCountTokens;
+  EXPECT_TRUE(found(talks, talker.body(), other).parts.empty());
+  EXPECT_EQ(found(talks, talker.body()).parts.size(), 5U);
 }
 
 TEST(Conversations, ThatBeginAlikeGoOnApart) {
@@ -169,10 +186,10 @@ TEST(Conversations, AreNotMixedUpByTwoAtATime) {
   one.say(5'000);
   other.say(4'000);
   other.say(3'000);
-  const Known first = talks.find(kRun, one.body().text);
-  const Known second = talks.find(kRun, other.body().text);
-  talks.keep(kRun, first, one.body().text, one.body().parts);
-  talks.keep(kRun, second, other.body().text, other.body().parts);
+  const Known first = talks.find(kSpeaker, one.body().text);
+  const Known second = talks.find(kSpeaker, other.body().text);
+  talks.keep(kSpeaker, first, one.body().text, one.body().parts);
+  talks.keep(kSpeaker, second, other.body().text, other.body().parts);
   EXPECT_EQ(found(talks, one.body()).parts.size(), 6U);
   EXPECT_EQ(found(talks, other.body()).parts.size(), 7U);
 }

@@ -85,6 +85,10 @@ struct Exchange {
   [[nodiscard]] std::string_view method() const {
     return websocket ? wire::kWebSocketMethod : std::string_view(request.head.method);
   }
+  // Of a model's request.
+  [[nodiscard]] Speaker speaker() const {
+    return {door->run.run, endpoint->dialect, endpoint->operation};
+  }
   [[nodiscard]] std::string_view readable_body() const { return decoded ? *decoded : *body; }
   // Whether it goes to another Service than the one that the agent named.
   [[nodiscard]] bool is_elsewhere() const { return aim.service != service; }

@@ -121,7 +121,7 @@ Result<std::optional<std::string>> decoded_body(const wire::RequestHead& head,
 wire::KnownJson known_messages(Exchange& what) {
   wire::KnownJson known;
   if (what.decoded) return known;
-  what.known = what.gate->conversations.find(what.door->run.run, *what.body);
+  what.known = what.gate->conversations.find(what.speaker(), *what.body);
   for (const KnownPart& part : what.known.parts) {
     if (part.is_message) known.add(std::string_view(*what.body).substr(part.at, part.size));
   }

@@ -145,7 +145,8 @@ class Dialects(HouseTest):
         for turn in range(turns):
             if said:
                 del said[-1]["content"][0]["cache_control"]  # as agents do, it moves to the last
-                said.append({"role": "assistant", "content": "turn %d is answered" % (turn - 1)})
+                said.append({"role": "assistant", "content":
+                             "turn %d is answered %s" % (turn - 1, "." * 300)})
             text = "turn %d begins %s" % (turn, "~%d " % turn * 500)
             said.append({"role": "user", "content": [
                 {"type": "text", "text": text, "cache_control": {"type": "ephemeral"}}]})
@@ -163,6 +164,19 @@ class Dialects(HouseTest):
         for once in ("system 1799 ", "turn 0 begins ", "turn 0 is answered"):
             # By each gateway once, and what was new in words.
             self.assertIn(stored.count(once.encode()), range(1, 3 * gateways + 1), once)
+
+    def test_what_one_dialect_finds_nothing_in_is_read_anew_by_another(self):
+        """Nobody makes a tool known as a message by saying it to somebody to whom it is none."""
+        tool = {"type": "tool_addition", "tool": {"type": "web_search_20250305", "name": "s"}}
+        text = {"type": "text", "text": "~" * 20000}
+        request = {"model": "alike", "max_tokens": 9, "messages": [
+            {"role": "user", "content": [text, tool]}, {"role": "user", "content": "go on"}]}
+        for _ in range(4):  # at each gateway
+            self.ask(PROVIDER + "/v1/chat/completions", request, {"id": "x", "choices": []})
+            status, _, body = self.house.request("POST", CLAUDE + "/v1/messages",
+                                                 json.dumps(request).encode())
+            self.assertEqual(status, 403, body)
+            self.assertIn("provider-side-tools", body.decode())
 
     def test_anthropic_messages_are_read_and_get_the_key(self):
         for stream in (False, True):
