@@ -45,7 +45,9 @@ std::string_view Step::state() const {
 bool Step::is_effect() const {
   if (entry.kind != Kind::kIntent) return false;
   const std::string_view call = entry.tag("call");
-  if (call == "tunnel" || call == "websocket") return true;
+  if (call == "tunnel") return true;
+  // Where its messages are read, each that asks for something is on record by itself.
+  if (call == "websocket") return entry.tag("websocket.read").empty();
   if (call == "llm") return !entry.tag("llm.provider_tools").empty();
   if (call == "mcp") return !entry.tag("tool").empty();
   if (call == "a2a") return !entry.tag("a2a.effect").empty();

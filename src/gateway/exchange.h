@@ -61,6 +61,8 @@ struct Exchange {
   std::optional<wire::LlmEndpoint> endpoint;  // of a model provider's Service
   // What the agent offers where it asks for a WebSocket.
   std::optional<wire::WebSocketOffer> websocket;
+  // Of a message that is an Exchange of its own: that of the WebSocket that it came through.
+  std::optional<ExchangeId> socket;
   Call call;
   Known known;  // of a model's request: what the Run has said before
   // Whole, where the Call is in it or where it is small; else it is relayed as it comes.
@@ -102,6 +104,14 @@ struct Exchange {
   void drop_body();
 };
 
+// Whether it is a WebSocket whose messages are read and ruled on, each by itself.
+[[nodiscard]] inline bool is_governed_socket(const Exchange& of) {
+  return of.websocket && of.endpoint && std::holds_alternative<HttpCall>(of.call)
+         && of.endpoint->standing == wire::LlmEndpoint::Standing::kGoverned;
+}
+
+class Interpreted;
+
 class Identified {
  public:
   [[nodiscard]] Exchange* operator->() const { return known_.get(); }
@@ -110,12 +120,14 @@ class Identified {
  private:
   explicit Identified(std::unique_ptr<Exchange> known) : known_(std::move(known)) {}
   friend Result<Identified> identify(Gate&, Door&, Caller&, Decoded);
+  friend Result<Interpreted> interpret_message(const Exchange&, std::string, LlmCall);
   std::unique_ptr<Exchange> known_;
 };
 
 class Interpreted : public Identified {
   explicit Interpreted(Identified from) : Identified(std::move(from)) {}
   friend net::Task<Result<Interpreted>> interpret(Identified);
+  friend Result<Interpreted> interpret_message(const Exchange&, std::string, LlmCall);
 };
 
 class Routed : public Interpreted {
@@ -157,6 +169,11 @@ class Leased {
 
 [[nodiscard]] Result<Identified> identify(Gate& gate, Door& door, Caller& caller, Decoded request);
 [[nodiscard]] net::Task<Result<Interpreted>> interpret(Identified who);
+// A message of a WebSocket that asks a model, as an Exchange of its own: from here on it goes
+// through the phases up to its record, by the rules that are in force now. Errors: kDenied when its
+// Service is gone, kKilled, kExhausted when there is no room for it.
+[[nodiscard]] Result<Interpreted> interpret_message(const Exchange& socket, std::string message,
+                                                    LlmCall call);
 [[nodiscard]] Result<Routed> route(Interpreted what);
 [[nodiscard]] Result<Ruled> rule(Routed where);
 [[nodiscard]] net::Task<Result<Recorded>> record(Ruled ruled);

@@ -259,4 +259,33 @@ Task<Result<Interpreted>> interpret(Identified who) {
   co_return what;
 }
 
+Result<Interpreted> interpret_message(const Exchange& socket, std::string message, LlmCall call) {
+  Gate& gate = *socket.gate;
+  if (gate.is_killed(socket.door->run.run)) return failure(Error::kKilled, "the run was killed");
+  Interpreted what(Identified(std::make_unique<Exchange>(gate, *socket.door)));
+  if (!what->kept.grow(message.size())) return no_room();
+  what->caller = socket.caller;
+  what->began = gate.loop.now();
+  what->socket = socket.exchange;
+  what->parent = socket.span;
+  // Of the handshake, what rules look at: its fields were its own.
+  what->request.head.method = socket.request.head.method;
+  what->request.head.target = socket.request.head.target;
+  what->request.host = socket.request.host;
+  what->request.port = socket.request.port;
+  what->request.tls = socket.request.tls;
+  what->path = socket.path;
+  what->rulebook = gate.rulebook;
+  what->service = what->rulebook->service_at(socket.door->run.tenant, what->request.host.text(),
+                                             what->request.port);
+  if (what->service == nullptr || what->service->kind != socket.service->kind) {
+    return failure(Error::kDenied, "the service that this WebSocket is for is no more");
+  }
+  what->endpoint = socket.endpoint;
+  what->websocket = socket.websocket;
+  what->call = std::move(call);
+  what->body = std::move(message);
+  return what;
+}
+
 }  // namespace gatehouse::gateway

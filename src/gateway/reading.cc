@@ -54,6 +54,12 @@ void Reading::begin(const wire::ResponseHead& head) {
   model_.emplace(llm->endpoint, form, hides_usage_);
 }
 
+void Reading::begin_messages() {
+  is_stream_ = true;
+  is_messages_ = true;
+  model_.emplace(std::get<LlmCall>(of_.call).endpoint, wire::LlmAnswerReader::Form::kMessages);
+}
+
 void Reading::sent(std::string_view payload) {
   keep(payload, request_, request_bytes_);
   request_bytes_ += payload.size();
@@ -70,6 +76,7 @@ std::string_view Reading::take(std::string_view payload) {
   }
   if (agent_ && is_stream_) payload = agent_->feed(payload);
   keep(payload);
+  if (is_messages_) keep("\n");
   if (is_stream_ && std::holds_alternative<ToolCall>(of_.call)) read_events(payload);
   return payload;
 }

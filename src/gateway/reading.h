@@ -32,6 +32,8 @@ class Reading {
   // What goes to the agent was carried over from another dialect, in which this was said. It
   // outlives this.
   void read_instead(const wire::LlmAnswer& upstreams) { upstreams_ = &upstreams; }
+  // The answer comes as messages of a WebSocket, of which each is taken whole.
+  void begin_messages();
   // A piece of the request's body that was relayed unread.
   void sent(std::string_view payload);
   // A piece of the answer's body. What is given back goes to the agent now; it lives until the next
@@ -71,6 +73,7 @@ class Reading {
   std::uint64_t request_bytes_ = 0;
   std::uint64_t answer_bytes_ = 0;
   bool is_stream_ = false;
+  bool is_messages_ = false;
   bool hides_usage_ = false;
   wire::SseParser events_;
   bool events_broken_ = false;

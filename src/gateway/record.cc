@@ -40,8 +40,8 @@ std::string_view call_name(const Ruled& ruled) {
   const auto kind = ruled->service == nullptr ? ipc::ServiceKind::kHttp : ruled->service->kind;
   if (kind == ipc::ServiceKind::kMcp) return "mcp";
   if (kind == ipc::ServiceKind::kA2a) return "a2a";
-  if (ruled->websocket) return "websocket";
-  return std::holds_alternative<LlmCall>(ruled->call) ? "llm" : "http";
+  if (std::holds_alternative<LlmCall>(ruled->call)) return "llm";
+  return ruled->websocket ? "websocket" : "http";
 }
 
 void tell_agent_call(audit::Entry& entry, const wire::A2aCall& request) {
@@ -71,6 +71,8 @@ audit::Entry entry_of(const Ruled& ruled, audit::Kind kind) {
   if (!ruled->aim.destination.host.empty())
     entry.add("upstream", origin_of(ruled->aim.destination));
   if (ruled->parent) entry.add("parent", ruled->parent->text());
+  if (ruled->socket) entry.add("websocket", ruled->socket->text());
+  if (is_governed_socket(*ruled)) entry.add("websocket.read", "true");
   entry.add("ruling", ruled->ruling.allowed() ? "allow" : "deny");
   entry.add("rule", ruled->ruling.rule);
   if (ruled->model_route != nullptr) {
@@ -102,7 +104,7 @@ audit::Entry entry_of(const Ruled& ruled, audit::Kind kind) {
 
 // Section 4 of docs/architecture.md: what must be on disk before the first byte goes upstream.
 bool must_be_durable_first(const Ruled& ruled) {
-  if (ruled->websocket) return true;
+  if (ruled->websocket && std::holds_alternative<HttpCall>(ruled->call)) return true;
   if (const auto* tool = std::get_if<ToolCall>(&ruled->call)) return tool->method == "tools/call";
   if (const auto* agent = std::get_if<AgentCall>(&ruled->call)) {
     return wire::changes_something(agent->request.operation);

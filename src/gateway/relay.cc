@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "gateway/exchange.h"
 #include "gateway/reading.h"
+#include "gateway/responses_socket.h"
 #include "gateway/signing.h"
 #include "gateway/translated_answer.h"
 #include "gateway/websocket.h"
@@ -223,13 +224,13 @@ class Relay {
   Task<Result<void>> relay_websocket(wire::ResponseHead head) {
     watch_.cancel_all();
     CO_TRY(still_alive());
-    wire::remove_hop_by_hop(head.headers);
     wire::set_websocket_upgrade(head.headers);
     name_run(head.headers);
     tell_timing(head.headers);
     const Live stream(gate_.counters.live_streams);
     const RawConnection agent =
         CO_TRY(co_await caller_.switch_protocols(std::move(head), gate_.loop.in(kWriteMost)));
+    const std::unique_ptr<WebSocketJudge> judge = judge_of(*ruled_);
     WebSocket socket({
         .loop = gate_.loop,
         .intent = intent_,
@@ -244,6 +245,9 @@ class Relay {
             [this](std::string_view part) { return look_for_placeholders(part); },
         .is_killed = [this] { return gate_.is_killed(ruled_->door->run.run); },
         .ended_in_order = [this] { caller_.ended_in_order(); },
+        .room = gate_.bodies,
+        .room_of_run = ruled_->door->bodies,
+        .reader = judge.get(),
     });
     const Result<void> done = co_await socket.run();
     agent_left_ = socket.agent_left();
@@ -501,13 +505,9 @@ class Relay {
                                                         head.error().message()));
       }
       if (!*head) continue;
-      if ((*head)->response.status == 101) CO_TRY(check_switch((*head)->response));
+      if ((*head)->response.status == 101) CO_TRY(check_switch(*ruled_, (*head)->response));
       co_return std::move(**head);
     }
-  }
-  Result<void> check_switch(const wire::ResponseHead& head) const {
-    if (ruled_->websocket) return wire::check_websocket_answer(*ruled_->websocket, head);
-    return failure(Error::kUpstream, "the upstream changed the protocol, which nobody asked it to");
   }
   // Reads once. An upstream that lets us wait gets a watch on the caller beside it.
   Task<Result<bool>> more_from_upstream(Deadline deadline) {

@@ -19,16 +19,24 @@ constexpr Nanos kCloseMost = std::chrono::seconds(10);  // from one Close to the
 constexpr Nanos kLastWordsMost = std::chrono::seconds(2);
 constexpr std::size_t kAtHandMost = 64 * 1024;  // of what waits to be sent, and a part more
 
+constexpr std::uint64_t kReadMost = 16 * 1024 * 1024;  // of a message that is read whole
+
+wire::WebSocketLimits limits_for(const WebSocketJudge* reader) {
+  wire::WebSocketLimits limits;
+  if (reader != nullptr) limits.message_most = kReadMost;
+  return limits;
+}
+
 std::string_view name_of(const WebSocketEnd& end) { return end.is_agent() ? "agent" : "upstream"; }
 
 }  // namespace
 
 WebSocket::WebSocket(WebSocketParts parts)
     : parts_(std::move(parts)),
-      agent_(parts_.loop, Who::kAgent, parts_.agent, {}),
-      upstream_(parts_.loop, Who::kUpstream, parts_.upstream, {}),
-      up_{agent_, upstream_},
-      down_{upstream_, agent_},
+      agent_(parts_.loop, Who::kAgent, parts_.agent, limits_for(parts_.reader)),
+      upstream_(parts_.loop, Who::kUpstream, parts_.upstream, limits_for(parts_.reader)),
+      up_{agent_, upstream_, {parts_.room, parts_.room_of_run}},
+      down_{upstream_, agent_, {parts_.room, parts_.room_of_run}},
       record_(parts_.loop, parts_.intent),
       over_(parts_.loop),
       tasks_(parts_.loop) {
@@ -119,7 +127,7 @@ Task<void> WebSocket::wait_for_other_close() {
 Task<Result<void>> WebSocket::pass_all(Way& way) {
   while (!way.is_closed && !ended_) {
     const auto event = CO_TRY(way.from.event());
-    if (event) CO_TRY(take(way, *event));
+    if (event) CO_TRY(co_await take(way, *event));
     const bool is_due = !event || way.is_closed || way.to.waiting() >= kAtHandMost;
     if (is_due && way.to.waiting() > 0) {
       const Result<void> sent = co_await way.to.flush(parts_.loop.in(kWriteMost));
@@ -143,22 +151,39 @@ Task<Result<void>> WebSocket::pass_all(Way& way) {
   co_return Result<void>();
 }
 
-Result<void> WebSocket::take(Way& way, const wire::WebSocketEvent& event) {
-  TRY(parts_.still_alive());
-  if (event.opcode >= WebSocketOpcode::kClose) return take_control(way, event);
-  return take_data(way, event);
+Task<Result<void>> WebSocket::take(Way& way, wire::WebSocketEvent event) {
+  CO_TRY(parts_.still_alive());
+  if (event.opcode >= WebSocketOpcode::kClose) co_return take_control(way, event);
+  if (parts_.reader == nullptr) co_return take_data(way, event);
+  const std::string_view part = CO_TRY(looked_through(way, event));
+  if (!way.room.grow(part.size())) {
+    co_return failure(Error::kExhausted,
+                      "the requests under way take all the memory that the gateway has for bodies");
+  }
+  way.whole += part;
+  if (!event.ends) co_return Result<void>();
+  event.begins = true;
+  const Result<void> taken = co_await take_whole(way, event);
+  std::string().swap(way.whole);
+  way.room.give_back();
+  co_return taken;
+}
+
+// What of a part may pass now. A view until the next call, or of the event.
+Result<std::string_view> WebSocket::looked_through(Way& way, const wire::WebSocketEvent& event) {
+  if (way.from.is_agent()) {
+    TRY(parts_.look_for_placeholders(event.payload));
+    return event.payload;
+  }
+  if (!redactor_) return event.payload;
+  clean_.clear();
+  redactor_->feed(event.payload, clean_);
+  if (event.ends) redactor_->finish(clean_);
+  return clean_;
 }
 
 Result<void> WebSocket::take_data(Way& way, const wire::WebSocketEvent& event) {
-  std::string_view payload = event.payload;
-  if (way.from.is_agent()) {
-    TRY(parts_.look_for_placeholders(payload));
-  } else if (redactor_) {
-    clean_.clear();
-    redactor_->feed(payload, clean_);
-    if (event.ends) redactor_->finish(clean_);
-    payload = clean_;
-  }
+  const std::string_view payload = TRY(looked_through(way, event));
   if (event.ends) ++way.messages;
   way.bytes += payload.size();
   if (payload.empty() && !event.ends) return {};  // all of it is held back
@@ -167,6 +192,29 @@ Result<void> WebSocket::take_data(Way& way, const wire::WebSocketEvent& event) {
              payload);
   way.is_mid_message = !event.ends;
   return {};
+}
+
+Task<Result<void>> WebSocket::take_whole(Way& way, wire::WebSocketEvent event) {
+  const bool is_text = event.opcode == WebSocketOpcode::kText;
+  ++way.messages;
+  way.bytes += way.whole.size();
+  if (!way.from.is_agent()) {
+    if (!CO_TRY(co_await parts_.reader->from_upstream(way.whole, is_text))) {
+      record_.add(name_of(way.from), event, way.whole);
+    }
+    way.to.put(event.opcode, true, way.whole);
+    co_return Result<void>();
+  }
+  const auto verdict = CO_TRY(co_await parts_.reader->from_agent(way.whole, is_text));
+  CO_TRY(parts_.still_alive());  // it may have taken a while
+  if (!verdict.is_on_record) record_.add(name_of(way.from), event, way.whole);
+  if (verdict.passes) {
+    way.to.put(event.opcode, true, way.whole);
+  } else {
+    way.from.put(WebSocketOpcode::kText, true, verdict.reply);
+    CO_TRY(co_await way.from.flush(parts_.loop.in(kWriteMost)));
+  }
+  co_return Result<void>();
 }
 
 Result<void> WebSocket::take_control(Way& way, const wire::WebSocketEvent& event) {

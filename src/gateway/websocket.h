@@ -11,12 +11,35 @@
 #include <string>
 
 #include "gateway/intent.h"
+#include "gateway/room.h"
 #include "gateway/websocket_end.h"
 #include "gateway/websocket_record.h"
 #include "net/nursery.h"
 #include "wire/redact.h"
 
 namespace gatehouse::gateway {
+
+// Whoever reads what passes, message by message, and has a say in it.
+class WebSocketJudge {
+ public:
+  // What becomes of a message of the agent's.
+  struct Verdict {
+    bool passes = false;
+    std::string reply;          // a text for the agent where it does not
+    bool is_on_record = false;  // by the reader itself
+  };
+  WebSocketJudge() = default;
+  WebSocketJudge(const WebSocketJudge&) = delete;
+  WebSocketJudge& operator=(const WebSocketJudge&) = delete;
+  virtual ~WebSocketJudge() = default;
+  // Before it goes to the upstream.
+  [[nodiscard]] virtual net::Task<Result<Verdict>> from_agent(std::string_view message,
+                                                              bool is_text) = 0;
+  // Before it goes to the agent: whether it is on record by the reader itself. Errors: what keeps
+  // it from being told.
+  [[nodiscard]] virtual net::Task<Result<bool>> from_upstream(std::string_view message,
+                                                              bool is_text) = 0;
+};
 
 // What a relay of frames needs of its Exchange. All of it outlives the relay.
 struct WebSocketParts {
@@ -38,6 +61,12 @@ struct WebSocketParts {
   std::function<bool()> is_killed;
   // The agent has been told how it ends.
   std::function<void()> ended_in_order;
+  // What may be kept of messages, of the gateway's memory and of the Run's share of it.
+  Room& room;
+  Room& room_of_run;
+  // Null where nobody has to understand what passes: then it does part by part. Else messages of at
+  // most 16 MiB pass, each whole and in one frame.
+  WebSocketJudge* reader = nullptr;
 };
 
 class WebSocket {
@@ -60,14 +89,18 @@ class WebSocket {
   struct Way {
     WebSocketEnd& from;
     WebSocketEnd& to;
+    Room::Share room;
     bool is_mid_message = false;  // to the receiver
     bool is_closed = false;       // a Close came
+    std::string whole;            // of a message that is read before it passes
     std::uint64_t messages = 0;
     std::uint64_t bytes = 0;
   };
   net::Task<void> pass(Way* way);
   net::Task<Result<void>> pass_all(Way& way);
-  Result<void> take(Way& way, const wire::WebSocketEvent& event);
+  net::Task<Result<void>> take(Way& way, wire::WebSocketEvent event);
+  net::Task<Result<void>> take_whole(Way& way, wire::WebSocketEvent event);
+  Result<std::string_view> looked_through(Way& way, const wire::WebSocketEvent& event);
   Result<void> take_data(Way& way, const wire::WebSocketEvent& event);
   Result<void> take_control(Way& way, const wire::WebSocketEvent& event);
   [[nodiscard]] std::string clean(const wire::WebSocketEvent& event, std::size_t most);

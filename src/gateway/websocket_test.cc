@@ -116,6 +116,9 @@ class WebSocketTest : public testing::Test {
         },
         .is_killed = [this] { return is_killed; },
         .ended_in_order = [this] { ended_in_order = true; },
+        .room = room,
+        .room_of_run = room_of_run,
+        .reader = reader.get(),
     };
   }
   // How it ends, and after how long.
@@ -156,6 +159,9 @@ class WebSocketTest : public testing::Test {
   std::optional<Peer> upstream;
   std::unique_ptr<Client> client;
   std::unique_ptr<Client> server;
+  Room room{1'000'000};
+  Room room_of_run{100'000};
+  std::unique_ptr<WebSocketJudge> reader;
   Instant until = Deadline::never().at();
   bool is_killed = false;
   bool ended_in_order = false;
@@ -286,6 +292,47 @@ TEST_F(WebSocketTest, ACredentialIsRemovedWhereItStandsInOneMessage) {
   EXPECT_EQ(agent->heard,
             (Heard{"it is [removed], sk-secre", "t", "pong [removed]", "close 1000", "end"}));
   EXPECT_EQ(tag("credential_echoes"), "1");
+}
+
+// Lets pass what says "please", and answers the rest.
+class Polite final : public WebSocketJudge {
+ public:
+  Task<Result<Verdict>> from_agent(std::string_view message, bool) override {
+    if (message.contains("please")) co_return Verdict{.passes = true, .is_on_record = true};
+    co_return Verdict{.passes = false, .reply = "say please"};
+  }
+  Task<Result<bool>> from_upstream(std::string_view message, bool) override {
+    told.emplace_back(message);
+    co_return true;
+  }
+  std::vector<std::string> told;
+};
+
+TEST_F(WebSocketTest, AReaderTakesMessagesWholeAndAnswersThoseThatDoNotPass) {
+  reader = std::make_unique<Polite>();
+  others.spawn(after(1s, [](this auto, net::Stream* stream) -> Task<void> {
+    std::string out;
+    wire::append_websocket_frame(out, WebSocketOpcode::kText, false, "ple", kMask);
+    wire::append_websocket_frame(out, WebSocketOpcode::kContinuation, true, "ase", kMask);
+    (void)co_await stream->write(out, Deadline::never());
+  }(agent->stream.get())));
+  others.spawn(after(2s, agent->say(WebSocketOpcode::kText, "now!")));
+  others.spawn(after(3s, upstream->say(WebSocketOpcode::kText, "hello")));
+  others.spawn(after(4s, agent->close(1000)));
+  EXPECT_EQ(relayed().first, "done");
+  EXPECT_EQ(upstream->heard, (Heard{"please", "close 1000", "end"}));
+  EXPECT_EQ(agent->heard, (Heard{"say please", "hello", "close 1000", "end"}));
+  EXPECT_EQ(static_cast<Polite&>(*reader).told, std::vector<std::string>{"hello"});
+  EXPECT_EQ(room.held(), 0u);
+}
+
+TEST_F(WebSocketTest, WhatIsReadWholeHasRoomThatIsBounded) {
+  reader = std::make_unique<Polite>();
+  others.spawn(after(1s, agent->say(WebSocketOpcode::kText, "please" + std::string(90'000, 'x'))));
+  others.spawn(after(2s, agent->say(WebSocketOpcode::kText, "please" + std::string(110'000, 'x'))));
+  EXPECT_EQ(relayed().first, row_of(Error::kExhausted).label);
+  EXPECT_EQ(agent->heard, (Heard{"close 1011", "end"}));
+  EXPECT_EQ(room.held(), 0u);
 }
 
 TEST_F(WebSocketTest, AgentsThatGoWithoutACloseAreTakenDown) {

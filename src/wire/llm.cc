@@ -236,6 +236,10 @@ LlmAnswerReader::Form LlmAnswerReader::form_of(const LlmEndpoint& endpoint,
 
 std::string_view LlmAnswerReader::feed(std::string_view piece) {
   if (is_broken_) return piece;
+  if (form_ == Form::kMessages) {
+    read_event({.raw = piece, .data = piece});
+    return piece;
+  }
   out_.clear();
   direct_ = {};
   for (std::string_view rest = piece; !rest.empty();) {

@@ -111,6 +111,7 @@ class LlmAnswerReader {
     kEvents,     // server-sent events
     kJsonArray,  // Gemini's stream without them
     kFrames,     // AWS's event stream
+    kMessages,   // of a WebSocket: each piece is an event
   };
 
   LlmAnswerReader(const LlmEndpoint& endpoint, Form form, bool hides_usage = false);

@@ -9,6 +9,7 @@
 
 #include "wire/characters.h"
 #include "wire/path.h"
+#include "wire/websocket.h"
 
 namespace gatehouse::wire {
 namespace {
@@ -35,6 +36,7 @@ constexpr auto kChat = LlmOperation::kChat;
 constexpr std::array kOpenAiRows = {
     Row{"POST", "chat/completions", kGoverned, LlmDialect::kOpenAiChat, kChat, "chat"},
     Row{"POST", "responses", kGoverned, LlmDialect::kOpenAiResponses, kChat, "responses"},
+    Row{kWebSocketMethod, "responses", kGoverned, LlmDialect::kOpenAiResponses, kChat, "responses"},
     Row{"POST", "responses/compact", kGoverned, LlmDialect::kOpenAiResponses, kChat, "responses"},
     Row{"POST", "responses/input_tokens", kGoverned, LlmDialect::kOpenAiResponses,
         LlmOperation::kCountTokens, "count_tokens"},

@@ -117,6 +117,8 @@ class AnswerBuilder {
 [[nodiscard]] Result<LlmRequest> openai_other_request(LlmOperation operation,
                                                       std::string_view body);
 [[nodiscard]] Result<LlmRequest> openai_responses_request(const RequestText& text);
+// The messages of what has no more than an `input`, and tools that these bring.
+[[nodiscard]] Result<LlmRequest> openai_responses_input(const RequestText& text);
 [[nodiscard]] Result<LlmRequest> anthropic_request(const RequestText& text);
 [[nodiscard]] Result<LlmRequest> gemini_request(LlmOperation operation, const RequestText& text);
 [[nodiscard]] Result<LlmRequest> bedrock_request(const RequestText& text);

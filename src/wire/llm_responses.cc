@@ -211,6 +211,14 @@ Result<LlmRequest> openai_responses_request(const RequestText& text) {
   return request;
 }
 
+Result<LlmRequest> openai_responses_input(const RequestText& text) {
+  const JsonObject body = TRY(scan_object(text.json, text.known));
+  LlmRequest request;
+  TRY(read_input(text, body, request));
+  TRY(read_tools(body, request));
+  return request;
+}
+
 Result<void> read_openai_responses(std::string_view text, AnswerBuilder& into) {
   const JsonObject body = TRY(scan_object(text));
   if (!text_or(body, "object").starts_with("response")) {

@@ -152,6 +152,7 @@ Result<void> check_websocket_answer(const WebSocketOffer& offer, const ResponseH
 }
 
 void set_websocket_upgrade(Headers& headers) {
+  remove_hop_by_hop(headers);
   headers.set("connection", "Upgrade");
   headers.set("upgrade", "websocket");
 }

@@ -40,7 +40,8 @@ struct WebSocketOffer {
 [[nodiscard]] Result<void> check_websocket_answer(const WebSocketOffer& offer,
                                                   const ResponseHead& head);
 
-// The fields of one connection by which an upgrade to it is asked for and answered.
+// Of what concerns one connection only, the fields by which an upgrade to it is asked for and
+// answered, and no others.
 void set_websocket_upgrade(Headers& headers);
 
 // --- frames (section 5)

@@ -428,6 +428,178 @@ class Credentials(SocketTest):
         self.house.entry(kind="alarm", call="websocket", alarm="placeholder-misused")
 
 
+PROVIDER = "http://provider.gatehouse/v1/responses"
+
+
+def event(kind, **members):
+    return json.dumps({"type": kind, **members})
+
+
+def ask(text, model="priced-1", **members):
+    return event("response.create", model=model, input=text, **members)
+
+
+def answer(text, identity, usage=(11, 3), **lane):
+    """The events of one response."""
+    begun = {"id": identity, "object": "response", "model": "priced-1", "status": "in_progress"}
+    yield event("response.created", response=begun, **lane)
+    for piece in text:
+        yield event("response.output_text.delta", output_index=0, delta=piece, **lane)
+    ended = dict(begun, status="completed", usage={
+        "input_tokens": usage[0], "output_tokens": usage[1], "total_tokens": sum(usage)})
+    yield event("response.completed", response=ended, **lane)
+
+
+class Responses(SocketTest):
+    """OpenAI's Responses over its WebSocket: each response.create is a call of its own."""
+
+    def talking(self, path=PROVIDER, **more):
+        agent, upstream = self.opened(path, **more)
+        self.addCleanup(agent.sock.close)
+        return agent, upstream
+
+    def said(self, peer):
+        opcode, text = peer.message()
+        self.assertEqual(opcode, TEXT, text)
+        return text.decode()
+
+    def call(self, model, run=None):
+        intent = self.house.entry(run, kind="intent", call="llm", llm__model=model)
+        def ends(entry):
+            return entry["kind"] == "settled" and entry["exchange"] == intent["exchange"]
+        found = self.house.entries(lambda all_of_it: any(map(ends, all_of_it)), run)
+        settled = next(filter(ends, found))
+        return intent, settled, dict(settled["tags"])
+
+    def test_each_create_is_a_call_that_is_read_and_booked(self):
+        agent, upstream = self.talking(PROVIDER + "?first")
+        for number, text in enumerate(("one", "two")):
+            model = "priced-booked-%d" % number
+            agent.send(TEXT, ask("say " + text, model).encode())
+            self.assertEqual(self.said(upstream), ask("say " + text, model), "byte for byte")
+            for line in answer([text[:2], text[2:]], "resp_%d" % number):
+                upstream.send(TEXT, line.encode())
+                self.assertEqual(self.said(agent), line)
+            intent, settled, tags = self.call(model)
+            self.assertEqual(tags["state"], "done")
+            self.assertEqual((tags["tokens.input"], tags["tokens.output"]), ("11", "3"))
+            self.assertEqual(tags["cost.micro_usd"], str(11 * 3 + 3 * 15))
+            self.assertEqual(tags["llm.response_id"], "resp_%d" % number)
+            self.assertEqual(settled["bodies"]["llm.text"], text)
+            self.assertEqual(intent["bodies"]["request"], ask("say " + text, model))
+            self.assertEqual(json.loads(intent["bodies"]["llm.input"])[0]["text"], "say " + text)
+            self.assertIn('"response.created"', settled["bodies"]["response"])
+        agent.send(CLOSE, close(1000))
+        self.assertEqual(upstream.message(), (CLOSE, close(1000)))
+        upstream.send(CLOSE, close(1000))
+        upstream.sock.shutdown(socket.SHUT_WR)
+        self.assertEqual(agent.closed()[0], 1000)
+        socket_intent, _, tags = self.settled(path="/v1/responses")
+        self.assertEqual(tags["state"], "done")
+        self.assertEqual((tags["messages.agent"], tags["messages.upstream"]), ("2", "8"))
+        self.assertEqual(dict(intent["tags"])["websocket"], socket_intent["exchange"])
+        self.assertEqual(dict(socket_intent["tags"])["websocket.read"], "true")
+
+    def test_streams_of_one_socket_are_told_apart(self):
+        agent, upstream = self.talking()
+        for lane in ("left", "right"):
+            agent.send(TEXT, ask("x", "priced-" + lane, stream_id=lane).encode())
+            self.said(upstream)
+        left = list(answer(["L", "l"], "resp_l", (5, 7), stream_id="left"))
+        right = list(answer(["R", "r"], "resp_r", (6, 8), stream_id="right"))
+        for pair in zip(right, left):
+            for line in pair:
+                upstream.send(TEXT, line.encode())
+                self.assertEqual(self.said(agent), line)
+        for lane, text, used in (("left", "Ll", "7"), ("right", "Rr", "8")):
+            _, settled, tags = self.call("priced-" + lane)
+            self.assertEqual(settled["bodies"]["llm.text"], text)
+            self.assertEqual(tags["tokens.output"], used)
+
+    def test_one_that_is_not_allowed_is_answered_and_the_socket_goes_on(self):
+        agent, upstream = self.talking()
+        agent.send(TEXT, ask("search", "priced-no", stream_id="s",
+                             tools=[{"type": "web_search"}]).encode())
+        said = json.loads(self.said(agent))
+        self.assertEqual((said["type"], said["status"], said["stream_id"]), ("error", 403, "s"))
+        self.assertEqual(said["error"]["code"], "provider-side-tools")
+        self.assertIn("web_search", said["message"])
+        self.house.entry(kind="refused", call="llm", llm__model="priced-no",
+                         rule="provider-side-tools")
+        agent.send(TEXT, ask("without", "priced-yes").encode())
+        self.assertIn("without", self.said(upstream), "what was refused has not passed")
+
+    def test_a_name_that_leads_elsewhere_is_not_followed(self):
+        agent, upstream = self.talking("http://router.gatehouse/v1/responses")
+        agent.send(TEXT, ask("elsewhere", "plain").encode())
+        said = json.loads(self.said(agent))
+        self.assertEqual((said["status"], said["error"]["code"]), (403, "model-route"))
+        self.house.entry(kind="refused", call="llm", llm__model="plain", rule="model-route")
+        agent.send(TEXT, ask("here", "a-model").encode())
+        self.assertIn("here", self.said(upstream), "what was refused has not passed")
+
+    def test_what_is_not_known_is_refused_in_words_and_on_record(self):
+        agent, upstream = self.talking()
+        for opcode, data, words in (
+                (TEXT, event("session.update", session={}), "session.update"),
+                (TEXT, "no json", "JSON"),
+                (TEXT, event("response.create", model="m", response={"tools": []}), "the top"),
+                (BINARY, ask("binary"), "binary")):
+            with self.subTest(words):
+                agent.send(opcode, data.encode())
+                self.assertIn(words, json.loads(self.said(agent))["error"]["message"])
+        self.house.entry(kind="refused", rule="malformed",
+                         host="provider.gatehouse/v1/responses")
+        agent.send(TEXT, event("response.processed", response_id="r").encode())
+        self.assertIn("response.processed", self.said(upstream))
+
+    def test_an_error_of_the_provider_ends_the_call(self):
+        agent, upstream = self.talking()
+        agent.send(TEXT, ask("x", "priced-error", previous_response_id="gone").encode())
+        self.said(upstream)
+        error = {"code": "previous_response_not_found", "message": "no such response"}
+        upstream.send(TEXT, event("error", status=400, error=error).encode())
+        self.assertIn("previous_response_not_found", self.said(agent))
+        _, _, tags = self.call("priced-error")
+        self.assertEqual((tags["state"], tags["llm.error"]), ("failed", "no such response"))
+
+    def test_what_follows_a_steer_is_booked_too(self):
+        agent, upstream = self.talking()
+        agent.send(TEXT, ask("long", "priced-steered").encode())
+        self.said(upstream)
+        for line in list(answer(["lo"], "resp_1"))[:-1]:
+            upstream.send(TEXT, line.encode())
+            self.said(agent)
+        agent.send(TEXT, event("response.steer", previous_response_id="resp_1",
+                               input="shorter").encode())
+        self.assertIn("shorter", self.said(upstream))
+        upstream.send(TEXT, event("response.incomplete", response={
+            "id": "resp_1", "status": "incomplete",
+            "incomplete_details": {"reason": "steered"}}).encode())
+        self.said(agent)
+        self.assertEqual(self.call("priced-steered")[2]["llm.finish_reason"], "steered")
+        for line in answer(["ok"], "resp_2", (20, 1)):
+            upstream.send(TEXT, line.encode())
+            self.said(agent)
+        def booked(entries):
+            return [e for e in entries if e["kind"] == "settled"
+                    and dict(e["tags"]).get("llm.response_id") == "resp_2"
+                    and dict(e["tags"])["llm.model"] == "priced-steered"]
+        tags = dict(booked(self.house.entries(booked))[0]["tags"])
+        self.assertEqual((tags["tokens.input"], tags["tokens.output"]), ("20", "1"))
+
+    def test_a_placeholder_in_an_event_is_misuse(self):
+        agent, upstream = self.talking()
+        agent.send(TEXT, ask(self.house.placeholders["openai"], "priced-misuse").encode())
+        self.assertEqual(agent.closed()[0], 1008)
+        self.assertEqual(upstream.closed()[0], 1001)
+
+    def test_an_event_above_16_mib_ends_it(self):
+        agent, _ = self.talking()
+        agent.raw(b"\x81\xff" + struct.pack(">Q", 16 * 1024 * 1024 + 1) + b"abcd")
+        self.assertEqual(agent.closed()[0], 1009)
+
+
 class Hostile(SocketTest):
     def test_bytes_behind_the_handshake_are_refused_before_anybody_is_dialled(self):
         for behind in (frame(TEXT, b"early", mask=b"abcd"),
@@ -514,20 +686,30 @@ class Killed(SocketTest):
         port = self.house.second_proxy
         agent, upstream = self.opened(WEB + "/killed", port=port)
         idle, _ = self.opened(WEB + "/idle", port=port)
+        model, provider = self.opened(PROVIDER, port=port)
+        model.send(TEXT, ask("a story", "priced-killed").encode())
+        self.assertIn(b"a story", provider.message()[1])
+        for line in list(answer(["once ", "upon"], "resp_k"))[:-1]:
+            provider.send(TEXT, line.encode())
+            model.message()
         agent.send(TEXT, b"begun, ", final=False)
         self.assertEqual(upstream.frame(), (TEXT, b"begun, ", False))
         self.house.kill(self.house.second_run)
-        for peer in (agent, idle):
+        for peer in (agent, idle, model):
             self.assertEqual(peer.closed(), (1008, "the run was killed"))
             self.assertIsNone(peer.frame())
         self.assertEqual(upstream.closed()[0], 1001)
         def ended(entries):
             return {dict(e["tags"])["path"]: dict(e["tags"])["state"] for e in entries
                     if e["kind"] == "settled" and dict(e["tags"])["call"] == "websocket"}
-        states = {"/socket/killed": "cut", "/socket/idle": "cut"}
+        states = {"/socket/killed": "cut", "/socket/idle": "cut", "/v1/responses": "cut"}
         self.house.entries(lambda entries: ended(entries) == states, self.house.second_run)
         settled = self.house.entry(self.house.second_run, kind="settled", path="/socket/killed")
         self.assertIn('"text":"begun, ","more":true', settled["bodies"]["messages"])
+        cut = self.house.entry(self.house.second_run, kind="settled", llm__model="priced-killed")
+        self.assertEqual(cut["bodies"]["llm.text"], "once upon")
+        tags = dict(cut["tags"])
+        self.assertEqual((tags["state"], tags["tokens.estimated"]), ("cut", "true"))
         with self.assertRaises(ConnectionResetError):
             self.connect(port=port)
 
