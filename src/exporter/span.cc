@@ -20,6 +20,7 @@ using audit::Kind;
 constexpr std::size_t kValueMost = 1024;  // bytes of a text
 constexpr int kInternal = 1;              // SpanKind, and StatusCode below
 constexpr int kClient = 3;
+constexpr int kStatusUnset = 0;
 constexpr int kStatusError = 2;
 constexpr int kFirstError = 400;  // of HTTP's statuses
 
@@ -202,8 +203,9 @@ std::optional<std::string> span_of(const Entry& entry) {
   out.key("endTimeUnixNano").string(std::to_string(end));
   out.key("attributes").raw(attributes_of(entry, error));
   add_links(out, entry);
+  // Receivers take a status without a code for one that is set.
   out.key("status").begin_object();
-  if (!error.empty()) out.key("code").integer(kStatusError);
+  out.key("code").integer(error.empty() ? kStatusUnset : kStatusError);
   out.end_object().end_object();
   return std::move(out).text();
 }

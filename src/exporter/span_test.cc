@@ -91,7 +91,7 @@ TEST(Span, OfACallToAModelGoesByTheGenAiConventions) {
   EXPECT_EQ(span.members.at("parentSpanId"), "\"" + audit::root_span_of(*entry.run).text() + "\"");
   EXPECT_EQ(span.members.at("startTimeUnixNano"), "\"1764000000121956789\"");
   EXPECT_EQ(span.members.at("endTimeUnixNano"), "\"1764000000123456789\"");
-  EXPECT_EQ(span.members.at("status"), "{}");
+  EXPECT_EQ(span.members.at("status"), R"({"code":0})");
   const std::map<std::string, std::string> wanted = {
       {"gen_ai.operation.name", R"({"stringValue":"chat"})"},
       {"gen_ai.provider.name", R"({"stringValue":"openai"})"},

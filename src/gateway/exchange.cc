@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "base/log.h"
+#include "gateway/record.h"
 #include "gateway/refusal.h"
 
 namespace gatehouse::gateway {
@@ -39,17 +40,29 @@ Result<void> take_place(Recorded& recorded) {
         Error::kUnavailable,
         fmt::format("service {} is busy: it has {} exchanges at a time; try again in a moment",
                     of.aim.service->name, of.aim.service->concurrency));
-    recorded.intent.outcome = {"failed", busy.message(), {}};
+    recorded.intent.fail(busy);
     return Failure(std::move(busy));
   }
   return {};
 }
 
-// The phases up to the Lease. Inlined, the frame of this would be a part of the caller's, for as
-// long as the answer streams.
-[[gnu::noinline]] Task<Result<Leased>> prepare(Gate& gate, Door& door, Caller& caller,
-                                               Decoded request) {
-  Identified who = CO_TRY(identify(gate, door, caller, std::move(request)));
+void tell(Unrecorded& unrecorded, const Decoded& request, std::string_view path) {
+  unrecorded.method = request.head.method;
+  unrecorded.host = request.host.text();
+  unrecorded.path = path;
+}
+
+// The phases up to the Lease.
+Task<Result<Leased>> prepare_phases(Gate& gate, Door& door, Caller& caller, Decoded request,
+                                    Unrecorded* unrecorded) {
+  Result<Identified> known = identify(gate, door, caller, request);
+  if (!known) {
+    const std::string_view whole = request.head.path_and_query();
+    tell(*unrecorded, request, whole.substr(0, whole.find('?')));
+    co_return Failure(known.error());
+  }
+  Identified who = *std::move(known);
+  who->unrecorded = unrecorded;
   Interpreted what = CO_TRY(co_await interpret(std::move(who)));
   what->timing.request = gate.loop.now() - what->began;
   Routed where = CO_TRY(route(std::move(what)));
@@ -62,7 +75,27 @@ Result<void> take_place(Recorded& recorded) {
   co_return leased;
 }
 
+// All of them, and on record what they refused before it was. Inlined, the frame of this would be a
+// part of the caller's, for as long as the answer streams.
+[[gnu::noinline]] Task<Result<Leased>> prepare(Gate& gate, Door& door, Caller& caller,
+                                               Decoded request) {
+  Unrecorded unrecorded;
+  Result<Leased> leased =
+      co_await prepare_phases(gate, door, caller, std::move(request), &unrecorded);
+  if (!leased && !unrecorded.method.empty()) {
+    record_unread(gate, door, unrecorded, caller.refused_by, leased.error());
+  }
+  co_return leased;
+}
+
 }  // namespace
+
+Exchange::~Exchange() {
+  if (unrecorded == nullptr) return;
+  tell(*unrecorded, request, path);
+  unrecorded->exchange = exchange;
+  unrecorded->span = span;
+}
 
 void Exchange::edit_body() {
   if (!edit) return;

@@ -36,11 +36,25 @@ struct Decoded {
   bool tls = false;
 };
 
+// What is known of an Exchange that ended before it was on record: it goes on record with why.
+struct Unrecorded {
+  std::string method;
+  std::string host;
+  std::string path;                    // without its query
+  std::optional<ExchangeId> exchange;  // none where it had not begun
+  SpanId span;
+};
+
 // All that is known of one Exchange, at one place for its whole life; the types of the phases say
 // how far it is filled.
 struct Exchange {
   Exchange(Gate& of, Door& through) : gate(&of), door(&through), kept(of.bodies, through.bodies) {}
+  Exchange(const Exchange&) = delete;
+  Exchange& operator=(const Exchange&) = delete;
+  // Tells `unrecorded`.
+  ~Exchange();
 
+  Unrecorded* unrecorded = nullptr;  // until RECORD has put it on record
   // IDENTIFY
   Gate* gate;
   Door* door;
@@ -119,7 +133,7 @@ class Identified {
 
  private:
   explicit Identified(std::unique_ptr<Exchange> known) : known_(std::move(known)) {}
-  friend Result<Identified> identify(Gate&, Door&, Caller&, Decoded);
+  friend Result<Identified> identify(Gate&, Door&, Caller&, Decoded&);
   friend Result<Interpreted> interpret_message(const Exchange&, std::string, LlmCall);
   std::unique_ptr<Exchange> known_;
 };
@@ -167,7 +181,8 @@ class Leased {
   friend net::Task<Result<Leased>> lease(Recorded);
 };
 
-[[nodiscard]] Result<Identified> identify(Gate& gate, Door& door, Caller& caller, Decoded request);
+// `request` stays as it was where this fails.
+[[nodiscard]] Result<Identified> identify(Gate& gate, Door& door, Caller& caller, Decoded& request);
 [[nodiscard]] net::Task<Result<Interpreted>> interpret(Identified who);
 // A message of a WebSocket that asks a model, as an Exchange of its own: from here on it goes
 // through the phases up to its record, by the rules that are in force now. Errors: kDenied when its

@@ -20,7 +20,7 @@ std::string state_of(const wire::Headers& headers) {
 
 }  // namespace
 
-Result<Identified> identify(Gate& gate, Door& door, Caller& caller, Decoded request) {
+Result<Identified> identify(Gate& gate, Door& door, Caller& caller, Decoded& request) {
   if (gate.is_killed(door.run.run)) {
     return failure(Error::kKilled, "the run " + door.run.run.text()
                                        + " is killed; only a person with that right can revive it");

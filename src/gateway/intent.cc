@@ -20,6 +20,12 @@ void Intent::tag(std::string_view key, std::string_view value) {
   outcome.tags.emplace_back(key, value);
 }
 
+void Intent::fail(const Error& error, std::string_view state) {
+  if (outcome.state != "refused") outcome.state = state;
+  outcome.reason = error.message();
+  tag("error", row_of(error.code()).label);
+}
+
 void Intent::raise_alarm(std::string_view what) {
   audit::Entry alarm = entry_;
   alarm.kind = audit::Kind::kAlarm;

@@ -49,6 +49,8 @@ class Intent {
   // A body that belongs to the settling Entry.
   void add_body(std::string_view name, std::string_view bytes);
   void tag(std::string_view key, std::string_view value);
+  // It ends by that error, in that state; an alarm that was raised stands.
+  void fail(const Error& error, std::string_view state = "failed");
   // An Entry of its own beside the outcome: something that a person should look at.
   void raise_alarm(std::string_view what);
   // Appends the settling Entry with `outcome`. Once.

@@ -152,8 +152,9 @@ Failure misuse(const Ruled& ruled, Intent& intent, const ipc::Placeholder& place
                   bound ? "in another place than its header" : "to " + ruled->request.host.text()));
 }
 
-Task<Result<Leased>> lease(Recorded recorded) {
-  Leased leased(std::move(recorded));
+namespace {
+
+Task<Result<void>> lend(Leased& leased) {
   const Ruled& ruled = leased.recorded.ruled;
   const ipc::ServiceSpec* service = ruled->service;
   const std::string_view wanted = header_of_credential(ruled);
@@ -171,7 +172,7 @@ Task<Result<Leased>> lease(Recorded recorded) {
   }
   if (wanted.empty()) {
     CO_TRY(co_await learn_known(leased));
-    co_return leased;
+    co_return Result<void>();
   }
   for (const wire::Header header : ruled->request.head.headers) {
     if (!wire::equal_ignoring_case(header.name, wanted)) continue;
@@ -187,7 +188,17 @@ Task<Result<Leased>> lease(Recorded recorded) {
     if (!leased.placeholder.empty()) ruled->caller->refused_by = "lease";
     co_return Failure(granted.error());
   }
-  co_return leased;
+  co_return Result<void>();
+}
+
+}  // namespace
+
+Task<Result<Leased>> lease(Recorded recorded) {
+  Leased leased(std::move(recorded));
+  const Result<void> lent = co_await lend(leased);
+  if (lent) co_return leased;
+  leased.recorded.intent.fail(lent.error());
+  co_return Failure(lent.error());
 }
 
 // The placeholder that was shown is the one of the Service that the agent named. A target of that

@@ -121,7 +121,7 @@ bool must_be_durable_first(const Ruled& ruled) {
 // The guard is there while this waits: an Exchange that is cancelled now has an end on record too.
 Task<Result<void>> made_durable(Intent& intent, Deadline deadline) {
   const Result<void> done = co_await intent.recorder().wait_durable(intent.position(), deadline);
-  if (!done) intent.outcome = {"failed", done.error().message(), {}};
+  if (!done) intent.fail(done.error());
   co_return done;
 }
 
@@ -171,6 +171,23 @@ void record_refusal(Gate& gate, const Door& door, std::string_view method, std::
   gate.recorder.append_now(std::move(entry));
 }
 
+void record_unread(Gate& gate, const Door& door, const Unrecorded& exchange, std::string_view rule,
+                   const Error& why) {
+  if (!gate.recorder.is_read()) return;
+  const std::string_view label = row_of(why.code()).label;
+  audit::Entry entry = entry_of(door, audit::Kind::kRefused);
+  entry.exchange = exchange.exchange.value_or(ExchangeId::fresh());
+  entry.span = exchange.exchange ? exchange.span : SpanId::fresh();
+  entry.add("method", exchange.method);
+  entry.add("host", std::string_view(exchange.host).substr(0, 256));
+  entry.add("path", std::string_view(exchange.path).substr(0, 2048));
+  entry.add("ruling", "deny");
+  entry.add("rule", rule.empty() ? label : rule);
+  entry.add("error", label);
+  entry.add("reason", std::string_view(why.message()).substr(0, 1024));
+  gate.recorder.append_now(std::move(entry));
+}
+
 Task<Result<Intent>> open_tunnel_intent(Gate& gate, const Door& door, const wire::Host& host,
                                         std::uint16_t port, const Ruling& ruling) {
   audit::Entry entry = entry_of(door, audit::Kind::kIntent);
@@ -212,6 +229,7 @@ Task<Result<Recorded>> record(Ruled ruled) {
                  {"run", ruled->door->run.run.text()},
                  {"trace", ruled->door->run.trace.text()}});
     gate.recorder.append_now(std::move(entry));
+    ruled->unrecorded = nullptr;
     ruled->caller->refused_by = ruled->ruling.rule;
     co_return failure(Error::kDenied, ruled->ruling.reason);
   }
@@ -238,6 +256,7 @@ Task<Result<Recorded>> record(Ruled ruled) {
         CO_TRY(co_await gate.recorder.store("a2a.said", agent->request.text, deadline)));
   }
   const Recorder::Position position = CO_TRY(co_await gate.recorder.append(entry, deadline));
+  ruled->unrecorded = nullptr;
   Intent intent(gate.recorder, std::move(entry), position, ruled->began, gate.loop);
   if (!request.parts.empty()) {
     gate.conversations.keep(ruled->speaker(), ruled->known, *ruled->body,

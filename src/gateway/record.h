@@ -16,6 +16,12 @@ namespace gatehouse::gateway {
 void record_refusal(Gate& gate, const Door& door, std::string_view method, std::string_view target,
                     const Ruling& ruling);
 
+struct Unrecorded;
+// What was refused before it could be ruled on, or could not be put on record then. Nothing where
+// the log is away: what it is kept for must have room for what ends. Never waits.
+void record_unread(Gate& gate, const Door& door, const Unrecorded& exchange, std::string_view rule,
+                   const Error& why);
+
 // What an answer names as the rule when a placeholder is sent where it is not bound to.
 inline constexpr std::string_view kPlaceholderBinding = "placeholder-binding";
 

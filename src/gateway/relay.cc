@@ -80,13 +80,9 @@ class Relay {
     // The lease ends, and the Intent is settled, before the connection carries anything else.
     if (done) {
       intent_.outcome.state = "done";
-    } else if (intent_.outcome.state != "refused") {  // an alarm has said so
+    } else {
       const bool is_cut = done.error() == Error::kKilled || agent_left_;
-      intent_.outcome.state = is_cut ? "cut" : "failed";
-    }
-    if (!done) {
-      intent_.outcome.reason = done.error().message();
-      intent_.tag("error", row_of(done.error().code()).label);
+      intent_.fail(done.error(), is_cut ? "cut" : "failed");
     }
     co_return done;
   }

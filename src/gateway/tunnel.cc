@@ -95,8 +95,7 @@ Task<void> tunnel(Gate& gate, Door& door, Client& client, wire::Host host, std::
       {host.ip() ? host.ip()->text() : host.text(), port, false, "", false},
       gate.loop.in(kWriteMost));
   if (!upstream) {
-    intent->outcome.state = "failed";
-    intent->outcome.reason = upstream.error().message();
+    intent->fail(upstream.error());
     co_return co_await fail_tunnel(gate, door, client, asked, upstream.error(),
                                    upstream.error() == Error::kDenied ? "private-address" : "");
   }
@@ -107,8 +106,8 @@ Task<void> tunnel(Gate& gate, Door& door, Client& client, wire::Host host, std::
   Pipe pipe(gate.loop, kill_watch(gate, door));
   const Result<void> done = co_await pipe.run(client, *upstream->stream);
   if (done) client.mid_answer = false;
-  intent->outcome.state = done ? "done" : "cut";
-  if (!done) intent->outcome.reason = done.error().message();
+  if (done) intent->outcome.state = "done";
+  if (!done) intent->fail(done.error(), "cut");
   intent->tag("bytes.request", std::to_string(pipe.up()));
   intent->tag("bytes.response", std::to_string(pipe.down()));
 }
