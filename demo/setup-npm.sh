@@ -10,6 +10,9 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 target=${1:-$root/build/npm}
 wanted=$(cat "$root/tests/fixtures/package.json" "$root/tests/fixtures/package-lock.json" |
   sha256sum | cut -d' ' -f1)
+receiver=$root/tests/fixtures/receiver
+wanted_receiver=$(cat "$receiver/package.json" "$receiver/package-lock.json" |
+  sha256sum | cut -d' ' -f1)
 
 # What is compiled is what a turn loads, which OpenClaw's settings decide.
 turn=$(cat "$root/demo/openclaw/openclaw.json" "$root/demo/warm-cache" | sha256sum | cut -d' ' -f1)
@@ -17,9 +20,20 @@ turn=$(cat "$root/demo/openclaw/openclaw.json" "$root/demo/warm-cache" | sha256s
 link_fixtures() {
   # The fixtures are plain files in the source tree; Node looks for packages above them.
   ln -sfn "$target/node_modules" "$root/tests/fixtures/node_modules"
+  ln -sfn "$target/receiver/node_modules" "$receiver/node_modules"
 }
 
 is_done() { [ "$(cat "$target/$1" 2>/dev/null || true)" = "$2" ]; }
+
+# The receiver of OTLP, apart: OpenClaw would take what that needs for its own.
+install_receiver() {
+  mkdir -p "$target/receiver"
+  rm -f "$target/installed-receiver"
+  cp "$receiver/package.json" "$receiver/package-lock.json" "$target/receiver/"
+  (cd "$target/receiver" &&
+    npm ci --ignore-scripts --no-audit --no-fund --no-update-notifier --loglevel=error)
+  echo "$wanted_receiver" > "$target/installed-receiver"
+}
 
 install() {
   command -v npm >/dev/null || { echo "npm is needed (apt-get install npm)" >&2; exit 1; }
@@ -46,6 +60,7 @@ if is_done installed "$wanted"; then
 else
   install
 fi
+is_done installed-receiver "$wanted_receiver" || install_receiver
 link_fixtures  # another checkout may have installed them
 if ! is_done compiled "$wanted $turn"; then
   echo "npm packages: OpenClaw is compiled, once (some seconds)"

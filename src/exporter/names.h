@@ -74,6 +74,9 @@ inline constexpr std::array kNames = {
          Form::kNumber},
     Name{"tokens.estimated", "gatehouse.usage.estimated", "tokens_estimated", Form::kTruth},
     Name{"cost.micro_usd", "gatehouse.cost.micro_usd", "cost_micro_usd", Form::kNumber},
+    Name{"a2a.operation", "gatehouse.a2a.operation", "a2a_operation"},
+    Name{"a2a.version", "gatehouse.a2a.version", ""},
+    Name{"a2a.task", "gatehouse.a2a.task.id", "a2a_task"},
     Name{"mcp.method", "mcp.method.name", "mcp_method"},
     Name{"tool", "gen_ai.tool.name", "tool"},
 };

@@ -91,6 +91,11 @@ struct Face {
 std::string name_with(std::string_view first, std::string_view target) {
   return target.empty() ? std::string(first) : fmt::format("{} {}", first, target);
 }
+// By A2A: another agent is given something to do.
+bool invokes_agent(const Entry& entry) {
+  const auto operation = entry.tag("a2a.operation");
+  return operation == "SendMessage" || operation == "SendStreamingMessage";
+}
 Face face_of(const Entry& entry) {
   if (entry.kind == Kind::kRunEnded)
     return {name_with(kInvokeAgent, entry.tag("agent")), kInternal};
@@ -99,6 +104,10 @@ Face face_of(const Entry& entry) {
   }
   if (const auto method = entry.tag("mcp.method"); !method.empty()) {
     return {name_with(method, entry.tag("tool"))};
+  }
+  if (invokes_agent(entry)) return {name_with(kInvokeAgent, entry.tag("service"))};
+  if (const auto operation = entry.tag("a2a.operation"); !operation.empty()) {
+    return {std::string(operation)};
   }
   const auto method = entry.tag("method");
   return {std::string(method.empty() ? std::string_view("HTTP") : method)};
@@ -134,7 +143,9 @@ std::string attributes_of(const Entry& entry, const std::string& error) {
     const auto value = entry.tag(name.tag);
     if (!value.empty()) list.tag(name, value);
   }
-  if (entry.kind == Kind::kRunEnded) list.text(attribute::kOperation, kInvokeAgent);
+  if (entry.kind == Kind::kRunEnded || invokes_agent(entry)) {
+    list.text(attribute::kOperation, kInvokeAgent);
+  }
   if (!entry.tag("tool").empty()) list.text(attribute::kOperation, kExecuteTool);
   const auto short_lived = number_in(entry.tag("tokens.cache_write_5m"));
   const auto long_lived = number_in(entry.tag("tokens.cache_write_1h"));

@@ -133,6 +133,19 @@ TEST(Span, OfAToolNamesItAndWhatWentWrong) {
   EXPECT_EQ(span.members.at("status"), R"({"code":2})");
 }
 
+TEST(Span, OfAnotherAgentThatIsGivenSomethingToDoInvokesIt) {
+  Entry entry = settled();
+  entry.add("service", "travel");
+  entry.add("a2a.operation", "SendMessage");
+  const Said span = said(entry);
+  EXPECT_EQ(span.members.at("name"), "\"invoke_agent travel\"");
+  EXPECT_EQ(span.members.at("kind"), "3");
+  EXPECT_EQ(span.attributes.at("gen_ai.operation.name"), R"({"stringValue":"invoke_agent"})");
+  Entry other = settled();
+  other.add("a2a.operation", "GetTask");
+  EXPECT_EQ(said(other).members.at("name"), "\"GetTask\"");
+}
+
 TEST(Span, TellsHowAnExchangeFailed) {
   struct Case {
     const char* what;

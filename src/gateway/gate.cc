@@ -278,6 +278,11 @@ Task<Result<ipc::CounterList>> Gate::tell_counters() {
   list.counters.push_back({"doors", doors_.size()});
   list.counters.push_back({"upstreams.idle", upstreams.idle()});
   list.counters.push_back({"upstreams.http2", upstreams.links()});
+  const Upstreams::Pool& pool = upstreams.pool();
+  list.counters.push_back({"upstreams.in_use", pool.in_use});
+  list.counters.push_back({"upstreams.made", pool.made});
+  list.counters.push_back({"upstreams.failed", pool.failed});
+  list.counters.push_back({"upstreams.reused", pool.reused});
   attach_.add_counters(list);
   ipc::add_process_counters(list);
   co_return list;

@@ -206,7 +206,8 @@ Task<Result<Upstreams::Connection>> Upstreams::acquire(Destination to, Deadline 
     }
     // A server that closed it, or spoke out of turn, shows here.
     if (candidate.stream->is_quiet()) {
-      co_return Connection{std::move(candidate.stream), key, true};
+      ++pool_.reused;
+      co_return Connection{std::move(candidate.stream), key, true, false, InUse(pool_)};
     }
   }
   co_return co_await acquire_new(std::move(to), deadline);
@@ -216,9 +217,12 @@ Task<Result<Upstreams::Connection>> Upstreams::acquire_new(Destination to, Deadl
   const Deadline dial_by(std::min(deadline.at(), loop_.now() + kConnectMost));
   std::string key = key_of(to);
   const bool may_speak_http2 = to.tls && to.http2;
-  egress::Dialled dialled = CO_TRY(co_await egress_.dial(std::move(to), dial_by));
-  if (may_speak_http2 && is_of_now(key)) learn(key, dialled.speaks_http2);
-  co_return Connection{std::move(dialled.stream), std::move(key), false, dialled.speaks_http2};
+  Result<egress::Dialled> dialled = co_await egress_.dial(std::move(to), dial_by);
+  ++(dialled ? pool_.made : pool_.failed);
+  if (!dialled) co_return Failure(dialled.error());
+  if (may_speak_http2 && is_of_now(key)) learn(key, dialled->speaks_http2);
+  co_return Connection{std::move(dialled->stream), std::move(key), false, dialled->speaks_http2,
+                       InUse(pool_)};
 }
 
 void Upstreams::release(Connection connection) {

@@ -10,6 +10,7 @@
 #include <optional>
 #include <string>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "base/secret.h"
@@ -111,11 +112,34 @@ class Upstreams {
                                                                            Reuse reuse,
                                                                            Deadline deadline);
 
+  // What of connections there was since the beginning, and is now.
+  struct Pool {
+    std::uint64_t made = 0;
+    std::uint64_t failed = 0;  // to be made
+    std::uint64_t reused = 0;  // of HTTP/1.1, for one exchange more
+    std::uint64_t in_use = 0;  // now, of HTTP/1.1 and tunnels
+  };
+  [[nodiscard]] const Pool& pool() const { return pool_; }
+
+  // One that is in use, as long as this lives. The pool outlives it.
+  class InUse {
+   public:
+    explicit InUse(Pool& pool) : pool_(&pool) { ++pool.in_use; }
+    InUse(InUse&& other) noexcept : pool_(std::exchange(other.pool_, nullptr)) {}
+    InUse& operator=(InUse&&) = delete;
+    ~InUse() {
+      if (pool_ != nullptr) --pool_->in_use;
+    }
+
+   private:
+    Pool* pool_;
+  };
   struct Connection {
     std::unique_ptr<net::Stream> stream;
     std::string key;
-    bool reused = false;
-    bool speaks_http2 = false;
+    bool reused;
+    bool speaks_http2;
+    InUse in_use;
   };
   // An idle connection that is still alive, or a new one. Errors: those of Dialer::dial.
   [[nodiscard]] net::Task<Result<Connection>> acquire(Destination to, Deadline deadline);
@@ -148,6 +172,7 @@ class Upstreams {
   egress::Dialer egress_;
   std::uint64_t networks_ =
       0;  // how many there were, and identities: a part of each connection's key
+  Pool pool_;
   std::unordered_map<std::string, std::deque<Idle>> idle_;
   std::unordered_map<std::string, std::vector<std::shared_ptr<Http2Link>>> links_;
   std::unordered_map<std::string, std::shared_ptr<net::Event>> dialling_;  // a link, for others too

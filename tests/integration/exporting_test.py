@@ -5,14 +5,13 @@ the access log."""
 import http.server
 import json
 import os
-import re
 import signal
-import subprocess
 import threading
 import time
 import unittest
 
 from house import House, main, send_signal
+from prometheus import Prometheus, free_port
 
 KEY = "sk-exporting-test-0123456789abcdef"
 TOKEN = "of-the-collector-0123456789"
@@ -28,6 +27,7 @@ otlp:
   headers_file: {folder}/otlp-headers
   resource: {{deployment.environment.name: test}}
 access_log: {{to: {folder}/access.log}}
+metrics: {{listen: "127.0.0.1:{port}"}}
 prices: [{{model: "gpt-*", input: 1, output: 2}}]
 services:
   - name: openai
@@ -136,12 +136,13 @@ def server(handler):
 def setUpModule():
     global HOUSE, SERVERS
     HOUSE = House()
+    HOUSE.port = free_port()
     SERVERS = [server(Collector), server(Upstream)]
     (HOUSE.folder / "otlp-headers").write_text(f"Authorization: Bearer {TOKEN}\nx-scope: tenant\n")
     os.chmod(HOUSE.folder / "otlp-headers", 0o600)
     HOUSE.config.write_text(CONFIG.format(
         data=HOUSE.data, folder=HOUSE.folder, collector=SERVERS[0].server_port,
-        upstream=SERVERS[1].server_port))
+        upstream=SERVERS[1].server_port, port=HOUSE.port))
     HOUSE.up()
     HOUSE.connect(KEY)
 
@@ -278,6 +279,31 @@ class Spans(unittest.TestCase):
             other.server_close()
 
 
+class Metrics(unittest.TestCase):
+    def test_a_prometheus_knows_what_models_used_and_what_was_refused(self):
+        HOUSE.run("/bin/sh", "-c", "; ".join((CHAT, CHAT, REFUSED)))
+        with Prometheus(HOUSE.port) as prometheus:
+            prometheus.wait_for("up{job='house'} == 1")
+
+            def of_openai(name):
+                one, = prometheus.ask(f"sum by (provider) (gatehouse_gateway_llm_{name}_total)")
+                self.assertEqual(one["metric"], {"provider": "openai"})
+                return float(one["value"][1])
+            calls = of_openai("calls")
+            self.assertGreaterEqual(calls, 2)
+            self.assertGreaterEqual(of_openai("input_tokens"), 14)
+            self.assertGreaterEqual(of_openai("output_tokens"), 10)
+            self.assertGreater(of_openai("cost_usd"), 0)
+            self.assertEqual(of_openai("reasoning_output_tokens"), 0)
+            for query in ("sum(gatehouse_gateway_refusals_total{reason='denied'}) >= 1",
+                          "sum(gatehouse_gateway_made_upstream_connections_total) >= 1",
+                          "sum(gatehouse_gateway_used_upstream_connections) == 0",
+                          "gatehouse_exporter_written_lines_total >= 3",
+                          "gatehouse_exporter_dropped_lines_total == 0"):
+                self.assertTrue(prometheus.ask(query), query)
+            self.assertEqual(prometheus.ask("gatehouse_control_unknown_counters > 0"), [])
+
+
 class AccessLog(unittest.TestCase):
     def lines(self, run, name="access.log"):
         text = (HOUSE.folder / name).read_text()
@@ -305,6 +331,16 @@ class AccessLog(unittest.TestCase):
         for secret in ("in-a-query", CANARY, KEY, "alice"):
             self.assertNotIn(secret, text)
         self.assertEqual(os.stat(HOUSE.folder / "access.log").st_mode & 0o777, 0o640)
+
+    def test_what_is_refused_before_it_is_understood_is_a_line_too(self):
+        HOUSE.run("/bin/sh", "-c", CHAT.replace('"model": "gpt-test"', '"model": 1, "model": 2'))
+        run = HOUSE.last_run()["run"]
+        line, = wait_for(lambda: self.lines(run))
+        wanted = {"outcome": "refused", "error": "invalid_request", "ruling": "deny",
+                  "rule": "invalid_request",
+                  "method": "POST", "host": "openai.gatehouse", "path": "/v1/chat/completions"}
+        self.assertEqual({key: line.get(key) for key in wanted}, wanted)
+        self.assertIn("twice", line["reason"])
 
     def test_a_file_that_was_moved_away_is_followed_by_a_new_one(self):
         os.rename(HOUSE.folder / "access.log", HOUSE.folder / "access.log.1")

@@ -13,11 +13,11 @@ import tempfile
 import time
 import unittest
 import urllib.error
-import urllib.parse
 import urllib.request
 from pathlib import Path
 
 from house import GATEHOUSE, House, gatehouse, main
+from prometheus import Prometheus, free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 KEY = "sk-observed-test-0123456789abcdef"
@@ -37,11 +37,6 @@ def setUpModule():
 def tearDownModule():
     HOUSE.down()
     HOUSE.remove()
-
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return server.getsockname()[1]
 
 
 def fetch(path, **headers):
@@ -115,45 +110,17 @@ class Metrics(unittest.TestCase):
         self.assertEqual((done.returncode, done.stdout + done.stderr), (0, ""))
 
     def test_a_prometheus_scrapes_them_and_answers_questions_about_times(self):
-        folder = Path(tempfile.mkdtemp(prefix="gatehouse-prometheus-"))
-        self.addCleanup(shutil.rmtree, folder)
-        (folder / "prometheus.yml").write_text(
-            "scrape_configs: [{job_name: house, scrape_interval: 500ms, scrape_timeout: 500ms, "
-            f"static_configs: [{{targets: ['127.0.0.1:{HOUSE.port}']}}]}}]\n")
         HOUSE.run("/bin/sh", "-c", "curl -sS http://example.com/")
-        port = free_port()
-
-        def ask(query):
-            url = f"http://127.0.0.1:{port}/api/v1/query?" + urllib.parse.urlencode(
-                {"query": query})
-            try:
-                with urllib.request.urlopen(url, timeout=20) as answer:
-                    return json.load(answer)["data"]["result"]
-            except (urllib.error.URLError, ConnectionError):
-                return []  # it starts
-        with open(folder / "log", "wb") as log:
-            prometheus = subprocess.Popen(
-                ["prometheus", f"--config.file={folder}/prometheus.yml",
-                 f"--storage.tsdb.path={folder}/data", f"--web.listen-address=127.0.0.1:{port}"],
-                stdout=log, stderr=log)
-        try:
-            for _ in range(400):
-                if ask("up{job='house'} == 1"):
-                    break
-                time.sleep(0.05)
-            else:
-                self.fail((folder / "log").read_text())
+        with Prometheus(HOUSE.port) as prometheus:
+            prometheus.wait_for("up{job='house'} == 1")
             name = "gatehouse_gateway_exchange_duration_seconds"
-            count, = ask(f"sum({name}_count)")
-            last, = ask(f"sum({name}_bucket{{le='+Inf'}})")
+            count, = prometheus.ask(f"sum({name}_count)")
+            last, = prometheus.ask(f"sum({name}_bucket{{le='+Inf'}})")
             self.assertGreaterEqual(float(count["value"][1]), 1)
             self.assertEqual(last["value"][1], count["value"][1])
-            middle, = ask(f"histogram_quantile(0.5, sum by (le) ({name}_bucket))")
+            middle, = prometheus.ask(f"histogram_quantile(0.5, sum by (le) ({name}_bucket))")
             self.assertLess(0, float(middle["value"][1]))
-            self.assertEqual(ask("gatehouse_control_unknown_counters > 0"), [])
-        finally:
-            prometheus.kill()
-            prometheus.wait(20)
+            self.assertEqual(prometheus.ask("gatehouse_control_unknown_counters > 0"), [])
 
     def test_every_process_of_every_role_is_there_and_nothing_unknown(self):
         text = fetch("/metrics")[1]
