@@ -167,8 +167,9 @@ Result<void> read_agent_call(Exchange& what, const wire::A2aEndpoint& endpoint) 
     what.caller->json_rpc_id = "null";  // until it is known (JSON-RPC 2.0, section 5)
   }
   const wire::RequestHead& head = what.request.head;
-  AgentCall call{TRY(wire::A2aCall::parse(endpoint, head.headers.find("a2a-version").value_or(""),
-                                          what.readable_body()))};
+  const auto version =
+      TRY(wire::a2a_version(head.headers.find("a2a-version").value_or(""), what.query));
+  AgentCall call{TRY(wire::A2aCall::parse(endpoint, version, what.readable_body()))};
   if (!call.request.id.empty()) what.caller->json_rpc_id = call.request.id;
   what.call = std::move(call);
   return {};

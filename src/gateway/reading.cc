@@ -67,7 +67,7 @@ void Reading::sent(std::string_view payload) {
 
 std::string_view Reading::take(std::string_view payload) {
   if (holds_back_) {
-    held_.append(payload.substr(0, std::min(payload.size(), kCardMost + 1 - held_.size())));
+    hold(payload);
     return {};
   }
   if (model_ && is_stream_) {
@@ -98,11 +98,24 @@ std::string_view Reading::finish() {
   return rest;
 }
 
-Result<std::string> Reading::edited() {
-  if (held_.size() > kCardMost) {
-    return failure(Error::kTooLarge,
-                   fmt::format("the agent's card has more than {} bytes", kCardMost));
+// What cannot be held whole is not held at all.
+void Reading::hold(std::string_view payload) {
+  if (not_held_) return;
+  if (held_.size() + payload.size() > kCardMost) {
+    not_held_.emplace(Error::kTooLarge,
+                      fmt::format("the agent's card has more than {} bytes", kCardMost));
+  } else if (!kept_.grow(payload.size())) {
+    not_held_.emplace(Error::kExhausted,
+                      "the exchanges under way take all the memory that the gateway has for "
+                      "bodies; try again");
+  } else {
+    held_ += payload;
   }
+  if (not_held_) held_.clear();
+}
+
+Result<std::string> Reading::edited() {
+  if (not_held_) return Failure(*not_held_);
   intent_.add_body("a2a.card", held_);
   wire::A2aCard card = TRY(card_for_agent(of_, held_));
   if (card.had_signatures) intent_.tag("a2a.signatures", "dropped");

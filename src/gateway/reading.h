@@ -48,7 +48,8 @@ class Reading {
   // Whether nothing of the answer goes to the agent before all of it has come: an agent's card,
   // which is edited as a whole.
   [[nodiscard]] bool holds_back() const { return holds_back_; }
-  // Of such an answer, once it has ended: what goes to the agent. Errors: kUpstream, kTooLarge.
+  // Of such an answer, once it has ended: what goes to the agent. Errors: kUpstream, kTooLarge,
+  // kExhausted.
   [[nodiscard]] Result<std::string> edited();
   // The event that tells the agent, in its stream's dialect, why there is no more of it; "" where
   // the stream has none, or an event of it is not whole. It is a part of the answer.
@@ -62,6 +63,7 @@ class Reading {
   void tell_usage(const LlmCall& call, const wire::LlmAnswer& answer);
   void tell_cost(const wire::LlmAnswer& answer, const wire::Usage& usage);
   void note_beginning();
+  void hold(std::string_view payload);
   void tell_tool(const ToolCall& call);
   void tell_agent();
 
@@ -86,6 +88,7 @@ class Reading {
   std::optional<wire::A2aAnswerReader> agent_;  // of another agent's answer, once it has begun
   bool holds_back_ = false;
   std::string held_;
+  std::optional<Error> not_held_;  // why it is not
 };
 
 }  // namespace gatehouse::gateway

@@ -247,6 +247,32 @@ Result<void> read_http_json(std::string_view body, A2aCall& call) {
   return {};
 }
 
+// The parameter of the query; "" for none.
+std::string version_in(std::string_view query) {
+  while (!query.empty()) {
+    query.remove_prefix(1);  // '?' or '&'
+    const std::string_view pair = query.substr(0, query.find('&'));
+    query.remove_prefix(pair.size());
+    const std::size_t equals = std::min(pair.find('='), pair.size());
+    const auto key = percent_decoded(pair.substr(0, equals));
+    if (!key || !equal_ignoring_case(*key, "A2A-Version") || equals == pair.size()) continue;
+    return percent_decoded(pair.substr(equals + 1)).value_or("?");
+  }
+  return "";
+}
+
+Result<A2aVersion> version_named(std::string_view field) {
+  field = trimmed(field);
+  const auto is = [field](std::string_view version) {
+    return field == version
+           || (field.starts_with(version) && field.substr(version.size()).starts_with('.'));
+  };
+  if (field.empty() || is("0.3")) return A2aVersion::k03;
+  if (is("1")) return A2aVersion::k10;
+  return failure(Error::kUnsupported, "A2A: version \"" + printable(field.substr(0, 32))
+                                          + "\" is not known here; 0.3 and 1.0 are");
+}
+
 // JSON-RPC's codes where they say it; -32004 and -32006 are A2A's (specification.md, section 5.4).
 // It leaves -32000 to who implements it.
 int code_of(const Error& error) {
@@ -268,16 +294,14 @@ int code_of(const Error& error) {
 
 std::string_view name_of(A2aVersion version) { return version == A2aVersion::k03 ? "0.3" : "1.0"; }
 
-Result<A2aVersion> a2a_version(std::string_view field) {
-  field = trimmed(field);
-  const auto is = [field](std::string_view version) {
-    return field == version
-           || (field.starts_with(version) && field.substr(version.size()).starts_with('.'));
-  };
-  if (field.empty() || is("0.3")) return A2aVersion::k03;
-  if (is("1")) return A2aVersion::k10;
-  return failure(Error::kUnsupported, "A2A: version \"" + printable(field.substr(0, 32))
-                                          + "\" is not known here; 0.3 and 1.0 are");
+Result<A2aVersion> a2a_version(std::string_view field, std::string_view query) {
+  const std::string asked = version_in(query);
+  const A2aVersion by_query = TRY(version_named(asked));
+  if (trimmed(field).empty()) return by_query;
+  const A2aVersion by_field = TRY(version_named(field));
+  if (!asked.empty() && by_query != by_field)
+    return bad("the query and the field name two versions");
+  return by_field;
 }
 
 std::string_view name_of(A2aOperation operation) {
@@ -310,11 +334,11 @@ A2aEndpoint a2a_endpoint(std::string_view method, std::string_view path,
   return {Binding::kJsonRpc, Op::kOther, ""};
 }
 
-Result<A2aCall> A2aCall::parse(const A2aEndpoint& endpoint, std::string_view version,
+Result<A2aCall> A2aCall::parse(const A2aEndpoint& endpoint, A2aVersion version,
                                std::string_view body) {
   A2aCall call;
   call.binding = endpoint.binding;
-  call.version = TRY(a2a_version(version));
+  call.version = version;
   call.operation = endpoint.operation;
   call.task = endpoint.task;
   if (endpoint.binding == Binding::kNone) return bad("this is none of its requests");

@@ -17,9 +17,10 @@ namespace gatehouse::wire {
 enum class A2aVersion : std::uint8_t { k03, k10 };
 [[nodiscard]] std::string_view name_of(A2aVersion version);
 
-// What comes in an `A2A-Version` field; without one it is 0.3 (specification.md, section 3.6).
-// Errors: kUnsupported.
-[[nodiscard]] Result<A2aVersion> a2a_version(std::string_view field);
+// What comes in an `A2A-Version` field, or in a parameter of that name in the query ("" or with its
+// '?'); without either it is 0.3 (specification.md, section 3.6). Errors: kUnsupported; kInvalid
+// where the two differ.
+[[nodiscard]] Result<A2aVersion> a2a_version(std::string_view field, std::string_view query = "");
 
 enum class A2aOperation : std::uint8_t {
   kOther,  // a method that is not the protocol's own: an extension's
@@ -77,7 +78,7 @@ struct A2aCall {
   // `body` is that of the request, "" for none. Errors: kInvalid for what is no JSON, has a key
   // twice (also where a lenient reader would take two for one), lacks what it cannot be without, or
   // is of the other binding; kUnsupported for a batch or another version.
-  [[nodiscard]] static Result<A2aCall> parse(const A2aEndpoint& endpoint, std::string_view version,
+  [[nodiscard]] static Result<A2aCall> parse(const A2aEndpoint& endpoint, A2aVersion version,
                                              std::string_view body);
 
   // What a rule has to name: the operation; an extension's method as it stands.

@@ -18,6 +18,7 @@ void check(bool holds) {
 }
 
 void drive_path(std::string_view text) {
+  (void)a2a_version("", text);
   const auto path = canonical_path(text);
   if (!path) return;
   for (const char* method : {"GET", "POST", "DELETE"}) {
@@ -25,11 +26,11 @@ void drive_path(std::string_view text) {
     check((endpoint.binding == Binding::kHttpJson) == (endpoint.operation != A2aOperation::kOther));
     check(endpoint.task.empty() || path->contains("tasks"));
   }
-  (void)a2a_version(text);
 }
 
 void drive_request(std::string_view text) {
-  const auto call = A2aCall::parse({Binding::kJsonRpc, A2aOperation::kOther, ""}, "1.0", text);
+  const auto call =
+      A2aCall::parse({Binding::kJsonRpc, A2aOperation::kOther, ""}, A2aVersion::k10, text);
   if (call) {
     check(!call->name().empty());
     check(call->webhook.empty() || call->gives_webhook);
@@ -41,7 +42,7 @@ void drive_request(std::string_view text) {
   for (const A2aOperation operation :
        {A2aOperation::kSendMessage, A2aOperation::kCreateTaskPushNotificationConfig,
         A2aOperation::kCancelTask}) {
-    (void)A2aCall::parse({Binding::kHttpJson, operation, "t"}, "", text);
+    (void)A2aCall::parse({Binding::kHttpJson, operation, "t"}, A2aVersion::k03, text);
   }
 }
 

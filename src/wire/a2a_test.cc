@@ -13,10 +13,12 @@ using Op = A2aOperation;
 
 const A2aEndpoint kRpc{Binding::kJsonRpc, Op::kOther, ""};
 
+A2aVersion named(std::string_view version) { return a2a_version(version).value(); }
+
 Result<A2aCall> rpc(std::string_view method, std::string_view params, std::string_view version) {
   const std::string body = std::string(R"({"jsonrpc":"2.0","id":7,"method":")")
                            + std::string(method) + R"(","params":)" + std::string(params) + "}";
-  return A2aCall::parse(kRpc, version, body);
+  return A2aCall::parse(kRpc, named(version), body);
 }
 
 // Vectors: the examples of docs/specification.md (1.0) and of 0.3.0's, shortened.
@@ -121,9 +123,9 @@ TEST(A2a, RefusesWhatTwoReadersCouldTakeDifferently) {
        {R"({"jsonrpc":"2.0","id":1,"method":"GetTask","Method":"CancelTask","params":{"id":"t"}})",
         R"({"jsonrpc":"2.0","id":1,"method":"GetTask"})", R"({"jsonrpc":"2.0","id":1,"result":{}})",
         R"({"jsonrpc":"2.0","id":1,"method":"GetAgentCard","params":{}})", "", "{"}) {
-    EXPECT_EQ(A2aCall::parse(kRpc, "1.0", body).error(), Error::kInvalid) << body;
+    EXPECT_EQ(A2aCall::parse(kRpc, A2aVersion::k10, body).error(), Error::kInvalid) << body;
   }
-  EXPECT_EQ(A2aCall::parse(kRpc, "1.0", "[]").error(), Error::kUnsupported);
+  EXPECT_EQ(A2aCall::parse(kRpc, A2aVersion::k10, "[]").error(), Error::kUnsupported);
 }
 
 TEST(A2a, KnowsItsVersions) {
@@ -135,7 +137,13 @@ TEST(A2a, KnowsItsVersions) {
   for (const char* version : {"2.0", "0.2", "0.30", "10", "one"}) {
     EXPECT_EQ(a2a_version(version).error(), Error::kUnsupported) << version;
   }
-  EXPECT_EQ(rpc("SendMessage", kMessage10, "2.0").error(), Error::kUnsupported);
+  EXPECT_EQ(a2a_version("", "?x=1&a2a-version=1.0"), A2aVersion::k10);
+  EXPECT_EQ(a2a_version("1.0", "?A2A%2DVersion=1%2E0"), A2aVersion::k10);
+  EXPECT_EQ(a2a_version("", "?x=A2A-Version"), A2aVersion::k03);
+  EXPECT_EQ(a2a_version("", "?A2A-Version=2.0").error(), Error::kUnsupported);
+  EXPECT_EQ(a2a_version("1.0", "?A2A-Version=2.0").error(), Error::kUnsupported);
+  EXPECT_EQ(a2a_version("", "?A2A-Version=%").error(), Error::kUnsupported);
+  EXPECT_EQ(a2a_version("1.0", "?A2A-Version=0.3").error(), Error::kInvalid);
 }
 
 TEST(A2a, KeepsAMethodOfAnExtensionAsItStands) {
@@ -216,7 +224,7 @@ TEST(A2aEndpoint, LeavesOutWhatIsNotRelayed) {
 
 TEST(A2aEndpoint, ReadsTheBodiesOfHttpJson) {
   const auto parsed = [](const char* path, std::string_view body) {
-    return A2aCall::parse(at("POST", path), "1.0", body);
+    return A2aCall::parse(at("POST", path), A2aVersion::k10, body);
   };
   EXPECT_EQ(parsed("/message:send", kMessage10)->text, "What is the weather?");
   // 0.3 sends protobuf's names: content for parts, request for message.

@@ -142,6 +142,17 @@ class Clients(Http2Test):
         self.assertEqual(about, "2 403")
         self.assertIn(b'"gatehouse_error":"denied"', body)
 
+    def test_an_answer_that_is_edited_as_a_whole_comes_whole_or_is_refused(self):
+        card = "http://free.gatehouse/.well-known/agent-card.json"
+        there = b'{"url":"http://127.0.0.1:%d/free/x"}' % self.house.server.server_port
+        Upstream.script = lambda upstream, _: upstream.answer(200, there)
+        about, body = self.curl(card)
+        self.assertEqual((about, body), ("2 200", b'{"url":"http://free.gatehouse/x"}'))
+        Upstream.script = lambda upstream, _: upstream.answer(200, b"none")
+        about, body = self.curl(card)
+        self.assertEqual(about, "2 502")
+        self.assertIn(b"card cannot be read", body)
+
     def test_a_head_has_no_body_and_its_length(self):
         about, body = self.curl("-I", "http://web.gatehouse/x")
         self.assertEqual(about, "2 200")
