@@ -221,6 +221,13 @@ Result<bool> Service::pump() {
   return true;
 }
 
+Result<void> Service::finish() {
+  for (Ring& ring : rings_) ring.retired = true;
+  while (TRY(pump())) {
+  }
+  return {};
+}
+
 ipc::CounterList Service::counters() const {
   ipc::CounterList list;
   list.counters = {{"entries", log_->size()},

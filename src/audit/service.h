@@ -36,6 +36,9 @@ class Service {
   // there was anything. Errors: the commit's; nothing is told then, and the writers' Intents run
   // into their deadlines: fail closed.
   [[nodiscard]] Result<bool> pump();
+  // Nobody writes any more: what the rings hold is committed, and what was under way has its end on
+  // record. Errors: the commit's.
+  [[nodiscard]] Result<void> finish();
   // How many Entries the last commit was of.
   [[nodiscard]] std::uint64_t last_group() const { return last_group_; }
   // Whether all rings are empty and their writers will wake us.

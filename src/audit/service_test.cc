@@ -217,6 +217,22 @@ TEST(Service, EndsOnRecordWhatAGatewayThatIsGoneHadUnderWay) {
   EXPECT_EQ(told.ends.at(open), std::vector<std::string>{"audit cut"});
 }
 
+TEST(Service, FinishesWithAllThatWasWritten) {
+  Book book;
+  std::vector<ExchangeId> open;
+  for (int i = 0; i < 3'000; ++i) {
+    open.push_back(ExchangeId::fresh());
+    book.put(ipc::RecordType::kEntry, exchange_entry(Kind::kIntent, open.back()));
+  }
+  ASSERT_TRUE(book.service.finish());
+  const Told told = told_by(book.service.log());
+  EXPECT_EQ(told.intents, open.size());
+  for (const ExchangeId& exchange : open) {
+    ASSERT_TRUE(told.ends.contains(exchange));
+    EXPECT_EQ(told.ends.at(exchange), std::vector<std::string>{"audit cut"});
+  }
+}
+
 // The gaps that a log tells of.
 std::vector<Entry> gaps_of(Log& log) {
   std::vector<Entry> gaps;

@@ -30,7 +30,13 @@ int run(int argc, char** argv) {
   plan.uid = flags.uid;
   plan.no_landlock = flags.no_landlock;
   plan.writable = {"."};
-  return live(role, std::move(plan));
+  const int status = live(role, std::move(plan));
+  // The supervisor lets this role go last: what the others have written is all there will be.
+  if (const Result<void> finished = service.finish(); !finished) {
+    log_error("what was written last is not in the log", {{"why", finished.error().message()}});
+    return 74;
+  }
+  return status;
 }
 
 }  // namespace

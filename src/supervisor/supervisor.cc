@@ -667,19 +667,32 @@ class Supervisor::Impl {
     }
   }
 
+  // Who keeps the log ends behind those that write into it, and is not interrupted: all that they
+  // had to say is on record then.
   void end_children() {
     nursery_.cancel_all();
     joiner_.cancel_all();
+    const auto is_last = [](const std::string& name) { return name == "audit"; };
     for (auto& [name, child] : children_) {
+      if (is_last(name)) continue;
       child.channel.reset();  // a role ends when its line to us ends
       if (child.pid > 0) kill(child.pid, SIGTERM);
     }
     for (auto& [name, child] : children_) {
-      if (child.pid <= 0) continue;
-      for (int tries = 0; tries < 300 && waitpid(child.pid, nullptr, WNOHANG) == 0; ++tries) {
-        usleep(10'000);
-        if (tries == 200) kill(child.pid, SIGKILL);
-      }
+      if (!is_last(name)) bury(child);
+    }
+    for (auto& [name, child] : children_) {
+      if (!is_last(name)) continue;
+      child.channel.reset();
+      bury(child);
+    }
+  }
+  // Of a role that is told to end.
+  static void bury(const Child& child) {
+    if (child.pid <= 0) return;
+    for (int tries = 0; tries < 300 && waitpid(child.pid, nullptr, WNOHANG) == 0; ++tries) {
+      usleep(10'000);
+      if (tries == 200) kill(child.pid, SIGKILL);
     }
   }
 

@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import resource
+import signal
 import socket
 import struct
 import subprocess
@@ -260,6 +261,49 @@ class Breaks(AbuseTest):
                                            else []))
                 time.sleep(0.2)
             self.assertTrue(gone.wait(10), url)
+
+
+class Stop(HouseTest):
+    """A house that is told to stop, in the midst of work."""
+
+    def ask(self, number):
+        while not self.over.is_set():
+            with contextlib.suppress(OSError, EOFError, ValueError):
+                with self.house.connect() as sock, sock.makefile("rb") as stream:
+                    for turn in range(1000):
+                        sock.sendall(request_bytes("POST", CHAT, chat(
+                            "<%d.%d.%d>" % (number, turn, time.monotonic_ns())),
+                            [self.house.bearer("openai")]))
+                        read_response(stream)
+
+    def test_has_all_on_record_that_was_done_and_how_it_ended(self):
+        self.over = threading.Event()
+        streams = []
+        for _ in range(4):
+            sock = self.house.connect()
+            self.addCleanup(sock.close)
+            sock.sendall(request_bytes("POST", CHAT, chat("slowly", True),
+                                       [self.house.bearer("openai")]))
+            self.assertEqual(read_response(sock.makefile("rb"), head_only=True)[0], 200)
+            streams.append(sock)
+        askers = [threading.Thread(target=self.ask, args=(number,)) for number in range(8)]
+        for asker in askers:
+            asker.start()
+        time.sleep(0.5)
+        self.house.process.send_signal(signal.SIGTERM)
+        self.assertEqual(self.house.process.wait(20), 0)
+        self.over.set()
+        for asker in askers:
+            asker.join(20)
+        report, entries = self.house.read_log(self.house.run)
+        self.assertTrue(report.startswith("intact"), report)
+        intents = {entry["exchange"]: entry for entry in entries if entry["kind"] == "intent"}
+        ended = {entry["exchange"] for entry in entries if entry["kind"] == "settled"}
+        self.assertEqual(set(intents) - ended, set(), "how it ended is not on record")
+        said = {entry["bodies"].get("request") for entry in intents.values()}
+        reached = {body.decode() for _, _, _, body in Upstream.seen if b'"stream": false' in body}
+        self.assertGreater(len(reached), 50)
+        self.assertEqual(reached - said, set(), "done, and not on record")
 
 
 class Names(AbuseTest):
