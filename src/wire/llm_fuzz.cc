@@ -36,8 +36,8 @@ Read read(const LlmEndpoint& endpoint, Form form, std::string_view stream, std::
 }
 
 void check_stream(const LlmEndpoint& endpoint, Form form, std::string_view stream) {
-  const Read whole = read(endpoint, form, stream, stream.size() + 1);
-  const Read split = read(endpoint, form, stream, 1 + stream.size() % 7);
+  Read whole = read(endpoint, form, stream, stream.size() + 1);
+  Read split = read(endpoint, form, stream, 1 + stream.size() % 7);
   CHECK(whole.relayed == stream && split.relayed == stream);
   const LlmAnswer& a = whole.reader.answer();
   const LlmAnswer& b = split.reader.answer();
