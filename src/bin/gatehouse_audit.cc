@@ -26,9 +26,7 @@ int run(int argc, char** argv) {
   auto loop = net::make_real_loop();
   ipc::Role role(*loop);
   const audit::Book book(role, service);
-  ipc::Confinement plan;
-  plan.uid = flags.uid;
-  plan.no_landlock = flags.no_landlock;
+  ipc::Confinement plan = confinement_of(flags);
   plan.writable = {"."};
   const int status = live(role, std::move(plan));
   // The supervisor lets this role go last: what the others have written is all there will be.

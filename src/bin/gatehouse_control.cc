@@ -246,9 +246,7 @@ int run(int argc, char** argv) {
     open_at(role, name,
             [serving](net::Descriptor fd) { return serving->open_local(std::move(fd)); });
   }
-  ipc::Confinement plan;
-  plan.uid = flags.uid;
-  plan.no_landlock = flags.no_landlock;
+  ipc::Confinement plan = confinement_of(flags);
   plan.network = ipc::Network::kAccept;
   plan.writable = {"."};
   return live(role, std::move(plan));

@@ -41,11 +41,5 @@ int main(int argc, char** argv) {
       [&courier](ipc::GetCounters, std::vector<net::Descriptor>) { return tell(&courier); });
   role.serve("vault", vault);
   role.serve("control", control);
-  ipc::Confinement plan;
-  plan.uid = flags.uid;
-  plan.no_landlock = flags.no_landlock;
-  plan.network = ipc::Network::kOutbound;
-  plan.readable = {"/etc/resolv.conf", "/etc/hosts",   "/etc/nsswitch.conf",
-                   "/etc/ssl",         "/usr/lib/ssl", "/usr/share/ca-certificates"};
-  return bin::live(role, std::move(plan));
+  return bin::live(role, bin::dialling(flags, ipc::Network::kOutbound));
 }

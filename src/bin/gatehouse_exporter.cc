@@ -40,11 +40,5 @@ int main(int argc, char** argv) {
   role.serve("control", control);
   role.on_descriptor("access-log",
                      [&exporter](net::Descriptor file) { exporter.write_to(std::move(file)); });
-  ipc::Confinement plan;
-  plan.uid = flags.uid;
-  plan.no_landlock = flags.no_landlock;
-  plan.network = ipc::Network::kOutbound;
-  plan.readable = {"/etc/resolv.conf", "/etc/hosts",   "/etc/nsswitch.conf",
-                   "/etc/ssl",         "/usr/lib/ssl", "/usr/share/ca-certificates"};
-  return bin::live(role, std::move(plan));
+  return bin::live(role, bin::dialling(flags, ipc::Network::kOutbound));
 }

@@ -43,11 +43,5 @@ int main(int argc, char** argv) {
   const net::Descriptor signals = signals_to_stop();
   net::Nursery ending(*loop);
   ending.spawn(end_when_told(loop.get(), signals.get()));
-  ipc::Confinement plan;
-  plan.uid = flags.uid;
-  plan.no_landlock = flags.no_landlock;
-  plan.network = ipc::Network::kOutboundAndAccept;
-  plan.readable = {"/etc/resolv.conf", "/etc/hosts",   "/etc/nsswitch.conf",
-                   "/etc/ssl",         "/usr/lib/ssl", "/usr/share/ca-certificates"};
-  return bin::live(role, std::move(plan));
+  return bin::live(role, bin::dialling(flags, ipc::Network::kOutboundAndAccept));
 }

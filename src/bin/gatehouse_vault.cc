@@ -38,9 +38,7 @@ int run(int argc, char** argv) {
     return 78;
   }
   ports.serve(service);
-  ipc::Confinement plan;
-  plan.uid = flags.uid;
-  plan.no_landlock = flags.no_landlock;
+  ipc::Confinement plan = confinement_of(flags);
   plan.writable = {"."};
   return live(role, std::move(plan));
 }

@@ -69,6 +69,21 @@ RoleFlags begin_role(const char* name, int argc, char** argv) {
   return flags;
 }
 
+ipc::Confinement confinement_of(const RoleFlags& flags) {
+  ipc::Confinement plan;
+  plan.uid = flags.uid;
+  plan.no_landlock = flags.no_landlock;
+  return plan;
+}
+
+ipc::Confinement dialling(const RoleFlags& flags, ipc::Network network) {
+  ipc::Confinement plan = confinement_of(flags);
+  plan.network = network;
+  plan.readable = {"/etc/resolv.conf", "/etc/hosts",   "/etc/nsswitch.conf",
+                   "/etc/ssl",         "/usr/lib/ssl", "/usr/share/ca-certificates"};
+  return plan;
+}
+
 std::string_view flag_of(int argc, char** argv, std::string_view name) {
   for (int i = 1; i + 1 < argc; i += 2) {
     if (name == argv[i]) return argv[i + 1];

@@ -21,6 +21,11 @@ struct RoleFlags {
   bool no_landlock = false;
 };
 
+// The confinement of a role with these flags; what it needs beside that it adds.
+[[nodiscard]] ipc::Confinement confinement_of(const RoleFlags& flags);
+// Of one that dials by name and by TLS: the system's settings for both can be read.
+[[nodiscard]] ipc::Confinement dialling(const RoleFlags& flags, ipc::Network network);
+
 // Sets up the log of this process under that name, in the form that the house has.
 void begin_log(const char* name);
 // Reads the flags and sets up the log under this name. Ends the process with 64 when they are

@@ -1,18 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "control/network.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <array>
-#include <cerrno>
 
 #include "base/encoding.h"
+#include "control/private_file.h"
 #include "ipc/network.h"
-#include "net/descriptor.h"
 #include "wire/url.h"
 
 namespace gatehouse::control {
@@ -85,34 +81,6 @@ void decode_proxy(Section& section, Network& network) {
   }
 }
 
-// Text that is wiped when it goes.
-struct Wiped {
-  std::string text;
-  Wiped() = default;
-  Wiped(const Wiped&) = delete;
-  Wiped& operator=(const Wiped&) = delete;
-  ~Wiped() { wipe({text.data(), text.capacity()}); }
-};
-
-Result<void> read_line(const std::string& path, Wiped& into) {
-  const net::Descriptor file(open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  struct stat about{};
-  if (!file.is_open() || fstat(file.get(), &about) != 0) {
-    return failure_from_errno(errno, "reading upstream_proxy.credentials_file, " + path);
-  }
-  if ((about.st_mode & S_IRWXO) != 0) {
-    return failure(Error::kDenied, fmt::format("{} may be read by everyone on this machine, and "
-                                               "holds the proxy's credentials: chmod 600 it",
-                                               path));
-  }
-  into.text.resize(kCredentialsMost + 1);
-  const ssize_t size = read(file.get(), into.text.data(), into.text.size());
-  if (size < 0) return failure_from_errno(errno, "reading " + path);
-  into.text.resize(static_cast<std::size_t>(size));
-  while (into.text.ends_with('\n') || into.text.ends_with('\r')) into.text.pop_back();
-  return {};
-}
-
 }  // namespace
 
 Network decode_network(Section& file, const ReadNamed& read, Problems& problems) {
@@ -128,8 +96,11 @@ Network decode_network(Section& file, const ReadNamed& read, Problems& problems)
 
 Result<Secret> proxy_authorization(const Network& network) {
   if (network.credentials_file.empty()) return Secret();
-  Wiped line;
-  TRY(read_line(network.credentials_file, line));
+  WipedText line;
+  TRY(read_private_file({"upstream_proxy.credentials_file", network.credentials_file,
+                         "the proxy's credentials", kCredentialsMost},
+                        line));
+  while (line.text.ends_with('\n') || line.text.ends_with('\r')) line.text.pop_back();
   const std::size_t colon = line.text.find(':');
   const bool is_plain = std::none_of(line.text.begin(), line.text.end(), [](char c) {
     return static_cast<unsigned char>(c) < ' ' || c == 0x7f;
@@ -140,7 +111,7 @@ Result<Secret> proxy_authorization(const Network& network) {
                                                 "{} bytes",
                                                 network.credentials_file, kCredentialsMost));
   }
-  Wiped encoded;
+  WipedText encoded;
   encoded.text = "Basic " + to_base64(line.text);
   return Secret(encoded.text);
 }

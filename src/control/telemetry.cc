@@ -1,19 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "control/telemetry.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <array>
-#include <cerrno>
 
 #include "base/encoding.h"
+#include "control/private_file.h"
 #include "control/telemetry_decoding.h"
 #include "control/values.h"
-#include "net/descriptor.h"
 #include "wire/headers.h"
 #include "wire/url.h"
 
@@ -87,34 +83,6 @@ void decode_otlp(Section& section, const ReadNamed& read, Telemetry& telemetry) 
   decode_endpoint(section, telemetry);
 }
 
-// Text that is wiped when it goes.
-struct Wiped {
-  std::string text;
-  Wiped() = default;
-  Wiped(const Wiped&) = delete;
-  Wiped& operator=(const Wiped&) = delete;
-  ~Wiped() { wipe({text.data(), text.capacity()}); }
-};
-
-Result<void> read_private(const std::string& path, Wiped& into) {
-  const net::Descriptor file(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-  struct stat about{};
-  if (!file.is_open() || fstat(file.get(), &about) != 0) {
-    return failure_from_errno(errno, "reading otlp.headers_file, " + path);
-  }
-  if ((about.st_mode & S_IRWXO) != 0) {
-    return failure(Error::kDenied, fmt::format("{} may be read by everyone on this machine, and "
-                                               "holds what the collector knows the house by: "
-                                               "chmod 600 it",
-                                               path));
-  }
-  into.text.resize(kHeadersMost + 1);
-  const ssize_t size = read(file.get(), into.text.data(), into.text.size());
-  if (size < 0) return failure_from_errno(errno, "reading " + path);
-  into.text.resize(static_cast<std::size_t>(size));
-  return {};
-}
-
 // Those that the exporter sets itself, or that would change where a request ends.
 bool is_own_field(std::string_view name) {
   constexpr std::array<std::string_view, 8> kOwn = {
@@ -161,9 +129,11 @@ Telemetry decode_telemetry(Section& file, const ReadNamed& read, Problems& probl
 
 Result<Secret> otlp_headers(const Telemetry& telemetry) {
   if (telemetry.headers_file.empty()) return Secret();
-  Wiped read;
-  TRY(read_private(telemetry.headers_file, read));
-  Wiped fields;
+  WipedText read;
+  TRY(read_private_file({"otlp.headers_file", telemetry.headers_file,
+                         "what the collector knows the house by", kHeadersMost},
+                        read));
+  WipedText fields;
   fields.text.reserve(2 * kHeadersMost + 2);
   std::string_view left = read.text;
   bool is_sound = left.size() <= kHeadersMost;

@@ -34,7 +34,7 @@ class Request {
     wire::RequestHead head;
     head.method = "GET";
     head.target = url.path_and_query;
-    head.headers.add("host", authority_of(url));
+    head.headers.add("host", url.authority());
     head.headers.add("accept", "application/json");
     head.headers.add("connection", "close");
     return wire::append_request_head(text_, head);
@@ -45,7 +45,7 @@ class Request {
     wire::RequestHead head;
     head.method = "POST";
     head.target = url.path_and_query;
-    head.headers.add("host", authority_of(url));
+    head.headers.add("host", url.authority());
     head.headers.add("content-type", "application/x-www-form-urlencoded");
     head.headers.add("accept", "application/json");
     head.headers.add("content-length", std::to_string(post.form.size()));
@@ -68,10 +68,6 @@ class Request {
   [[nodiscard]] const std::string& text() const { return text_; }
 
  private:
-  static std::string authority_of(const wire::Url& url) {
-    const bool usual = url.port == wire::default_port(url.scheme);
-    return usual ? url.host.text() : fmt::format("{}:{}", url.host.text(), url.port);
-  }
   std::string text_;
 };
 

@@ -4,13 +4,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 #include <utility>
 
 #include "base/encoding.h"
 #include "base/log.h"
 #include "exporter/http_post.h"
 #include "exporter/names.h"
+#include "wire/retry_after.h"
 
 namespace gatehouse::exporter {
 namespace {
@@ -30,13 +30,6 @@ bool is_loopback(const wire::Host& host) {
 }
 
 }  // namespace
-
-Nanos parse_retry_after(std::string_view field, Nanos most) {
-  std::uint32_t seconds = 0;
-  const auto [end, why] = std::from_chars(field.data(), field.data() + field.size(), seconds);
-  if (field.empty() || why != std::errc() || end != field.data() + field.size()) return Nanos(0);
-  return std::min<Nanos>(std::chrono::seconds(seconds), most);
-}
 
 Delivery::Delivery(net::Loop& loop, net::Resolver& resolver)
     : loop_(loop), egress_(loop, resolver), arrived_(loop), tasks_(loop) {
@@ -166,7 +159,8 @@ Task<Result<Delivery::Answer>> Delivery::post(std::string body) {
   const PostAnswer answer = CO_TRY(co_await exporter::post(
       dialled.stream.get(), url, headers.open(Purpose::kInject), std::move(body), deadline));
   co_return Answer{answer.status,
-                   parse_retry_after(answer.headers.find("retry-after").value_or(""), kTriedMost),
+                   wire::retry_after(answer.headers.find("retry-after").value_or(""), kTriedMost)
+                       .value_or(Nanos(0)),
                    answer.body};
 }
 

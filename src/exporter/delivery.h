@@ -70,8 +70,4 @@ class Delivery {
   net::Nursery tasks_;
 };
 
-// The seconds of a Retry-After field (RFC 9110 section 10.2.3), at most `most`; 0 for a date, or
-// for what is none.
-[[nodiscard]] Nanos parse_retry_after(std::string_view field, Nanos most);
-
 }  // namespace gatehouse::exporter

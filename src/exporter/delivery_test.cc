@@ -235,14 +235,5 @@ TEST_F(DeliveryTest, WithoutACollectorNothingIsKept) {
   EXPECT_EQ(counted()["spans.waiting"], 0u);
 }
 
-TEST(RetryAfter, IsSecondsWithinABound) {
-  EXPECT_EQ(parse_retry_after("7", 60s), Nanos(7s));
-  EXPECT_EQ(parse_retry_after("4294967295", 60s), Nanos(60s));
-  for (const char* odd :
-       {"", "-1", "1.5", "soon", "Wed, 21 Oct 2015 07:28:00 GMT", "99999999999"}) {
-    EXPECT_EQ(parse_retry_after(odd, 60s), Nanos(0)) << odd;
-  }
-}
-
 }  // namespace
 }  // namespace gatehouse::exporter

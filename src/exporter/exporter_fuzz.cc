@@ -7,14 +7,14 @@
 #include "exporter/delivery.h"
 #include "exporter/span.h"
 #include "wire/json.h"
+#include "wire/retry_after.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace gatehouse;
   const std::string_view bytes(reinterpret_cast<const char*>(data), size);
   if (exporter::parse_export_response(bytes).rejected < 0) std::abort();
-  if (exporter::parse_retry_after(bytes, std::chrono::minutes(5)) > std::chrono::minutes(5)) {
-    std::abort();
-  }
+  constexpr gatehouse::Nanos kMost = std::chrono::minutes(5);
+  if (wire::retry_after(bytes, kMost).value_or(kMost) > kMost) std::abort();
   const auto entry = audit::decode(bytes);
   if (!entry) return 0;
   if (const auto span = exporter::span_of(*entry)) {

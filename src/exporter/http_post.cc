@@ -5,6 +5,7 @@
 
 #include <array>
 
+#include "base/wiped.h"
 #include "wire/http1.h"
 
 namespace gatehouse::exporter {
@@ -15,16 +16,11 @@ using net::Task;
 constexpr std::size_t kBodyMost = 64 * 1024;
 constexpr int kFirstFinal = 200;  // RFC 9110 section 15.2
 
-std::string authority_of(const wire::Url& url) {
-  const bool usual = url.port == wire::default_port(url.scheme);
-  return usual ? url.host.text() : fmt::format("{}:{}", url.host.text(), url.port);
-}
-
 Result<std::string> head_of(const wire::Url& to, std::size_t size) {
   wire::RequestHead head;
   head.method = "POST";
   head.target = to.path_and_query;
-  head.headers.add("host", authority_of(to));
+  head.headers.add("host", to.authority());
   head.headers.add("user-agent", "gatehouse/" GATEHOUSE_VERSION);
   head.headers.add("content-type", "application/json");
   head.headers.add("accept", "application/json");
@@ -38,14 +34,6 @@ Result<std::string> head_of(const wire::Url& to, std::size_t size) {
 Failure broken(std::string_view why) {
   return failure(Error::kUpstream, fmt::format("the collector's answer: {}", why));
 }
-
-struct Wiped {
-  std::string text;
-  Wiped() = default;
-  Wiped(const Wiped&) = delete;
-  Wiped& operator=(const Wiped&) = delete;
-  ~Wiped() { wipe({text.data(), text.capacity()}); }
-};
 
 // As much of it as is kept; how it ends is all that matters of the rest.
 Task<Result<std::string>> read_body(net::Stream* stream, wire::BodyFraming framing,
@@ -76,7 +64,7 @@ Task<Result<std::string>> read_body(net::Stream* stream, wire::BodyFraming frami
 
 Task<Result<PostAnswer>> post(net::Stream* stream, wire::Url to, std::string_view fields,
                               std::string body, Deadline deadline) {
-  Wiped request;
+  WipedText request;
   const std::string head = CO_TRY(head_of(to, body.size()));
   request.text.reserve(head.size() + fields.size() + body.size());
   request.text.append(head, 0, head.size() - 2).append(fields).append("\r\n").append(body);

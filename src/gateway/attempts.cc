@@ -2,7 +2,6 @@
 #include "gateway/attempts.h"
 
 #include <algorithm>
-#include <charconv>
 #include <cmath>
 #include <limits>
 
@@ -10,7 +9,6 @@ namespace gatehouse::gateway {
 namespace {
 
 constexpr std::int64_t kOneRetry = 100;  // hundredths
-constexpr Nanos kAskedMost = std::chrono::hours(1);
 
 // https://prng.di.unimi.it/splitmix64.c: every bit of the input moves every bit of the output.
 std::uint64_t mixed(std::uint64_t x) {
@@ -64,15 +62,6 @@ bool may_go_again(AttemptEnd end, bool has_effects) {
       break;
   }
   return false;
-}
-
-std::optional<Nanos> asked_rest(std::string_view retry_after) {
-  std::uint32_t seconds = 0;
-  const char* const end = retry_after.data() + retry_after.size();
-  const auto read = std::from_chars(retry_after.data(), end, seconds);
-  if (read.ec == std::errc::result_out_of_range) return kAskedMost;
-  if (read.ec != std::errc() || read.ptr != end || seconds == 0) return std::nullopt;
-  return std::min<Nanos>(std::chrono::seconds(seconds), kAskedMost);
 }
 
 void AttemptMemory::count_request(const std::string& route, std::uint32_t percent) {

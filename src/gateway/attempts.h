@@ -34,9 +34,8 @@ enum class AttemptEnd : std::uint8_t {
 // answer may have come of it, such as a tool that ran at the provider; then only what was never
 // taken by anyone goes again.
 [[nodiscard]] bool may_go_again(AttemptEnd end, bool has_effects);
-// What an upstream asks to be left alone for: `retry-after` in seconds (RFC 9110 section 10.2.3),
-// at most an hour. Nothing for what is none, a date among it.
-[[nodiscard]] std::optional<Nanos> asked_rest(std::string_view retry_after);
+// What an upstream asks to be left alone for is believed up to here.
+inline constexpr Nanos kAskedRestMost = std::chrono::hours(1);
 
 // What a gateway remembers of targets and of how often it tried again. Targets and routes are known
 // by names that are the owner's; those of earlier rules are forgotten by `keep`.

@@ -49,16 +49,6 @@ TEST(Attempts, AnErrorBeforeAnythingWasSentIsOneThatReachedNobody) {
   }
 }
 
-TEST(Attempts, ReadHowLongAnUpstreamWantsToBeLeftAlone) {
-  EXPECT_EQ(asked_rest("7"), Nanos(7s));
-  EXPECT_EQ(asked_rest("86400"), Nanos(1h)) << "but not for ever";
-  EXPECT_EQ(asked_rest("99999999999999999999"), Nanos(1h));
-  for (const char* none :
-       {"", "0", "-1", "1.5", "7 ", " 7", "soon", "Fri, 31 Dec 1999 23:59:59 GMT"}) {
-    EXPECT_EQ(asked_rest(none), std::nullopt) << none;
-  }
-}
-
 TEST(Attempts, TakeTheLowestTierFirstAndEachTargetOnce) {
   AttemptMemory memory;
   for (std::uint64_t seed = 0; seed < 100; ++seed) {

@@ -59,7 +59,7 @@ class Caller {
   virtual void watch(net::Nursery& nursery) = 0;
 
   std::string refused_by;           // the rule that refused the request, for its answer
-  std::uint32_t retry_after_s = 0;  // when the agent may come again; 0: nothing is said of it
+  std::uint32_t retry_after_s = 0;  // when the agent may come again, as in Refusal
   std::string json_rpc_id;          // of a message, as it stood: its error repeats it
 };
 

@@ -20,8 +20,6 @@ ipc::ServiceKind dialect_of(const Gate& gate, const Door& door, const Decoded& r
   return service == nullptr ? ipc::ServiceKind::kHttp : service->kind;
 }
 
-constexpr std::uint32_t kRetryAfter_s = 1;
-
 // A Service that has as many exchanges as it may gets no more: another target of a model route is
 // asked, or the agent comes again.
 Result<void> take_place(Recorded& recorded) {
@@ -35,7 +33,6 @@ Result<void> take_place(Recorded& recorded) {
     }
     ++of.gate->counters.busy;
     of.caller->refused_by = "concurrency";
-    of.caller->retry_after_s = kRetryAfter_s;
     Error busy(
         Error::kUnavailable,
         fmt::format("service {} is busy: it has {} exchanges at a time; try again in a moment",

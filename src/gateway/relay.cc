@@ -14,6 +14,7 @@
 #include "gateway/translated_answer.h"
 #include "gateway/websocket.h"
 #include "wire/content_coding.h"
+#include "wire/retry_after.h"
 #include "wire/trace.h"
 
 namespace gatehouse::gateway {
@@ -150,7 +151,9 @@ class Relay {
                  head ? std::to_string(head->response.status)
                       : std::string(row_of(head.error().code()).label));
     std::optional<Nanos> asked;
-    if (head) asked = asked_rest(head->response.headers.find("retry-after").value_or(""));
+    if (head)
+      asked = wire::retry_after(head->response.headers.find("retry-after").value_or(""),
+                                kAskedRestMost);
     const auto& call = std::get<LlmCall>(of.sent_call());
     const bool has_effects = !call.request.provider_tools.empty();
     Attempts& attempts = *of.attempts;

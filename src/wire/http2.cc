@@ -79,12 +79,8 @@ class Http2Server::Impl {
     nghttp2_option* option = nullptr;
     CHECK(nghttp2_option_new(&option) == 0);
     hear_of_unknown_frames(option, callbacks);
-    nghttp2_option_set_no_auto_window_update(option, 1);
-    nghttp2_option_set_max_outbound_ack(option, 128);
-    nghttp2_option_set_max_settings(option, 32);
+    set_bounds(option);
     nghttp2_option_set_stream_reset_rate_limit(option, 200, 20);
-    nghttp2_option_set_max_continuations(option, 8);
-    nghttp2_option_set_no_closed_streams(option, 1);
     CHECK(nghttp2_session_server_new2(&session_, callbacks, this, option) == 0);
     nghttp2_option_del(option);
     nghttp2_session_callbacks_del(callbacks);
@@ -101,19 +97,7 @@ class Http2Server::Impl {
   Impl& operator=(const Impl&) = delete;
 
   Result<void> feed(std::string_view bytes, Instant now) {
-    quiet_.refill(now);
-    const ssize_t taken = nghttp2_session_mem_recv(
-        session_, reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size());
-    if (taken >= 0) return {};
-    const bool is_flood = quiet_.is_spent() || taken == NGHTTP2_ERR_FLOODED
-                          || taken == NGHTTP2_ERR_TOO_MANY_CONTINUATIONS;
-    (void)nghttp2_session_terminate_session(
-        session_, is_flood ? NGHTTP2_ENHANCE_YOUR_CALM : NGHTTP2_PROTOCOL_ERROR);
-    if (is_flood) {
-      return failure(Error::kTooMany, "too many HTTP/2 frames that bring nothing on");
-    }
-    return failure(Error::kInvalid,
-                   std::string("not HTTP/2: ") + nghttp2_strerror(static_cast<int>(taken)));
+    return feed_session(session_, quiet_, bytes, now);
   }
   std::string_view next_output() {
     const std::uint8_t* bytes = nullptr;
@@ -221,23 +205,10 @@ class Http2Server::Impl {
   }
   static ssize_t pull(nghttp2_session* session, std::int32_t stream, std::uint8_t* into,
                       std::size_t room, std::uint32_t* flags, nghttp2_data_source*, void* self) {
-    using What = Http2Handler::Pulled::What;
     Headers trailers;
     const Http2Handler::Pulled pulled =
         of(self).handler_.on_pull(stream, reinterpret_cast<char*>(into), room, trailers);
-    if (pulled.what == What::kNothingYet) return NGHTTP2_ERR_DEFERRED;
-    if (pulled.what == What::kGone) return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
-    if (pulled.what == What::kEnd) {
-      *flags |= NGHTTP2_DATA_FLAG_EOF;
-      if (!trailers.empty()) {
-        Http2Fields fields(trailers);
-        *flags |= NGHTTP2_DATA_FLAG_NO_END_STREAM;
-        if (nghttp2_submit_trailer(session, stream, fields.list.data(), fields.list.size()) != 0) {
-          return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
-        }
-      }
-    }
-    return static_cast<ssize_t>(pulled.count);
+    return answer_pull(session, stream, pulled, trailers, flags);
   }
 
   Http2Handler& handler_;
@@ -253,10 +224,7 @@ Result<void> Http2Server::feed(std::string_view bytes, Instant now) {
   return impl_->feed(bytes, now);
 }
 std::string_view Http2Server::next_output() { return impl_->next_output(); }
-bool Http2Server::is_over() const {
-  return nghttp2_session_want_read(impl_->session()) == 0
-         && nghttp2_session_want_write(impl_->session()) == 0;
-}
+bool Http2Server::is_over() const { return is_session_over(impl_->session()); }
 void Http2Server::interim(std::int32_t stream, int status) {
   const std::string text = std::to_string(status);
   const nghttp2_nv fields[] = {http2_field(":status", text)};

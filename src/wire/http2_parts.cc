@@ -52,6 +52,52 @@ void Http2Quiet::refill(Instant now) {
   since_ = now;
 }
 
+void set_bounds(nghttp2_option* option) {
+  nghttp2_option_set_no_auto_window_update(option, 1);
+  nghttp2_option_set_max_outbound_ack(option, 128);
+  nghttp2_option_set_max_settings(option, 32);
+  nghttp2_option_set_max_continuations(option, 8);
+  nghttp2_option_set_no_closed_streams(option, 1);
+}
+
+Result<void> feed_session(nghttp2_session* session, Http2Quiet& quiet, std::string_view bytes,
+                          Instant now) {
+  quiet.refill(now);
+  const ssize_t taken = nghttp2_session_mem_recv(
+      session, reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size());
+  if (taken >= 0) return {};
+  const bool is_flood = quiet.is_spent() || taken == NGHTTP2_ERR_FLOODED
+                        || taken == NGHTTP2_ERR_TOO_MANY_CONTINUATIONS;
+  (void)nghttp2_session_terminate_session(
+      session, is_flood ? NGHTTP2_ENHANCE_YOUR_CALM : NGHTTP2_PROTOCOL_ERROR);
+  if (is_flood) return failure(Error::kTooMany, "too many HTTP/2 frames that bring nothing on");
+  return failure(Error::kInvalid,
+                 std::string("not HTTP/2: ") + nghttp2_strerror(static_cast<int>(taken)));
+}
+
+bool is_session_over(nghttp2_session* session) {
+  return nghttp2_session_want_read(session) == 0 && nghttp2_session_want_write(session) == 0;
+}
+
+ssize_t answer_pull(nghttp2_session* session, std::int32_t stream,
+                    const Http2Handler::Pulled& pulled, const Headers& trailers,
+                    std::uint32_t* flags) {
+  using What = Http2Handler::Pulled::What;
+  if (pulled.what == What::kNothingYet) return NGHTTP2_ERR_DEFERRED;
+  if (pulled.what == What::kGone) return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+  if (pulled.what == What::kEnd) {
+    *flags |= NGHTTP2_DATA_FLAG_EOF;
+    if (!trailers.empty()) {
+      const Http2Fields fields(trailers);
+      *flags |= NGHTTP2_DATA_FLAG_NO_END_STREAM;
+      if (nghttp2_submit_trailer(session, stream, fields.list.data(), fields.list.size()) != 0) {
+        return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+      }
+    }
+  }
+  return static_cast<ssize_t>(pulled.count);
+}
+
 void hear_of_unknown_frames(nghttp2_option* option, nghttp2_session_callbacks* callbacks) {
   constexpr unsigned kFirstExtension = NGHTTP2_CONTINUATION + 1;
   for (unsigned kind = kFirstExtension; kind <= UINT8_MAX; ++kind) {

@@ -49,6 +49,21 @@ class Http2Quiet {
   bool is_spent_ = false;
 };
 
+// The bounds that both sides have against the other, and windows that open only as what came is
+// taken.
+void set_bounds(nghttp2_option* option);
+
+// Gives the session what came. After an error it is to end, when its last output is sent. Errors:
+// kInvalid, kTooMany.
+[[nodiscard]] Result<void> feed_session(nghttp2_session* session, Http2Quiet& quiet,
+                                        std::string_view bytes, Instant now);
+// Whether both sides are done with the connection.
+[[nodiscard]] bool is_session_over(nghttp2_session* session);
+// What a callback that reads a body's bytes answers (nghttp2_data_source_read_callback).
+[[nodiscard]] ssize_t answer_pull(nghttp2_session* session, std::int32_t stream,
+                                  const Http2Handler::Pulled& pulled, const Headers& trailers,
+                                  std::uint32_t* flags);
+
 // nghttp2 passes over frames of unknown kinds without a word; now they are told of before that.
 void hear_of_unknown_frames(nghttp2_option* option, nghttp2_session_callbacks* callbacks);
 

@@ -141,11 +141,12 @@ Result<Url> Url::parse(std::string_view text) {
   return url;
 }
 
-std::string Url::origin() const {
-  std::string out = std::string(wire::text(scheme)) + "://" + host.text();
+std::string Url::authority() const {
+  std::string out = host.text();
   if (port != default_port(scheme)) out += ":" + std::to_string(port);
   return out;
 }
+std::string Url::origin() const { return std::string(wire::text(scheme)) + "://" + authority(); }
 std::string Url::text() const { return origin() + path_and_query; }
 
 bool is_path_and_query(std::string_view text) {

@@ -58,8 +58,9 @@ struct Url {
   std::string path_and_query = "/";  // begins with '/'
 
   [[nodiscard]] static Result<Url> parse(std::string_view text);
-  [[nodiscard]] std::string text() const;    // the port only where it is not the default
-  [[nodiscard]] std::string origin() const;  // scheme://host[:port]
+  [[nodiscard]] std::string text() const;       // the port only where it is not the default
+  [[nodiscard]] std::string origin() const;     // scheme://host[:port]
+  [[nodiscard]] std::string authority() const;  // host[:port]
   friend bool operator==(const Url&, const Url&) = default;
 };
 
