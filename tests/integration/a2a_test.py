@@ -6,16 +6,12 @@ there for, and holds no key."""
 import json
 import os
 import subprocess
-import sys
 import time
 import unittest
-from pathlib import Path
 
-from house import House, main
-
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "demo"))
-from story import world as worlds  # noqa: E402
+import stage
+from house import main
+from stage import worlds
 
 KEY = "sk-real-0123456789abcdefghij"
 FIXTURES = "/opt/fixtures"
@@ -50,11 +46,9 @@ services:
 
 
 def setUpModule():
-    global HOUSE, WORLD, AGENTS
-    HOUSE = House()
-    work = HOUSE.folder / "world"
-    work.mkdir()
-    WORLD = worlds.World(work)
+    global STAGE, HOUSE, WORLD, AGENTS
+    STAGE = stage.Stage()
+    HOUSE, WORLD = STAGE.house, STAGE.world
     AGENTS = WORLD.start("agents", [
         str(worlds.NODE), str(worlds.FIXTURES / "agents.mjs"),
         "--key-file", str(WORLD.secret("agents", KEY)), "--log", str(WORLD.log("agents"))])
@@ -68,16 +62,11 @@ def setUpModule():
                          for name in VERSIONS.values()),
         toolbox=f'"{toolbox}:{FIXTURES}", "{worlds.NPM.resolve()}:{PACKAGES}"'))
     HOUSE.up()
-    for name in VERSIONS.values():
-        done = HOUSE.ask("connect", name, "--user", "alice", "--from-file",
-                         str(WORLD.secret("key", KEY)))
-        assert done.returncode == 0, done.stderr
+    STAGE.connect(VERSIONS.values(), KEY)
 
 
 def tearDownModule():
-    HOUSE.down()
-    WORLD.stop()
-    HOUSE.remove()
+    STAGE.end()
 
 
 def seen(text):
@@ -190,7 +179,5 @@ class Sdk(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    if not (worlds.NPM / "@a2a-js/sdk").exists():
-        print("skipped: npm's packages are not there; demo/setup-npm.sh brings them")
-        sys.exit(77)
+    stage.need_npm("@a2a-js/sdk")
     main()

@@ -4,20 +4,15 @@
 sandbox through the gateway: the provider receives the same bodies and headers, the client sees the
 same, and the sandbox holds no key."""
 import base64
-import hashlib
 import json
 import os
 import subprocess
-import sys
 import time
 import unittest
-from pathlib import Path
 
-from house import House, main
-
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "demo"))
-from story import world as worlds  # noqa: E402
+import stage
+from house import main
+from stage import worlds
 
 KEY = "sk-real-0123456789abcdefghij"
 FIXTURES = "/opt/fixtures"
@@ -53,15 +48,10 @@ services:
 
 
 def setUpModule():
-    global HOUSE, WORLD, PROVIDER
-    HOUSE = House()
-    work = HOUSE.folder / "world"
-    work.mkdir()
-    WORLD = worlds.World(work)
-    PROVIDER = WORLD.start("provider", [
-        str(worlds.NODE), str(worlds.FIXTURES / "provider.mjs"), "--script",
-        str(worlds.FIXTURES / "clients.json"), "--key-file", str(WORLD.secret("provider", KEY)),
-        "--record", str(WORLD.log("provider"))])["url"]
+    global STAGE, HOUSE, WORLD, PROVIDER
+    STAGE = stage.Stage()
+    HOUSE, WORLD = STAGE.house, STAGE.world
+    PROVIDER = STAGE.provider("provider", "clients.json", KEY)
     toolbox = HOUSE.folder / "fixtures"
     toolbox.mkdir()
     for name in ("clients.mjs", "clients.py", "package.json"):
@@ -70,24 +60,19 @@ def setUpModule():
     # As Debian builds it: its standard library is compiled already.
     subprocess.run(["go", "build", "-o", str(toolbox / "clients_go"),
                     str(worlds.FIXTURES / "clients.go")], check=True, env={
-                        "PATH": "/usr/bin:/bin", "GOCACHE": str(work / "go"),
-                        "GOPATH": str(work / "gopath")})
+                        "PATH": "/usr/bin:/bin", "GOCACHE": str(HOUSE.folder / "go"),
+                        "GOPATH": str(HOUSE.folder / "gopath")})
     HOUSE.config.write_text(CONFIG.format(
         data=HOUSE.data,
         services="".join(SERVICE.format(name=name, url=url, provider=PROVIDER)
                          for name, url in SERVICES.items()),
         toolbox=f'"{toolbox}:{FIXTURES}", "{worlds.NPM.resolve()}:{PACKAGES}"'))
     HOUSE.up()
-    for service in SERVICES:
-        done = HOUSE.ask("connect", service, "--user", "alice", "--from-file",
-                         str(WORLD.secret("key", KEY)))
-        assert done.returncode == 0, done.stderr
+    STAGE.connect(SERVICES, KEY)
 
 
 def tearDownModule():
-    HOUSE.down()
-    WORLD.stop()
-    HOUSE.remove()
+    STAGE.end()
 
 
 def listed(whose):
@@ -234,7 +219,5 @@ def comparable(case, saw):
 
 
 if __name__ == "__main__":
-    if not (worlds.NPM / "@anthropic-ai/sdk").exists():
-        print("skipped: npm's packages are not there; demo/setup-npm.sh brings them")
-        sys.exit(77)
+    stage.need_npm("@anthropic-ai/sdk")
     main()

@@ -5,22 +5,20 @@ error, Ctrl-C in the middle of a stream; directly at a scripted provider and in 
 the same, and the provider receives the same bodies and headers. A kill ends their streams: upstream
 too, and each program says that it failed. No way leads out of the network namespace."""
 import base64
-import itertools
 import json
-import os
 import re
 import subprocess
 import sys
 import time
 import unittest
-from pathlib import Path
 
-from house import GATEHOUSE, House, main
+import stage
+from house import GATEHOUSE, main
+from stage import worlds
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT / "demo"), str(ROOT / "tests/fixtures")]
+sys.path.insert(0, str(worlds.FIXTURES))
 import coders  # noqa: E402
-from story import house as demo, world as worlds  # noqa: E402
+from story import house as demo  # noqa: E402
 
 KEY = "sk-real-0123456789abcdefghij"
 PACKAGES = "/opt/agents/node_modules"
@@ -74,15 +72,10 @@ def make_home(home):
 
 
 def setUpModule():
-    global HOUSE, WORLD, PROVIDER, HOME
-    HOUSE = House()
-    work = HOUSE.folder / "world"
-    work.mkdir()
-    WORLD = worlds.World(work)
-    PROVIDER = WORLD.start("provider", [
-        str(worlds.NODE), str(worlds.FIXTURES / "provider.mjs"), "--script",
-        str(worlds.FIXTURES / "coders.json"), "--key-file", str(WORLD.secret("provider", KEY)),
-        "--record", str(WORLD.log("provider"))])["url"]
+    global STAGE, HOUSE, WORLD, PROVIDER, HOME
+    STAGE = stage.Stage()
+    HOUSE, WORLD = STAGE.house, STAGE.world
+    PROVIDER = STAGE.provider("provider", "coders.json", KEY)
     HOME = HOUSE.folder / "home"
     HOME.mkdir()
     make_home(HOME)
@@ -99,16 +92,11 @@ def setUpModule():
         data=HOUSE.data, home=HOME, npm=worlds.NPM.resolve(), packages=PACKAGES, fixtures=fixtures,
         provider=PROVIDER, environment=json.dumps(environment)))
     HOUSE.up()
-    for service, user in itertools.product(("anthropic", "openai"), ("alice", "bob")):
-        done = HOUSE.ask("connect", service, "--user", user, "--from-file",
-                         str(WORLD.secret("key", KEY)))
-        assert done.returncode == 0, done.stderr
+    STAGE.connect(("anthropic", "openai"), KEY, users=("alice", "bob"))
 
 
 def tearDownModule():
-    HOUSE.down()
-    WORLD.stop()
-    HOUSE.remove()
+    STAGE.end()
 
 
 def lines():
@@ -311,14 +299,6 @@ class Cases(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    for program in (coders.CLAUDE, coders.CODEX, "openclaw"):
-        if not (worlds.NPM / program).exists():
-            print(f"skipped: npm's packages are not there: {program}; demo/setup-npm.sh brings "
-                  "those of this machine's architecture")
-            sys.exit(77)
-    if os.geteuid() == 0 and "GATEHOUSE_OWN_NETWORK" not in os.environ:
-        os.environ["GATEHOUSE_OWN_NETWORK"] = "yes"
-        os.execvp("unshare", ["unshare", "--net", "--", sys.executable, *sys.argv])
-    if os.geteuid() == 0:
-        subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+    stage.need_npm(coders.CLAUDE, coders.CODEX, "openclaw")
+    stage.shut_in()
     main()

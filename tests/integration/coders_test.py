@@ -8,15 +8,12 @@ import hashlib
 import json
 import os
 import subprocess
-import sys
 import unittest
 from pathlib import Path
 
-from house import House, files_with, main
-
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "demo"))
-from story import world as worlds  # noqa: E402
+import stage
+from house import files_with, main
+from stage import worlds
 
 ANTHROPIC = "sk-ant-api03-" + "Zz9Yy8Xx7" * 5
 OPENAI = "sk-proj-" + "a1B2c3D4e5F6" * 4 + "wxyz"
@@ -68,16 +65,11 @@ enabled = false
 
 
 def setUpModule():
-    global HOUSE, WORLD, HOME
-    HOUSE = House()
-    work = HOUSE.folder / "world"
-    work.mkdir()
-    WORLD = worlds.World(work)
+    global STAGE, HOUSE, WORLD, HOME
+    STAGE = stage.Stage()
+    HOUSE, WORLD = STAGE.house, STAGE.world
     for name, key in (("anthropic", ANTHROPIC), ("openai", OPENAI)):
-        WORLD.start(name, [
-            str(worlds.NODE), str(worlds.FIXTURES / "provider.mjs"), "--script",
-            str(worlds.FIXTURES / "coders.json"), "--key-file", str(WORLD.secret(name, key)),
-            "--record", str(WORLD.log(name))])
+        STAGE.provider(name, "coders.json", key)
     HOME = HOUSE.folder / "home"
     (HOME / ".claude").mkdir(parents=True)
     (HOME / ".codex").mkdir()
@@ -92,9 +84,7 @@ def setUpModule():
 
 
 def tearDownModule():
-    HOUSE.down()
-    WORLD.stop()
-    HOUSE.remove()
+    STAGE.end()
 
 
 def received(name):
@@ -189,14 +179,6 @@ def members(line):
 
 
 if __name__ == "__main__":
-    for program in (CLAUDE, CODEX):
-        if not (worlds.NPM / program).exists():
-            print(f"skipped: npm's packages are not there: {program}; demo/setup-npm.sh brings "
-                  "those of this machine's architecture")
-            sys.exit(77)
-    if os.geteuid() == 0 and "GATEHOUSE_OWN_NETWORK" not in os.environ:
-        os.environ["GATEHOUSE_OWN_NETWORK"] = "yes"
-        os.execvp("unshare", ["unshare", "--net", "--", sys.executable, *sys.argv])
-    if os.geteuid() == 0:
-        subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+    stage.need_npm(CLAUDE, CODEX)
+    stage.shut_in()
     main()
