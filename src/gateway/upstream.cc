@@ -11,8 +11,6 @@ namespace {
 
 using net::Task;
 
-constexpr std::size_t kIdleMost = 256;                // per destination
-constexpr Nanos kIdleFor = std::chrono::seconds(55);  // below nginx's keepalive_timeout of 75 s
 constexpr Nanos kConnectMost = std::chrono::seconds(10);
 constexpr std::size_t kSpokenMost = 4096;  // destinations of which it is known what they speak
 
@@ -54,14 +52,12 @@ Upstreams::Upstreams(net::Loop& loop, net::Resolver& resolver)
 Upstreams::~Upstreams() = default;
 
 std::string Upstreams::key_of(const Destination& to) const {
-  return fmt::format("{}\n{}\n{}\n{}\n{}\n{}\n{}\n{}\n{}", networks_, to.host, to.port, to.tls,
+  return fmt::format("{}{}\n{}\n{}\n{}\n{}\n{}\n{}\n{}", network_, to.host, to.port, to.tls,
                      to.http2, to.allow_private, to.identity ? to.identity->name : "", to.spiffe_id,
                      to.ca_pem);
 }
 
-bool Upstreams::is_of_now(const std::string& key) const {
-  return key.starts_with(fmt::format("{}\n", networks_));
-}
+bool Upstreams::is_of_now(const std::string& key) const { return key.starts_with(network_); }
 
 void Upstreams::use(const ipc::NetworkSpec& network) {
   if (network == egress_.network()) return;
@@ -70,7 +66,7 @@ void Upstreams::use(const ipc::NetworkSpec& network) {
 }
 
 void Upstreams::forget_connections() {
-  ++networks_;
+  network_ = fmt::format("{}\n", ++networks_);
   idle_.clear();
   links_.clear();  // what is under way on one keeps it
   spoken_.clear();
@@ -126,7 +122,7 @@ Task<Result<std::unique_ptr<UpstreamExchange>>> Upstreams::begin(Destination to,
     co_return co_await begin_on_new(std::move(to), std::move(key), reuse, deadline);
   }
   if (auto link = link_with_room(key)) co_return Http2Link::begin(std::move(link));
-  if (!speaks_http2(to).value_or(false)) {
+  if (!known_to_speak_http2(key).value_or(false)) {
     co_return co_await begin_on_new(std::move(to), std::move(key), reuse, deadline);
   }
   if (const auto found = dialling_.find(key); found != dialling_.end()) {
@@ -142,9 +138,7 @@ Task<Result<std::unique_ptr<UpstreamExchange>>> Upstreams::begin_on_new(Destinat
                                                                         std::string key,
                                                                         Reuse reuse,
                                                                         Deadline deadline) {
-  Connection connection =
-      CO_TRY(reuse == Reuse::kAllowed ? co_await acquire(std::move(to), deadline)
-                                      : co_await acquire_new(std::move(to), deadline));
+  Connection connection = CO_TRY(co_await acquire(std::move(to), key, reuse, deadline));
   if (!connection.speaks_http2) {
     co_return std::make_unique<Http1Upstream>(*this, std::move(connection));
   }
@@ -185,7 +179,11 @@ std::size_t Upstreams::links() const {
 
 std::optional<bool> Upstreams::speaks_http2(const Destination& to) const {
   if (!to.tls || !to.http2) return false;
-  const auto found = spoken_.find(key_of(to));
+  return known_to_speak_http2(key_of(to));
+}
+
+std::optional<bool> Upstreams::known_to_speak_http2(const std::string& key) const {
+  const auto found = spoken_.find(key);
   return found == spoken_.end() ? std::nullopt : std::optional(found->second);
 }
 
@@ -194,28 +192,20 @@ void Upstreams::learn(const std::string& key, bool speaks_http2) {
   spoken_[key] = speaks_http2;
 }
 
-Task<Result<Upstreams::Connection>> Upstreams::acquire(Destination to, Deadline deadline) {
-  const std::string key = key_of(to);
-  std::deque<Idle>& idle = idle_[key];
-  while (!idle.empty()) {
-    Idle candidate = std::move(idle.back());  // the one used last: the likeliest to be alive
-    idle.pop_back();
-    if (candidate.until < loop_.now()) {
-      idle.clear();
-      break;
-    }
-    // A server that closed it, or spoke out of turn, shows here.
-    if (candidate.stream->is_quiet()) {
-      ++pool_.reused;
-      co_return Connection{std::move(candidate.stream), key, true, false, InUse(pool_)};
-    }
-  }
-  co_return co_await acquire_new(std::move(to), deadline);
+Task<Result<Upstreams::Connection>> Upstreams::acquire_new(Destination to, Deadline deadline) {
+  std::string key = key_of(to);
+  return acquire(std::move(to), std::move(key), Reuse::kNever, deadline);
 }
 
-Task<Result<Upstreams::Connection>> Upstreams::acquire_new(Destination to, Deadline deadline) {
+Task<Result<Upstreams::Connection>> Upstreams::acquire(Destination to, std::string key, Reuse reuse,
+                                                       Deadline deadline) {
+  if (reuse == Reuse::kAllowed) {
+    if (auto kept = idle_.take(key, loop_.now())) {
+      ++pool_.reused;
+      co_return Connection{std::move(kept), std::move(key), true, false, InUse(pool_)};
+    }
+  }
   const Deadline dial_by(std::min(deadline.at(), loop_.now() + kConnectMost));
-  std::string key = key_of(to);
   const bool may_speak_http2 = to.tls && to.http2;
   Result<egress::Dialled> dialled = co_await egress_.dial(std::move(to), dial_by);
   ++(dialled ? pool_.made : pool_.failed);
@@ -227,15 +217,7 @@ Task<Result<Upstreams::Connection>> Upstreams::acquire_new(Destination to, Deadl
 
 void Upstreams::release(Connection connection) {
   if (!is_of_now(connection.key)) return;
-  std::deque<Idle>& idle = idle_[connection.key];
-  if (idle.size() >= kIdleMost) idle.pop_front();
-  idle.push_back({std::move(connection.stream), loop_.now() + kIdleFor});
-}
-
-std::size_t Upstreams::idle() const {
-  std::size_t count = 0;
-  for (const auto& [key, list] : idle_) count += list.size();
-  return count;
+  idle_.put(std::move(connection.key), std::move(connection.stream), loop_.now());
 }
 
 }  // namespace gatehouse::gateway

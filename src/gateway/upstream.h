@@ -5,7 +5,6 @@
 #pragma once
 
 #include <algorithm>
-#include <deque>
 #include <memory>
 #include <optional>
 #include <string>
@@ -15,6 +14,7 @@
 
 #include "base/secret.h"
 #include "egress/egress.h"
+#include "gateway/idle_connections.h"
 #include "gateway/message.h"
 #include "ipc/control_gateway.h"
 #include "ipc/snapshot.h"
@@ -141,23 +141,17 @@ class Upstreams {
     bool speaks_http2;
     InUse in_use;
   };
-  // An idle connection that is still alive, or a new one. Errors: those of Dialer::dial.
-  [[nodiscard]] net::Task<Result<Connection>> acquire(Destination to, Deadline deadline);
-  // A new one in any case. Errors: the same.
+  // A new one. Errors: those of Dialer::dial.
   [[nodiscard]] net::Task<Result<Connection>> acquire_new(Destination to, Deadline deadline);
   // Takes back a connection whose last response was read to its end.
   void release(Connection connection);
-  [[nodiscard]] std::size_t idle() const;
+  [[nodiscard]] std::size_t idle() const { return idle_.size(); }
   // Connections of HTTP/2 that are open.
   [[nodiscard]] std::size_t links() const;
   // Whether the upstream was found to speak HTTP/2, or not to; nothing where it is not known yet.
   [[nodiscard]] std::optional<bool> speaks_http2(const Destination& to) const;
 
  private:
-  struct Idle {
-    std::unique_ptr<net::Stream> stream;
-    Instant until;
-  };
   class Dialling;
   [[nodiscard]] std::string key_of(const Destination& to) const;
   void forget_connections();
@@ -166,14 +160,18 @@ class Upstreams {
   [[nodiscard]] std::shared_ptr<Http2Link> link_with_room(const std::string& key);
   [[nodiscard]] net::Task<Result<std::unique_ptr<UpstreamExchange>>> begin_on_new(
       Destination to, std::string key, Reuse reuse, Deadline deadline);
+  // One that is kept, where that may be, or a new one.
+  [[nodiscard]] net::Task<Result<Connection>> acquire(Destination to, std::string key, Reuse reuse,
+                                                      Deadline deadline);
+  [[nodiscard]] std::optional<bool> known_to_speak_http2(const std::string& key) const;
   void learn(const std::string& key, bool speaks_http2);
 
   net::Loop& loop_;
   egress::Dialer egress_;
-  std::uint64_t networks_ =
-      0;  // how many there were, and identities: a part of each connection's key
+  std::uint64_t networks_ = 0;   // how many there were, and identities
+  std::string network_ = "0\n";  // the same, as each connection's key begins
   Pool pool_;
-  std::unordered_map<std::string, std::deque<Idle>> idle_;
+  IdleConnections idle_;
   std::unordered_map<std::string, std::vector<std::shared_ptr<Http2Link>>> links_;
   std::unordered_map<std::string, std::shared_ptr<net::Event>> dialling_;  // a link, for others too
   std::unordered_map<std::string, bool> spoken_;  // by key: whether it is HTTP/2

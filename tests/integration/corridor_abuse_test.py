@@ -63,7 +63,7 @@ class AbuseTest(HouseTest):
         self.addCleanup(self.over.set)
 
     def serves(self):
-        Upstream.script = None
+        Upstream.script = Upstream.always = None
         for port in (self.house.proxy, self.house.second_proxy):
             for _ in range(100):
                 with contextlib.suppress(OSError, EOFError):
@@ -218,13 +218,12 @@ class Breaks(AbuseTest):
             for is_reset in (False, True):
                 for cut in range(len(answer)):
                     def broken(upstream, _, cut=cut, answer=answer, is_reset=is_reset):
-                        Upstream.script = upstream.server.again  # a safe request comes once more
                         upstream.wfile.write(answer[:cut])
                         if is_reset:
                             upstream.connection.setsockopt(
                                 socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                         upstream.close_connection = True
-                    Upstream.script = self.house.server.again = broken
+                    Upstream.always = broken  # also to a safe request that comes once more
                     got = self.ask(name)
                     what = "%s, %s after %d" % (name, "a reset" if is_reset else "an end", cut)
                     if got is None:

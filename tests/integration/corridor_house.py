@@ -439,6 +439,20 @@ class HouseTest(unittest.TestCase):
         Upstream.script = Upstream.always = None
         self.addCleanup(setattr, Upstream, "always", None)
 
+    def curl(self, *words, intercepted=False):
+        """What curl is answered by HTTP/2; before it, its version and status."""
+        command = ["curl", "-sS", "--max-time", "20", "-w", "\n%{http_version} %{http_code}"]
+        if intercepted:
+            command += ["--http2", "-x", "http://127.0.0.1:%d" % self.house.proxy, "--cacert",
+                        os.path.join(self.house.data, "ca.pem")]
+        else:
+            command += ["--http2-prior-knowledge", "--connect-to",
+                        "::127.0.0.1:%d" % self.house.proxy, "--noproxy", "*"]
+        done = subprocess.run(command + list(words), capture_output=True, check=False, timeout=60)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        body, _, about = done.stdout.rpartition(b"\n")
+        return about.decode(), body
+
 
 def make_certificates(folder, *names):
     """A CA of each name, NAME.pem, and server.pem: key and certificate for 127.0.0.1 by the

@@ -89,19 +89,6 @@ class Http2Test(HouseTest):
         self.addCleanup(client.close)
         return client
 
-    def curl(self, *words, intercepted=False):
-        command = ["curl", "-sS", "--max-time", "20", "-w", "\n%{http_version} %{http_code}"]
-        if intercepted:
-            command += ["--http2", "-x", "http://127.0.0.1:%d" % self.house.proxy, "--cacert",
-                        os.path.join(self.house.data, "ca.pem")]
-        else:
-            command += ["--http2-prior-knowledge", "--connect-to",
-                        "::127.0.0.1:%d" % self.house.proxy, "--noproxy", "*"]
-        done = subprocess.run(command + list(words), capture_output=True, check=False, timeout=60)
-        self.assertEqual(done.returncode, 0, done.stderr)
-        body, _, about = done.stdout.rpartition(b"\n")
-        return about.decode(), body
-
 
 class Clients(Http2Test):
     def test_a_model_is_asked_with_prior_knowledge(self):

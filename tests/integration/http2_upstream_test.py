@@ -39,19 +39,6 @@ class Http2UpstreamTest(HouseTest):
         self.assertEqual(status, 200, answer)
         return json.loads(answer)
 
-    def curl(self, *words, intercepted=False):
-        command = ["curl", "-sS", "--max-time", "20", "-w", "\n%{http_version} %{http_code}"]
-        if intercepted:
-            command += ["--http2", "-x", "http://127.0.0.1:%d" % self.house.proxy, "--cacert",
-                        os.path.join(self.house.data, "ca.pem")]
-        else:
-            command += ["--http2-prior-knowledge", "--connect-to",
-                        "::127.0.0.1:%d" % self.house.proxy, "--noproxy", "*"]
-        done = subprocess.run(command + list(words), capture_output=True, check=False, timeout=60)
-        self.assertEqual(done.returncode, 0, done.stderr)
-        body, _, about = done.stdout.rpartition(b"\n")
-        return about.decode(), body
-
 
 class Exchanges(Http2UpstreamTest):
     def test_what_an_agent_of_http1_asks_goes_by_http2(self):
