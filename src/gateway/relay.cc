@@ -4,10 +4,10 @@
 // itself (usage, text, tool calls).
 #include <fmt/format.h>
 
-#include "base/encoding.h"
 #include "base/find.h"
 #include "base/log.h"
 #include "gateway/exchange.h"
+#include "gateway/injection.h"
 #include "gateway/reading.h"
 #include "gateway/responses_socket.h"
 #include "gateway/signing.h"
@@ -344,7 +344,7 @@ class Relay {
       original = leased_.placeholder;  // all of the agent's own signature is replaced
     }
     if (original.empty()) return upstream_->begin(std::move(head), {});
-    return upstream_->begin(std::move(head), TRY(credential_field(original)));
+    return upstream_->begin(std::move(head), TRY(credential_field(leased_, original)));
   }
   [[nodiscard]] bool asks_for_card() const {
     const auto* agent = std::get_if<AgentCall>(&ruled_->call);
@@ -354,44 +354,6 @@ class Relay {
     if (!ruled_->body) return ruled_->request.head.framing;
     if (!trailers().empty()) return {Kind::kChunked, 0};
     return {Kind::kLength, ruled_->sent_body().size()};
-  }
-  // The one place where a credential's value meets a request: in the place of its placeholder.
-  Result<SecretField> credential_field(std::string_view original) {
-    const std::string_view value = leased_.value.open(Purpose::kInject);
-    if (!wire::all_are(wire::kValueChar, value)) {
-      return failure(Error::kLeaseRefused,
-                     "the stored credential holds characters that no header may");
-    }
-    const ipc::ServiceSpec& to = *ruled_->aim.service;
-    SecretField field(std::string(ruled_->is_elsewhere() ? to.credential_header : leased_.header),
-                      original.size() + to.credential_prefix.size() + 2 * value.size());
-    const std::size_t at = original.find(leased_.placeholder);
-    if (original == leased_.placeholder) {
-      field.value.append(to.credential_prefix).append(value);
-    } else if (at != std::string_view::npos) {
-      field.value.append(original, 0, at).append(value);
-      field.value.append(original, at + leased_.placeholder.size());
-    } else {
-      TRY(append_basic(field.value, original, value));
-    }
-    return field;
-  }
-  // Inside a Basic credential (RFC 7617), as git and curl -u send it.
-  Result<void> append_basic(std::string& out, std::string_view original, std::string_view value) {
-    const std::string pair = TRY(from_base64(wire::trimmed(original.substr(6))));
-    const std::size_t in_pair = pair.find(leased_.placeholder);
-    if (in_pair == std::string::npos) {
-      return failure(Error::kDenied, "the placeholder is encoded in a way that is not understood");
-    }
-    std::string filled;
-    filled.reserve(pair.size() + value.size());
-    filled.append(pair, 0, in_pair).append(value);
-    filled.append(pair, in_pair + leased_.placeholder.size());
-    std::string encoded = to_base64(filled);
-    out.append("Basic ").append(encoded);
-    wipe(filled);
-    wipe(encoded);
-    return {};
   }
   Task<Result<void>> send_request() {
     CO_TRY(begin_request());
@@ -763,7 +725,6 @@ class Relay {
     const std::string words = last_words(error);
     if (!words.empty()) co_await caller_.say_last(words, gate_.loop.in(kLastWordsMost));
   }
-  static void wipe(std::string& text) { gatehouse::wipe({text.data(), text.size()}); }
 
   Leased leased_;
   const Ruled& ruled_;
