@@ -20,7 +20,9 @@ namespace {
 
 constexpr std::size_t kRoom = 32 * 1024;  // decoded at a time
 constexpr std::size_t kMagicSize = 4;     // of a zstd frame
-constexpr int kZstdWindowLog = 23;        // 8 MiB: the most that RFC 9659 lets a peer ask for
+constexpr std::size_t kHeaderRest =
+    14;                             // what may follow it of the frame's header (RFC 8878 3.1.1.1)
+constexpr int kZstdWindowLog = 23;  // 8 MiB: the most that RFC 9659 lets a peer ask for
 
 Failure malformed(std::string_view coding) {
   return failure(Error::kInvalid,
@@ -116,7 +118,13 @@ struct ContentDecoder::Zstd final : Codec {
   ~Zstd() override { ZSTD_freeDStream(stream); }
 
   Result<Step> step(std::string_view input, std::span<char> room) override {
-    if (!between_frames) return decoded(input, room);
+    if (!between_frames) {
+      // Byte by byte: where the header ends or breaks, the library looks at this call's input as if
+      // a frame began there, in the formats of before the standard too.
+      const bool in_header = header_left > 0 && !input.empty();
+      if (in_header) --header_left;
+      return decoded(in_header ? input.substr(0, 1) : input, room);
+    }
     const std::string_view taken = input.substr(0, kMagicSize - magic.size());
     magic += taken;
     if (magic.size() < kMagicSize) return Step{taken.size(), 0};
@@ -124,6 +132,7 @@ struct ContentDecoder::Zstd final : Codec {
     const bool is_skipped = magic.substr(1) == "\x2a\x4d\x18" && (magic[0] & 0xf0) == 0x50;
     if (magic != "\x28\xb5\x2f\xfd" && !is_skipped) return malformed("zstd");
     between_frames = false;
+    header_left = kHeaderRest;
     const Step step = TRY(decoded(std::exchange(magic, ""), room));
     return Step{taken.size(), step.made};
   }
@@ -141,7 +150,8 @@ struct ContentDecoder::Zstd final : Codec {
   }
 
   ZSTD_DStream* stream;
-  std::string magic;  // of the frame that begins
+  std::string magic;            // of the frame that begins
+  std::size_t header_left = 0;  // bytes that may be its header's
   bool has_frame = false;
   bool between_frames = true;
 };
