@@ -17,7 +17,11 @@ Entry exchange(std::string_view call, std::string_view bytes) {
   entry.exchange = ExchangeId::from_bytes({1});
   entry.add("call", call);
   entry.add("llm.model", bytes.substr(0, 64));
-  entry.add("path", bytes);
+  entry.add("path", bytes.size() % 2 == 0 ? bytes : "/v1/chat/completions");
+  entry.add("method", "POST");
+  entry.add("llm.provider", "openai");
+  entry.add("llm.input.in", "request");
+  entry.add("llm.answer.in", "response");
   entry.add("tool", call == "llm" ? "" : "echo");
   entry.add("status", bytes.substr(0, 3));
   entry.add("duration_us", bytes.substr(0, 20));

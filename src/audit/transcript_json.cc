@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The Transcript for programs.
+#include "audit/read_again.h"
 #include "audit/transcript.h"
 #include "base/time.h"
 #include "wire/json.h"
@@ -30,14 +31,15 @@ void write_entry(JsonWriter& out, const Entry& entry, const FetchBody& fetch) {
   }
   out.end_object();
   out.key("bodies").begin_object();
-  for (const BodyRef& body : entry.bodies) {
-    const Result<std::string> bytes = fetch(body);
+  const auto write = [&](const std::string& name, const Result<std::string>& bytes) {
     if (bytes) {
-      out.key(body.name).string(*bytes);
+      out.key(name).string(*bytes);
     } else {
-      out.key(body.name + ".unreadable").string(bytes.error().message());
+      out.key(name + ".unreadable").string(bytes.error().message());
     }
-  }
+  };
+  for (const BodyRef& body : entry.bodies) write(body.name, fetch(body));
+  for (const Again& again : read_again(entry, fetch)) write(again.name, again.text);
   out.end_object();
   out.end_object();
 }

@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include "wire/json.h"
+
 namespace gatehouse::audit {
 namespace {
 
@@ -153,6 +155,73 @@ TEST(Transcript, ShowsWhatAModelHadSaidWhenItWasCut) {
   EXPECT_FALSE(text.contains('\x1b')) << "it cannot steer the terminal";
   EXPECT_TRUE(text.contains("not readable: gone")) << text;
   EXPECT_TRUE(story.json(no_body).contains("llm.reasoning.unreadable"));
+}
+
+Entry model_call() {
+  Entry call = intent_of(1, "llm", "POST");
+  std::erase_if(call.tags, [](const auto& tag) { return tag.first == "path"; });
+  call.add("path", "/v1/chat/completions");
+  call.add("llm.provider", "openai");
+  call.add("llm.input.in", "request");
+  call.bodies.push_back({"request", {1}, 0, {}});
+  return call;
+}
+
+TEST(Transcript, ReadsWhatAModelSaidInWhatIsOnRecordAnyway) {
+  const auto fetch = [](const BodyRef& body) -> Result<std::string> {
+    if (body.name == "request") {
+      return std::string(
+          R"({"model":"m","messages":[{"role":"user","content":"old"},)"
+          R"({"role":"assistant","content":"hm"},{"role":"user","content":"and\nnow?"}]})");
+    }
+    return std::string(
+        R"({"id":"1","model":"m","choices":[{"index":0,"finish_reason":"tool_calls","message":)"
+        R"({"role":"assistant","content":"I look.","reasoning_content":"Hm.","tool_calls":)"
+        R"([{"id":"c","type":"function","function":{"name":"look","arguments":"{}"}}]}}]})");
+  };
+  Transcript story;
+  const Entry call = model_call();
+  story.add(call);
+  Entry settled = settled_of(call, "done");
+  settled.add("llm.answer.in", "response");
+  settled.bodies = {{"response", {2}, 0, {}}};
+  story.add(settled);
+  const std::string json = story.json(fetch);
+  const auto steps = wire::scan_array(wire::scan_object(json)->find("steps")->raw).value();
+  const auto step = wire::scan_object(steps.at(0).raw).value();
+  const auto bodies = [&](std::string_view of) {
+    return wire::scan_object(wire::scan_object(step.find(of)->raw)->find("bodies")->raw).value();
+  };
+  EXPECT_EQ(bodies("entry").string("llm.input"), R"([{"role":"user","text":"and\nnow?"}])");
+  EXPECT_EQ(bodies("settled").string("llm.text"), "I look.");
+  EXPECT_EQ(bodies("settled").string("llm.reasoning"), "Hm.");
+  EXPECT_EQ(bodies("settled").string("llm.tool_calls"),
+            R"([{"id":"c","name":"look","arguments":"{}"}])");
+  EXPECT_EQ(bodies("settled").find("llm.input"), nullptr) << "it is the Intent's";
+  const std::string text = story.text(fetch, false);
+  for (const char* line :
+       {"says       I look.", "reasoning  Hm.", "calls      look {}", "user       and"}) {
+    EXPECT_TRUE(text.contains(line)) << line << '\n' << text;
+  }
+  EXPECT_FALSE(text.contains("old")) << "it was told before: " << text;
+}
+
+TEST(Transcript, SaysWhyWhatAModelSaidCannotBeReadAgain) {
+  const auto said = [](const Entry& call, const FetchBody& fetch) {
+    Transcript story;
+    story.add(call);
+    EXPECT_TRUE(story.text(fetch, false).contains("[not readable: "));
+    return story.json(fetch);
+  };
+  const auto garbage = [](const BodyRef&) -> Result<std::string> { return std::string("{"); };
+  EXPECT_TRUE(said(model_call(), no_body).contains(R"("llm.input.unreadable":"gone")"));
+  EXPECT_TRUE(said(model_call(), garbage).contains(R"("llm.input.unreadable":"JSON at byte)"));
+  Entry elsewhere = model_call();
+  elsewhere.tags[3].second = "/v1/files";
+  EXPECT_TRUE(said(elsewhere, garbage).contains("names no endpoint"));
+  Entry without = model_call();
+  without.bodies.clear();
+  EXPECT_TRUE(said(without, garbage).contains("names no body 'request'"));
 }
 
 TEST(Transcript, SaysWhatItCostAndOfWhatNobodyKnows) {

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "audit/read_again.h"
 #include "audit/transcript.h"
 #include "base/encoding.h"
 #include "base/time.h"
@@ -63,7 +64,10 @@ class Writer {
                         : fmt::format("[{} bytes, not readable: {}]", body->size,
                                       bytes.error().message()));
   }
-  [[nodiscard]] Result<std::string> bytes_of(const BodyRef& body) const { return fetch_(body); }
+  void said(std::string_view label, const Result<std::string>& text) {
+    detail(label, text ? *text : fmt::format("[not readable: {}]", text.error().message()));
+  }
+  [[nodiscard]] const FetchBody& fetch() const { return fetch_; }
   [[nodiscard]] std::string text() && { return std::move(out_); }
 
  private:
@@ -113,12 +117,26 @@ std::string ending_of(const Step& step) {
   return text;
 }
 
+// What a call of a model said, by the name of the body that it is or would be.
+std::map<std::string, Result<std::string>, std::less<>> said_in(const Step& step,
+                                                                const FetchBody& fetch) {
+  std::map<std::string, Result<std::string>, std::less<>> said;
+  for (const Entry* of : {step.settled ? &*step.settled : nullptr, &step.entry}) {
+    if (of == nullptr) continue;
+    for (const BodyRef& body : of->bodies) {
+      if (body.name.starts_with("llm.")) said.try_emplace(body.name, fetch(body));
+    }
+    for (Again& again : read_again(*of, fetch)) {
+      said.try_emplace(std::move(again.name), std::move(again.text));
+    }
+  }
+  return said;
+}
+
 // What the model was newly told; instructions (system, developer) are the same each time.
-void tell_input(Writer& out, const BodyRef* body) {
-  if (body == nullptr) return;
-  const Result<std::string> bytes = out.bytes_of(*body);
-  const auto messages = bytes ? wire::scan_array(*bytes) : Failure(bytes.error());
-  if (!messages) return out.body("input", body);
+void tell_input(Writer& out, const Result<std::string>& text) {
+  const auto messages = text ? wire::scan_array(*text) : Failure(text.error());
+  if (!messages) return out.said("input", text);
   for (const wire::JsonValue& value : *messages) {
     const auto message = wire::scan_object(value.raw);
     if (!message) continue;
@@ -128,17 +146,29 @@ void tell_input(Writer& out, const BodyRef* body) {
   }
 }
 
-void tell_tool_calls(Writer& out, const BodyRef* body) {
-  if (body == nullptr) return;
-  const Result<std::string> bytes = out.bytes_of(*body);
-  const auto calls = bytes ? wire::scan_array(*bytes) : Failure(bytes.error());
-  if (!calls) return out.body("calls", body);
+void tell_tool_calls(Writer& out, const Result<std::string>& text) {
+  const auto calls = text ? wire::scan_array(*text) : Failure(text.error());
+  if (!calls) return out.said("calls", text);
   for (const wire::JsonValue& value : *calls) {
     const auto call = wire::scan_object(value.raw);
     if (!call) continue;
     out.detail("calls", fmt::format("{} {}", call->string("name").value_or("?"),
                                     call->string("arguments").value_or("")));
   }
+}
+
+void tell_model(Writer& out, const Step& step) {
+  const auto said = said_in(step, out.fetch());
+  const auto find = [&](std::string_view name) -> const Result<std::string>* {
+    const auto found = said.find(name);
+    return found == said.end() ? nullptr : &found->second;
+  };
+  if (const auto* input = find("llm.input")) tell_input(out, *input);
+  if (const auto* reasoning = find("llm.reasoning")) out.said("reasoning", *reasoning);
+  if (const auto* text = find("llm.text")) {
+    out.said(step.state() == "done" ? "says" : "partial", *text);
+  }
+  if (const auto* calls = find("llm.tool_calls")) tell_tool_calls(out, *calls);
 }
 
 // What both sides of a WebSocket said, in their order.
@@ -159,13 +189,7 @@ void tell_exchange(Writer& out, const Step& step, double since) {
     out.detail("credential", fmt::format("of {} for {}, lease {}", use.tag("user"),
                                          use.tag("service"), use.tag("lease")));
   }
-  if (call == "llm") {
-    tell_input(out, step.body("llm.input"));
-    out.body("reasoning", step.body("llm.reasoning"));
-    out.body(step.state() == "done" ? "says" : "partial", step.body("llm.text"));
-    tell_tool_calls(out, step.body("llm.tool_calls"));
-    return;
-  }
+  if (call == "llm") return tell_model(out, step);
   if (!step.entry.tag("tool").empty()) {
     out.body("arguments", step.body("tool.arguments"));
     out.body("result", step.body("tool.result"));

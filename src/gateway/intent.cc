@@ -8,12 +8,14 @@
 
 namespace gatehouse::gateway {
 
-void Intent::add_body(std::string_view name, std::string_view bytes) {
-  if (auto body = recorder_->store_now(name, bytes)) {
+bool Intent::add_body(std::string_view name, std::string_view bytes) {
+  auto body = recorder_->store_now(name, bytes);
+  if (body) {
     bodies_.push_back(std::move(*body));
   } else {
     tag("body.lost", name);
   }
+  return body.has_value();
 }
 
 void Intent::tag(std::string_view key, std::string_view value) {

@@ -46,8 +46,8 @@ class Intent {
   // Where the Intent is on record; durable once the audit role has passed it.
   [[nodiscard]] Recorder::Position position() const { return position_; }
   [[nodiscard]] Recorder& recorder() const { return *recorder_; }
-  // A body that belongs to the settling Entry.
-  void add_body(std::string_view name, std::string_view bytes);
+  // A body that belongs to the settling Entry; false when there is no room for it.
+  bool add_body(std::string_view name, std::string_view bytes);
   void tag(std::string_view key, std::string_view value);
   // It ends by that error, in that state; an alarm that was raised stands.
   void fail(const Error& error, std::string_view state = "failed");

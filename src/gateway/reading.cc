@@ -6,8 +6,9 @@
 
 #include <algorithm>
 
-#include "base/encoding.h"
+#include "audit/read_again.h"
 #include "gateway/card.h"
+#include "gateway/record.h"
 #include "wire/jsonrpc.h"
 #include "wire/mcp.h"
 
@@ -17,21 +18,11 @@ namespace {
 constexpr std::size_t kKeptMost = 16 * 1024 * 1024;  // of a body, in the log
 constexpr std::size_t kCardMost = 1024 * 1024;
 
-std::string tool_calls_json(const std::vector<wire::LlmToolCall>& calls) {
-  std::string json = "[";
-  for (const wire::LlmToolCall& call : calls) {
-    json += fmt::format(R"({}{{"id":{},"name":{},"arguments":{}{}}})", json.size() > 1 ? "," : "",
-                        json_quoted(call.id), json_quoted(call.name), json_quoted(call.arguments),
-                        call.at_provider ? R"(,"at_provider":true)" : "");
-  }
-  return json + "]";
-}
-
 }  // namespace
 
 Reading::~Reading() {
   if (!request_.empty()) intent_.add_body("request", request_);
-  if (!answer_.empty()) intent_.add_body("response", answer_);
+  if (!answer_.empty()) has_answer_ = intent_.add_body("response", answer_);
   intent_.tag("bytes.response", std::to_string(answer_bytes_));
   if (request_bytes_ > request_.size()) intent_.tag("request.truncated", "true");
   if (answer_bytes_ > answer_.size()) intent_.tag("response.truncated", "true");
@@ -168,13 +159,15 @@ void Reading::read_events(std::string_view payload) {
 void Reading::tell_llm(const LlmCall& call) {
   if (!model_) return;  // nothing was answered that would have cost a token
   // What an answer that cannot be read says is in the raw bytes.
-  if (!is_stream_) (void)model_->read_whole(answer_);
+  const bool is_read = !is_stream_ && model_->read_whole(answer_).has_value();
   const wire::LlmAnswer& answer = upstreams_ == nullptr ? model_->answer() : *upstreams_;
   if (is_stream_) intent_.tag("llm.complete", answer.is_complete ? "true" : "false");
-  if (!answer.text.empty()) intent_.add_body("llm.text", answer.text);
-  if (!answer.reasoning.empty()) intent_.add_body("llm.reasoning", answer.reasoning);
-  if (!answer.tool_calls.empty()) {
-    intent_.add_body("llm.tool_calls", tool_calls_json(answer.tool_calls));
+  // Whoever reads the record finds it in a response that is whole, too.
+  if (is_read && has_answer_ && upstreams_ == nullptr && answer_bytes_ == answer_.size()
+      && !of_.socket && of_.path.size() <= kPathMost) {
+    intent_.tag(audit::kAnswerIn, "response");
+  } else {
+    tell_said(answer);
   }
   const auto tag = [&](std::string_view key, const std::string& value) {
     if (!value.empty()) intent_.tag(key, std::string_view(value).substr(0, 256));
@@ -189,6 +182,14 @@ void Reading::tell_llm(const LlmCall& call) {
   tag_time("llm.first_chunk_us", first_chunk_);
   tag_time("llm.first_token_us", first_token_);
   if (call.endpoint.operation != wire::LlmOperation::kCountTokens) tell_usage(call, answer);
+}
+
+void Reading::tell_said(const wire::LlmAnswer& answer) {
+  if (!answer.text.empty()) intent_.add_body("llm.text", answer.text);
+  if (!answer.reasoning.empty()) intent_.add_body("llm.reasoning", answer.reasoning);
+  if (!answer.tool_calls.empty()) {
+    intent_.add_body("llm.tool_calls", wire::json_of(answer.tool_calls));
+  }
 }
 
 void Reading::tell_usage(const LlmCall& call, const wire::LlmAnswer& answer) {

@@ -60,6 +60,7 @@ class Reading {
   void keep(std::string_view payload, std::string& in, std::uint64_t before);
   void read_events(std::string_view payload);
   void tell_llm(const LlmCall& call);
+  void tell_said(const wire::LlmAnswer& answer);
   void tell_usage(const LlmCall& call, const wire::LlmAnswer& answer);
   void tell_cost(const wire::LlmAnswer& answer, const wire::Usage& usage);
   void note_beginning();
@@ -74,6 +75,7 @@ class Reading {
   std::string answer_;
   std::uint64_t request_bytes_ = 0;
   std::uint64_t answer_bytes_ = 0;
+  bool has_answer_ = false;  // on record
   bool is_stream_ = false;
   bool is_messages_ = false;
   bool hides_usage_ = false;

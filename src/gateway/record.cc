@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "audit/read_again.h"
 #include "base/log.h"
 #include "gateway/exchange.h"
 #include "gateway/request_body.h"
@@ -66,7 +67,7 @@ audit::Entry entry_of(const Ruled& ruled, audit::Kind kind) {
   entry.add("call", call_name(ruled));
   entry.add("method", ruled->request.head.method);
   entry.add("host", ruled->request.host.text());
-  entry.add("path", std::string_view(ruled->path).substr(0, 2048));
+  entry.add("path", std::string_view(ruled->path).substr(0, kPathMost));
   if (ruled->service != nullptr) entry.add("service", ruled->service->name);
   if (!ruled->aim.destination.host.empty())
     entry.add("upstream", origin_of(ruled->aim.destination));
@@ -118,21 +119,17 @@ bool must_be_durable_first(const Ruled& ruled) {
   return ruled->service != nullptr && Rulebook::wants_intent(*ruled->service, ruled->path);
 }
 
+// Whether who reads the record finds it in the request's body.
+bool request_says_what_is_new(const Ruled& ruled, const LlmCall& call) {
+  return ruled->body && !ruled->decoded && !ruled->socket && ruled->path.size() <= kPathMost
+         && call.request.is_new_alone;
+}
+
 // The guard is there while this waits: an Exchange that is cancelled now has an end on record too.
 Task<Result<void>> made_durable(Intent& intent, Deadline deadline) {
   const Result<void> done = co_await intent.recorder().wait_durable(intent.position(), deadline);
   if (!done) intent.fail(done.error());
   co_return done;
-}
-
-std::string messages_json(const std::vector<wire::LlmMessage>& messages) {
-  wire::JsonWriter writer;
-  writer.begin_array();
-  for (const wire::LlmMessage& message : messages) {
-    writer.begin_object().key("role").string(message.role);
-    writer.key("text").string(message.text).end_object();
-  }
-  return std::move(writer.end_array()).text();
 }
 
 }  // namespace
@@ -180,7 +177,7 @@ void record_unread(Gate& gate, const Door& door, const Unrecorded& exchange, std
   entry.span = exchange.exchange ? exchange.span : SpanId::fresh();
   entry.add("method", exchange.method);
   entry.add("host", std::string_view(exchange.host).substr(0, 256));
-  entry.add("path", std::string_view(exchange.path).substr(0, 2048));
+  entry.add("path", std::string_view(exchange.path).substr(0, kPathMost));
   entry.add("ruling", "deny");
   entry.add("rule", rule.empty() ? label : rule);
   entry.add("error", label);
@@ -242,8 +239,12 @@ Task<Result<Recorded>> record(Ruled ruled) {
   }
   if (const auto* llm = std::get_if<LlmCall>(&ruled->call);
       llm != nullptr && !llm->request.new_messages.empty()) {
-    const std::string input = messages_json(llm->request.new_messages);
-    entry.bodies.push_back(CO_TRY(co_await gate.recorder.store("llm.input", input, deadline)));
+    if (request_says_what_is_new(ruled, *llm)) {
+      entry.add(audit::kInputIn, "request");
+    } else {
+      const std::string input = wire::json_of(llm->request.new_messages);
+      entry.bodies.push_back(CO_TRY(co_await gate.recorder.store("llm.input", input, deadline)));
+    }
   }
   if (const auto* tool = std::get_if<ToolCall>(&ruled->call);
       tool != nullptr && !tool->tool.empty()) {
@@ -259,8 +260,7 @@ Task<Result<Recorded>> record(Ruled ruled) {
   ruled->unrecorded = nullptr;
   Intent intent(gate.recorder, std::move(entry), position, ruled->began, gate.loop);
   if (!request.parts.empty()) {
-    gate.conversations.keep(ruled->speaker(), ruled->known, *ruled->body,
-                            std::move(request.parts));
+    gate.conversations.keep(ruled->speaker(), ruled->known, *ruled->body, std::move(request.parts));
   }
   if (must_be_durable_first(ruled)) CO_TRY(co_await made_durable(intent, deadline));
   co_return Recorded(std::move(ruled), std::move(intent));

@@ -12,6 +12,8 @@
 
 namespace gatehouse::gateway {
 
+inline constexpr std::size_t kPathMost = 2048;  // bytes of it in an Entry
+
 // A refusal that has no Exchange: a name, a captured connection, a CONNECT. Never waits.
 void record_refusal(Gate& gate, const Door& door, std::string_view method, std::string_view target,
                     const Ruling& ruling);

@@ -161,6 +161,28 @@ Usage LlmAnswer::usage_or_estimate(std::size_t request_bytes) const {
   return estimate;
 }
 
+std::string json_of(const std::vector<LlmMessage>& messages) {
+  JsonWriter writer;
+  writer.begin_array();
+  for (const LlmMessage& message : messages) {
+    writer.begin_object().key("role").string(message.role);
+    writer.key("text").string(message.text).end_object();
+  }
+  return std::move(writer.end_array()).text();
+}
+
+std::string json_of(const std::vector<LlmToolCall>& calls) {
+  JsonWriter writer;
+  writer.begin_array();
+  for (const LlmToolCall& call : calls) {
+    writer.begin_object().key("id").string(call.id).key("name").string(call.name);
+    writer.key("arguments").string(call.arguments);
+    if (call.at_provider) writer.key("at_provider").boolean(true);
+    writer.end_object();
+  }
+  return std::move(writer.end_array()).text();
+}
+
 struct LlmAnswerReader::Event {
   std::string_view raw;
   std::string_view data;

@@ -41,6 +41,8 @@ struct LlmRequest {
   std::vector<std::string> provider_tools;  // those that run at the provider, past the gateway
   // Those after the model's last answer, without those that are known, if any are not.
   std::vector<LlmMessage> new_messages;
+  // Whether the body alone, with nothing known, says the same `new_messages`.
+  bool is_new_alone = true;
   std::vector<LlmPart> parts;  // in order; what is small is in none
   // OpenAI chat: what makes a stream's body that does not ask for usage one that does, with all
   // other bytes as they were.
@@ -92,6 +94,11 @@ struct LlmAnswer {
   // both sides, and not less than what was said.
   [[nodiscard]] Usage usage_or_estimate(std::size_t request_bytes) const;
 };
+
+// As the record has them: [{"role":"user","text":"..."}], and
+// [{"id":"...","name":"...","arguments":"..."}] with "at_provider":true where it is so.
+[[nodiscard]] std::string json_of(const std::vector<LlmMessage>& messages);
+[[nodiscard]] std::string json_of(const std::vector<LlmToolCall>& calls);
 
 // An error of ours, to be told in a dialect.
 struct LlmError {

@@ -94,7 +94,7 @@ Result<void> read_messages(const RequestText& text, const JsonObject& body, LlmR
     TRY(read_added_tools(message, request));
   }
   note_parts(text, body, {"messages", all, kAddition}, request);
-  const auto fresh = TRY(since_role(all, text.known, "assistant"));
+  const auto fresh = TRY(since_role(all, text.known, request, "assistant"));
   if (const JsonValue* const system = present(body, "system");
       system != nullptr && fresh.size() == all.size()) {
     request.new_messages.push_back({"system", TRY(text_of_content(system))});

@@ -35,7 +35,7 @@ Result<LlmMessage> message_of(const JsonObject& from) {
 Result<void> read_messages(const RequestText& text, const JsonObject& body, LlmRequest& request) {
   const auto all = TRY(elements(body, "messages", text.known));
   note_parts(text, body, {"messages", all}, request);
-  const auto fresh = TRY(since_role(all, text.known, "assistant"));
+  const auto fresh = TRY(since_role(all, text.known, request, "assistant"));
   if (const JsonValue* const system = present(body, "system");
       system != nullptr && fresh.size() == all.size()) {
     request.new_messages.push_back({"system", TRY(text_of_content(system))});

@@ -63,7 +63,7 @@ Result<LlmMessage> message_of(const JsonObject& content, std::string_view usual_
 Result<void> read_contents(const RequestText& text, const JsonObject& body, LlmRequest& request) {
   const auto all = TRY(elements(body, "contents", text.known));
   note_parts(text, body, {"contents", all}, request);
-  const auto fresh = TRY(since_role(all, text.known, "model"));
+  const auto fresh = TRY(since_role(all, text.known, request, "model"));
   if (const JsonObject system = TRY(within(body, "systemInstruction"));
       fresh.size() == all.size() && !system.members.empty()) {
     LlmMessage message = TRY(message_of(system, "system"));

@@ -15,7 +15,7 @@ Result<void> read_messages(const RequestText& text, const JsonObject& body, LlmR
     return wrong_type("messages", "an array");
   }
   const auto all = TRY(scan_array(messages->raw, text.known));
-  for (const JsonValue& element : TRY(since_role(all, text.known, "assistant"))) {
+  for (const JsonValue& element : TRY(since_role(all, text.known, request, "assistant"))) {
     const JsonObject message = TRY(scan_object(element.raw));
     request.new_messages.push_back(
         {text_or(message, "role"), TRY(text_of_content(present(message, "content")))});

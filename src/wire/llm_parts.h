@@ -54,17 +54,21 @@ struct Conversation {
   // One that may have this word in it says more than what is said: it is looked into each time.
   std::string_view telling = {};
 };
-// What stands behind the last thing that the model said, or that is known: `is_answer` tells, of an
-// object, whether the model said it. Where nothing is new, known ones too.
+// What stands behind the last thing that the model said, or that is known, which `request` is told:
+// `is_answer` tells, of an object, whether the model said it. Where nothing is new, known ones too.
 template <class IsAnswer>
 [[nodiscard]] Result<std::span<const JsonValue>> since_last_answer(std::span<const JsonValue> all,
                                                                    const KnownJson& known,
+                                                                   LlmRequest& request,
                                                                    IsAnswer is_answer) {
   std::size_t first = all.size();
   const bool is_any_new = first > 0 && !known.holds(all.back());
   while (first > 0) {
     const JsonValue& before = all[first - 1];
-    if (is_any_new && known.holds(before)) break;
+    if (is_any_new && known.holds(before)) {
+      request.is_new_alone = is_answer(TRY(scan_object(before.raw)));
+      break;
+    }
     if (is_answer(TRY(scan_object(before.raw)))) break;
     --first;
   }
@@ -72,9 +76,11 @@ template <class IsAnswer>
 }
 [[nodiscard]] inline Result<std::span<const JsonValue>> since_role(std::span<const JsonValue> all,
                                                                    const KnownJson& known,
+                                                                   LlmRequest& request,
                                                                    std::string_view role) {
-  return since_last_answer(
-      all, known, [role](const JsonObject& message) { return message.string("role") == role; });
+  return since_last_answer(all, known, request, [role](const JsonObject& message) {
+    return message.string("role") == role;
+  });
 }
 // The request's `parts`.
 void note_parts(const RequestText& text, const JsonObject& body, const Conversation& conversation,

@@ -91,7 +91,7 @@ Result<void> read_input(const RequestText& text, const JsonObject& body, LlmRequ
   const auto items = TRY(scan_array(input->raw, text.known));
   TRY(read_brought_tools(items, text.known, request));
   note_parts(text, body, {"input", items, "tools"}, request);
-  const auto fresh = TRY(since_last_answer(items, text.known, is_of_the_model));
+  const auto fresh = TRY(since_last_answer(items, text.known, request, is_of_the_model));
   if (fresh.size() == items.size()) instruct();
   for (const JsonValue& item : fresh) {
     request.new_messages.push_back(TRY(message_of(TRY(scan_object(item.raw)))));

@@ -695,11 +695,27 @@ TEST(LlmKnown, AConversationThatGoesOnSaysWhatIsNew) {
     EXPECT_EQ(told(without->new_messages),
               "user:" + Talk::text(3) + ";user:" + Talk::text(4) + ";user:" + Talk::text(5) + ";");
     EXPECT_EQ(told(with->new_messages), "user:" + Talk::text(4) + ";user:" + Talk::text(5) + ";");
+    EXPECT_TRUE(without->is_new_alone);
+    EXPECT_FALSE(with->is_new_alone) << "the third is known, and the model did not say it";
     EXPECT_EQ(with->parts, without->parts);
     EXPECT_EQ(with->parts.size(), 5U);
     EXPECT_EQ(with->model, without->model);
     EXPECT_EQ(with->tools, without->tools);
     EXPECT_EQ(with->provider_tools, without->provider_tools);
+  }
+}
+
+TEST(LlmKnown, WhatIsNewBehindAnAnswerIsReadFromTheBodyAlone) {
+  for (const Talk& talk : kTalks) {
+    const std::string body = talk.body({1, -2, 3, -4, 5});
+    for (const auto& before : {std::vector{1, -2, 3}, std::vector{1, -2, 3, -4}}) {
+      const KnownJson known = known_by(*talk.endpoint, talk.body(before), body);
+      const auto with = LlmRequest::parse(*talk.endpoint, body, known);
+      const auto without = LlmRequest::parse(*talk.endpoint, body);
+      ASSERT_TRUE(with && without) << talk.opening;
+      EXPECT_TRUE(with->is_new_alone);
+      EXPECT_EQ(told(with->new_messages), told(without->new_messages));
+    }
   }
 }
 
@@ -712,6 +728,7 @@ TEST(LlmKnown, ARequestThatIsSentAgainSaysWhatItSaid) {
       const auto first = LlmRequest::parse(*talk.endpoint, body);
       ASSERT_TRUE(again && first);
       EXPECT_EQ(told(again->new_messages), told(first->new_messages));
+      EXPECT_TRUE(again->is_new_alone);
       EXPECT_EQ(again->provider_tools, first->provider_tools);
     }
   }
