@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 
 #include "audit/body_index.h"
@@ -21,9 +22,12 @@ constexpr std::string_view kSpareName = "next";  // what an earlier process left
 struct Segment {
   std::string name;
   SegmentHeader header;
-  std::unique_ptr<net::File> file;
-  std::uint64_t used = 0;  // where the next frame goes
+  std::unique_ptr<net::File> file;  // for reading
+  std::uint64_t used = 0;           // where the next frame goes
 };
+
+// What is written where nothing is yet; as O_DIRECT wants it.
+alignas(net::FileSystem::kBlock) std::array<char, 1024 * 1024> g_zeros{};
 
 }  // namespace
 
@@ -339,6 +343,7 @@ class Log::Impl {
   std::optional<Digest> continued_;  // the marker that the segment after the one at hand follows
   std::vector<std::string> names_;
   std::vector<Segment> segments_;
+  std::unique_ptr<net::File> writer_;  // of the last one, once something is written to it
   std::uint64_t size_ = 0;
   CompactTree tree_;
   Digest last_marker_{};
@@ -457,32 +462,34 @@ class Log::Impl {
     segment.header.previous_marker = last_marker_;
     const std::uint64_t wanted =
         std::max<std::uint64_t>(options_.segment_bytes, group_.size() + 4096 + kSegmentHeaderSize);
+    std::unique_ptr<net::File> writer;
     if (spare_ && spare_bytes_ == wanted) {
       TRY(files_.rename(kSpareName, name));
-      segment.file = std::move(spare_);
+      writer = std::move(spare_);
     } else {
-      segment.file = TRY(files_.open(segment.name, net::OpenMode::kCreateNew));
-      for (std::uint64_t at = 0; at < wanted;) at += TRY(write_zeros(*segment.file, at, wanted));
-      TRY(segment.file->sync());
+      writer = TRY(files_.open_uncached(name, net::OpenMode::kCreateNew));
+      for (std::uint64_t at = 0; at < wanted;) at += TRY(write_zeros(*writer, at, wanted));
+      TRY(writer->sync());
     }
-    TRY(segment.file->write_at(0, segment_header(segment.header)));
-    TRY(segment.file->sync());
+    TRY(writer->write_at(0, segment_header(segment.header)));
+    TRY(writer->sync());
     TRY(files_.sync_directory("."));
+    segment.file = TRY(files_.open(name, net::OpenMode::kRead));
     segment.used = kSegmentHeaderSize;
     segments_.push_back(std::move(segment));
+    writer_ = std::move(writer);
     return {};
   }
   // Zeros first: syncs of a file whose blocks are there need no metadata, which halves them
   // (measured). Returns how many bytes were written.
   static Result<std::uint64_t> write_zeros(net::File& file, std::uint64_t at, std::uint64_t end) {
-    static const std::string zeros(1024 * 1024, '\0');
-    const auto part = std::min<std::uint64_t>(zeros.size(), end - at);
-    TRY(file.write_at(at, std::string_view(zeros).substr(0, part)));
+    const auto part = std::min<std::uint64_t>(g_zeros.size(), end - at);
+    TRY(file.write_at(at, {g_zeros.data(), part}));
     return part;
   }
   Result<void> grow_spare() {
     if (!spare_) {
-      spare_ = TRY(files_.open(kSpareName, net::OpenMode::kCreate));
+      spare_ = TRY(files_.open_uncached(kSpareName, net::OpenMode::kCreate));
       spare_bytes_ = 0;
     }
     spare_bytes_ += TRY(write_zeros(*spare_, spare_bytes_, options_.segment_bytes));
@@ -495,7 +502,15 @@ class Log::Impl {
   void abandon_segment() {
     // It stays where it is for reading, at the length that is committed; the next one continues
     // after it.
+    writer_.reset();
     segments_.back().used = options_.segment_bytes + 1;
+  }
+
+  // The gathered group, to where it is durable.
+  Result<void> put(const Segment& segment) {
+    if (!writer_) writer_ = TRY(files_.open_uncached(segment.name, net::OpenMode::kReadWrite));
+    TRY(writer_->write_at(segment.used, group_));
+    return writer_->sync();
   }
 
   Result<void> write_group(const Marker& marker) {
@@ -508,8 +523,7 @@ class Log::Impl {
     const std::string payload = marker_payload(marker);
     append_frame(group_, segment.header, FrameType::kMarker, marker.tree_size, payload);
     append_frame(group_, segment.header, FrameType::kMarker, marker.tree_size, payload);
-    Result<void> written = segment.file->write_at(segment.used, group_);
-    if (written) written = segment.file->sync();
+    const Result<void> written = put(segment);
     if (!written) {
       group_.resize(frames_end);
       return written;

@@ -35,6 +35,11 @@ class SmallDisk : public net::FileSystem {
     auto file = TRY(directory_.files->open(path, mode));
     return std::make_unique<OnDisk>(*this, std::move(file));
   }
+  Result<std::unique_ptr<net::File>> open_uncached(std::string_view path,
+                                                   net::OpenMode mode) override {
+    auto file = TRY(directory_.files->open_uncached(path, mode));
+    return std::make_unique<OnDisk>(*this, std::move(file));
+  }
   Result<std::vector<std::string>> list(std::string_view path) override {
     return directory_.files->list(path);
   }

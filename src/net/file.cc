@@ -10,7 +10,10 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdlib>
+#include <cstring>
 
+#include "base/check.h"
 #include "net/descriptor.h"
 
 namespace gatehouse::net {
@@ -66,6 +69,106 @@ class RealFile : public File {
   std::string name_;
 };
 
+// Blocks that begin and end where the disk's do, as O_DIRECT asks for (open(2)).
+class Blocks {
+ public:
+  static constexpr std::size_t kSize = 1024 * 1024;
+  Blocks() : bytes_(static_cast<char*>(std::aligned_alloc(FileSystem::kBlock, kSize))) {
+    CHECK(bytes_ != nullptr);
+  }
+  Blocks(const Blocks&) = delete;
+  Blocks& operator=(const Blocks&) = delete;
+  ~Blocks() { std::free(bytes_); }
+  [[nodiscard]] char* data() const { return bytes_; }
+
+ private:
+  char* bytes_;
+};
+
+constexpr std::size_t whole_blocks(std::size_t size) {
+  return (size + FileSystem::kBlock - 1) / FileSystem::kBlock * FileSystem::kBlock;
+}
+
+// Reads by way of the page cache, from which the kernel takes what is written past it.
+class UncachedFile : public File {
+ public:
+  UncachedFile(std::unique_ptr<File> cached, Descriptor direct, std::string name)
+      : cached_(std::move(cached)), direct_(std::move(direct)), name_(std::move(name)) {}
+
+  Result<std::string> read_at(std::uint64_t offset, std::size_t size) override {
+    return cached_->read_at(offset, size);
+  }
+  Result<void> sync() override { return cached_->sync(); }
+  Result<std::uint64_t> size() override { return cached_->size(); }
+  Result<void> truncate(std::uint64_t size) override {
+    last_ = UINT64_MAX;
+    return cached_->truncate(size);
+  }
+
+  Result<void> write_at(std::uint64_t offset, std::string_view bytes) override {
+    if (are_blocks(offset, bytes) && direct_.is_open()) {
+      last_ = UINT64_MAX;
+      if (TRY(put(offset, bytes))) return {};
+    }
+    while (!bytes.empty() && direct_.is_open()) {
+      const std::size_t lead = offset % kBlock;
+      const std::size_t size = std::min(bytes.size(), Blocks::kSize - lead);
+      TRY(fill(offset - lead, lead));
+      const std::size_t end = whole_blocks(lead + size);
+      std::memcpy(blocks_.data() + lead, bytes.data(), size);
+      std::memset(blocks_.data() + lead + size, 0, end - lead - size);
+      if (!TRY(put(offset - lead, {blocks_.data(), end}))) break;
+      bytes.remove_prefix(size);
+      offset += size;
+      keep_last(offset, lead + size);
+    }
+    return cached_->write_at(offset, bytes);  // what is left
+  }
+
+ private:
+  static constexpr std::size_t kBlock = FileSystem::kBlock;
+
+  static bool are_blocks(std::uint64_t offset, std::string_view bytes) {
+    return (offset | bytes.size() | reinterpret_cast<std::uintptr_t>(bytes.data())) % kBlock == 0;
+  }
+  // The bytes of the block at `offset` that stand before what is written now.
+  Result<void> fill(std::uint64_t offset, std::size_t size) {
+    if (size == 0 || (offset == last_ && size == last_size_)) return {};
+    const std::string before = TRY(read_at(offset, size));
+    std::memset(blocks_.data(), 0, size);
+    std::memcpy(blocks_.data(), before.data(), before.size());
+    return {};
+  }
+  void keep_last(std::uint64_t end, std::size_t used) {
+    last_size_ = end % kBlock;
+    last_ = end - last_size_;
+    std::memmove(blocks_.data(), blocks_.data() + used - last_size_, last_size_);
+  }
+  // False where the file system takes no such writes.
+  Result<bool> put(std::uint64_t offset, std::string_view blocks) {
+    while (!blocks.empty()) {
+      const ssize_t put =
+          ::pwrite(direct_.get(), blocks.data(), blocks.size(), static_cast<off_t>(offset));
+      if (put < 0 && errno == EINTR) continue;
+      if (put < 0 && errno == EINVAL) direct_.reset();
+      if (!direct_.is_open()) return false;
+      if (put < 0) return failure_from_errno(errno, "writing " + name_);
+      const std::size_t whole = static_cast<std::size_t>(put) / kBlock * kBlock;
+      if (whole == 0) return failure(Error::kExhausted, "writing " + name_ + ": not all of it");
+      blocks.remove_prefix(whole);
+      offset += whole;
+    }
+    return true;
+  }
+
+  std::unique_ptr<File> cached_;
+  Descriptor direct_;
+  std::string name_;
+  Blocks blocks_;  // what is written now; between writes its start has what is kept of the last
+  std::uint64_t last_ = UINT64_MAX;
+  std::size_t last_size_ = 0;
+};
+
 class RealFileSystem : public FileSystem {
  public:
   RealFileSystem(Descriptor root, std::string name)
@@ -77,6 +180,13 @@ class RealFileSystem : public FileSystem {
     if (mode == OpenMode::kCreateNew) flags |= O_CREAT | O_EXCL;
     Descriptor fd = TRY(open_beneath(path, flags, 0600));
     return std::make_unique<RealFile>(std::move(fd), name_ + "/" + std::string(path));
+  }
+  Result<std::unique_ptr<File>> open_uncached(std::string_view path, OpenMode mode) override {
+    std::unique_ptr<File> cached = TRY(open(path, mode));
+    auto direct = open_beneath(path, O_RDWR | O_DIRECT, 0);
+    if (!direct) return cached;
+    return std::make_unique<UncachedFile>(std::move(cached), *std::move(direct),
+                                          name_ + "/" + std::string(path));
   }
   Result<std::vector<std::string>> list(std::string_view directory) override {
     Descriptor fd = TRY(open_beneath(directory, O_RDONLY | O_DIRECTORY, 0));

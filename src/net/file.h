@@ -41,6 +41,13 @@ class FileSystem {
  public:
   virtual ~FileSystem() = default;
   [[nodiscard]] virtual Result<std::unique_ptr<File>> open(std::string_view path, OpenMode) = 0;
+  // The same of a file that only this process writes, piece behind piece, through this one alone:
+  // its writes go past the kernel's page cache where the file system lets them, which spares the
+  // kernel a copy and the search for what is to be written back. They are made of whole blocks
+  // (kBlock): what a write leaves of its last one may be zeroed, and the file is as long as that.
+  [[nodiscard]] virtual Result<std::unique_ptr<File>> open_uncached(std::string_view path,
+                                                                    OpenMode mode) = 0;
+  static constexpr std::size_t kBlock = 4096;
   // Names in a directory, sorted; kNotFound if there is none.
   [[nodiscard]] virtual Result<std::vector<std::string>> list(std::string_view directory) = 0;
   [[nodiscard]] virtual Result<void> make_directory(

@@ -105,6 +105,7 @@ class Disk final : public SimFileSystem {
   [[nodiscard]] std::uint64_t operations() const override { return operations_; }
 
   Result<std::unique_ptr<File>> open(std::string_view path, OpenMode mode) override;
+  Result<std::unique_ptr<File>> open_uncached(std::string_view path, OpenMode mode) override;
 
   Result<std::vector<std::string>> list(std::string_view directory) override {
     if (!is_on_) return dead();
@@ -160,6 +161,7 @@ class Disk final : public SimFileSystem {
     if (!renaming.from.empty()) tree.erase(renaming.from);
     if (!renaming.to.empty()) tree[renaming.to] = renaming.node;
   }
+  Result<Node> node_of(std::string_view path, OpenMode mode);
   Result<void> change(Renaming renaming) {
     apply(now_, renaming);
     unsynced_.push_back(std::move(renaming));
@@ -194,7 +196,7 @@ class Disk final : public SimFileSystem {
   friend class OpenFile;
 };
 
-class OpenFile final : public File {
+class OpenFile : public File {
  public:
   OpenFile(Disk& disk, Node node, bool writable)
       : disk_(disk), node_(std::move(node)), writable_(writable), life_(disk.life_) {}
@@ -224,7 +226,7 @@ class OpenFile final : public File {
     return node_->now.size();
   }
 
- private:
+ protected:
   Result<void> change(Change change) {
     if (!disk_.is_alive(life_)) return dead();
     if (!writable_) return failure(Error::kDenied, "the file is open for reading only");
@@ -244,7 +246,30 @@ class OpenFile final : public File {
   std::uint64_t life_;
 };
 
+// Writes whole blocks: what stands before a write in its first one, and zeros behind it in its
+// last.
+class OpenUncachedFile final : public OpenFile {
+ public:
+  using OpenFile::OpenFile;
+  Result<void> write_at(std::uint64_t offset, std::string_view bytes) override {
+    constexpr std::size_t kBlock = FileSystem::kBlock;
+    std::string blocks = TRY(read_at(offset / kBlock * kBlock, offset % kBlock));
+    blocks.resize(offset % kBlock, '\0');
+    blocks += bytes;
+    blocks.resize((blocks.size() + kBlock - 1) / kBlock * kBlock, '\0');
+    return change({offset / kBlock * kBlock, std::move(blocks), false});
+  }
+};
+
 Result<std::unique_ptr<File>> Disk::open(std::string_view path, OpenMode mode) {
+  return std::make_unique<OpenFile>(*this, TRY(node_of(path, mode)), mode != OpenMode::kRead);
+}
+Result<std::unique_ptr<File>> Disk::open_uncached(std::string_view path, OpenMode mode) {
+  return std::make_unique<OpenUncachedFile>(*this, TRY(node_of(path, mode)),
+                                            mode != OpenMode::kRead);
+}
+
+Result<Node> Disk::node_of(std::string_view path, OpenMode mode) {
   if (!is_on_) return dead();
   if (path.empty() || path.front() == '/' || path.contains("..") || path.contains('\0')) {
     return failure(Error::kInvalid, "a path stays below the root");
@@ -254,13 +279,13 @@ Result<std::unique_ptr<File>> Disk::open(std::string_view path, OpenMode mode) {
     if (mode == OpenMode::kCreateNew) {
       return failure(Error::kConflict, std::string(path) + " is there already");
     }
-    return std::make_unique<OpenFile>(*this, found->second, mode != OpenMode::kRead);
+    return found->second;
   }
   if (mode == OpenMode::kRead || mode == OpenMode::kReadWrite) return missing(path);
   TRY(operate());
   const auto node = std::make_shared<Content>();
   TRY(change({"", std::string(path), node}));
-  return std::make_unique<OpenFile>(*this, node, true);
+  return node;
 }
 
 }  // namespace
