@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <iterator>
 
+#include "base/check.h"
 #include "base/log.h"
 
 namespace gatehouse::gateway {
@@ -29,20 +30,39 @@ void Intent::fail(const Error& error, std::string_view state) {
 }
 
 void Intent::raise_alarm(std::string_view what) {
-  audit::Entry alarm = entry_;
+  unstow();
+  audit::Entry alarm = *entry_;
   alarm.kind = audit::Kind::kAlarm;
   alarm.bodies.clear();
   alarm.add("alarm", what);
   recorder_->append_now(std::move(alarm));
   log_warning("alarm", {{"what", what},
-                        {"run", entry_.run ? entry_.run->text() : ""},
-                        {"trace", entry_.trace.text()}});
+                        {"run", entry_->run ? entry_->run->text() : ""},
+                        {"trace", entry_->trace.text()}});
   outcome.state = "refused";
   outcome.reason = what;
 }
 
+void Intent::stow() {
+  outcome.tags.shrink_to_fit();
+  if (!entry_) return;
+  auto encoded = audit::encode(*entry_);
+  if (!encoded) return;  // it stays as it is
+  encoded->shrink_to_fit();
+  stowed_ = std::move(*encoded);
+  entry_.reset();
+}
+
+void Intent::unstow() {
+  if (entry_) return;
+  auto entry = audit::decode(std::exchange(stowed_, {}));
+  CHECK(entry);  // it is what `encode` made
+  entry_ = std::make_unique<audit::Entry>(std::move(*entry));
+}
+
 void Intent::settle() {
-  audit::Entry settled = std::move(entry_);  // it ends here
+  unstow();
+  audit::Entry settled = std::move(*entry_);  // it ends here
   settled.kind = audit::Kind::kSettled;
   settled.bodies = std::move(bodies_);
   settled.add("state", outcome.state);

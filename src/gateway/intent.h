@@ -4,6 +4,7 @@
 // this process lived to see.
 #pragma once
 
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -24,7 +25,7 @@ class Intent {
   Intent(Recorder& recorder, audit::Entry entry, Recorder::Position position, Instant began,
          net::Loop& loop)
       : recorder_(&recorder),
-        entry_(std::move(entry)),
+        entry_(std::make_unique<audit::Entry>(std::move(entry))),
         position_(position),
         began_(began),
         loop_(&loop) {
@@ -33,6 +34,7 @@ class Intent {
   Intent(Intent&& other) noexcept
       : recorder_(std::exchange(other.recorder_, nullptr)),
         entry_(std::move(other.entry_)),
+        stowed_(std::move(other.stowed_)),
         position_(other.position_),
         began_(other.began_),
         loop_(other.loop_),
@@ -53,13 +55,18 @@ class Intent {
   void fail(const Error& error, std::string_view state = "failed");
   // An Entry of its own beside the outcome: something that a person should look at.
   void raise_alarm(std::string_view what);
+  // It will last: what is not needed before its end takes less room until then.
+  void stow();
   // Appends the settling Entry with `outcome`. Once.
   void settle();
 
  private:
   static constexpr std::size_t kTagsUsual = 16;
+  void unstow();
+
   Recorder* recorder_;
-  audit::Entry entry_;
+  std::unique_ptr<audit::Entry> entry_;  // null while it is stowed ...
+  std::string stowed_;                   // ... here, encoded
   Recorder::Position position_;
   Instant began_;
   net::Loop* loop_;
