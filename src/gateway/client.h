@@ -3,8 +3,6 @@
 // answer has begun.
 #pragma once
 
-#include <algorithm>
-#include <array>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -26,6 +24,15 @@ class Buffers {
   [[nodiscard]] static std::string take();
   // Nothing of what it holds is read again.
   static void give(std::string buffer);
+
+  // One that is taken for as long as this lives.
+  struct Lent {
+    Lent() = default;
+    Lent(const Lent&) = delete;
+    Lent& operator=(const Lent&) = delete;
+    ~Lent() { give(std::move(text)); }
+    std::string text = take();
+  };
 };
 
 // Bytes between a Stream and a parser.
@@ -44,7 +51,7 @@ class Inbox {
     }
   }
   // Reads once more from the stream; false at its end.
-  [[nodiscard]] net::Task<Result<bool>> fill(Deadline deadline) {
+  [[nodiscard, gnu::noinline]] net::Task<Result<bool>> fill(Deadline deadline) {
     if (bytes_.capacity() < kReadPiece) {
       std::string room = Buffers::take();
       room.append(waiting());
@@ -64,21 +71,11 @@ class Inbox {
     co_return *got > 0;
   }
   // As `fill`, of a peer that may be silent for long: where nothing waits, no room is held
-  // meanwhile but that for the beginning of what will come.
+  // meanwhile.
   [[nodiscard]] net::Task<Result<bool>> fill_after_silence(Deadline deadline) {
-    if (!waiting().empty() || was_full_) co_return co_await fill(deadline);
+    if (!waiting().empty() || was_full_) return fill(deadline);
     give_back();
-    std::array<char, kBeginning> beginning;
-    const std::size_t got = CO_TRY(co_await stream_->read(beginning, deadline));
-    if (got == 0) co_return false;
-    bytes_ = Buffers::take();
-    bytes_.resize_and_overwrite(kReadPiece, [&](char* to, std::size_t room) {
-      std::copy_n(beginning.data(), got, to);
-      const bool may_be_more = got == beginning.size();
-      return got + (may_be_more ? stream_->read_now({to + got, room - got}) : 0);
-    });
-    was_full_ = bytes_.size() == kReadPiece;
-    co_return true;
+    return fill_once_readable(deadline);
   }
   // Holds no more room than what waits needs.
   void give_back() {
@@ -88,7 +85,10 @@ class Inbox {
   }
 
  private:
-  static constexpr std::size_t kBeginning = 512;  // an event of a model's stream has less
+  [[nodiscard]] net::Task<Result<bool>> fill_once_readable(Deadline deadline) {
+    CO_TRY(co_await stream_->wait_readable(deadline));
+    co_return co_await fill(deadline);
+  }
 
   net::Stream* stream_;
   std::string bytes_;

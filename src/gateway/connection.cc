@@ -141,31 +141,58 @@ ipc::ServiceKind record_malformed(Gate& gate, const Door& door, const Place& pla
   return service == nullptr ? ipc::ServiceKind::kHttp : service->kind;
 }
 
+namespace {
+
+// What comes next on a connection: a request, or that it becomes a way to somewhere (CONNECT). None
+// of both: nothing comes that can be served.
+struct Next {
+  std::unique_ptr<Decoded> request;
+  std::unique_ptr<wire::RequestHead> connect;
+};
+
+[[gnu::noinline]] Task<Next> next_request(Gate& gate, Door& door, Client& client,
+                                          const Place& place) {
+  auto head = co_await read_head(gate.loop, client);
+  if (!head) {
+    co_await refuse(gate, client, door, place, head.error());
+    co_return Next{};
+  }
+  if (!*head) co_return Next{};
+  if (client.admission) {
+    const auto admitted = admitted_again(gate, door, client, **head);
+    if (!admitted) {
+      co_await refuse_token(gate, client, &door, admitted.error());
+      co_return Next{};
+    }
+  }
+  if ((*head)->form == wire::TargetForm::kAuthority) {
+    if (place.entrance == Entrance::kProxy && !place.host && !place.address) {
+      co_return Next{.connect = std::make_unique<wire::RequestHead>(std::move(**head))};
+    }
+    co_await refuse(gate, client, door, place,
+                    {Error::kInvalid, "CONNECT inside a connection to one host"});
+    co_return Next{};
+  }
+  Result<Decoded> decoded = decode(door, place, std::move(**head));
+  if (decoded) co_return Next{.request = std::make_unique<Decoded>(std::move(*decoded))};
+  co_await refuse(gate, client, door, place, decoded.error());
+  co_return Next{};
+}
+
+}  // namespace
+
 Task<void> serve_requests(Gate& gate, Door& door, Client& client, Place place) {
   const Beginning how = co_await beginning(gate.loop, client);
   if (how == Beginning::kNone) co_return;
   if (how == Beginning::kHttp2) co_return co_await serve_http2(gate, door, client, place);
   while (true) {
-    auto head = co_await read_head(gate.loop, client);
-    if (!head) {
-      co_return co_await refuse(gate, client, door, place, head.error());
+    Next next = co_await next_request(gate, door, client, place);
+    if (next.connect) {
+      co_return co_await serve_connect(gate, door, client, std::move(*next.connect));
     }
-    if (!*head) co_return;
-    if (client.admission) {
-      const auto admitted = admitted_again(gate, door, client, **head);
-      if (!admitted) co_return co_await refuse_token(gate, client, &door, admitted.error());
-    }
-    if ((*head)->form == wire::TargetForm::kAuthority) {
-      if (place.entrance != Entrance::kProxy || place.host || place.address) {
-        co_return co_await refuse(gate, client, door, place,
-                                  {Error::kInvalid, "CONNECT inside a connection to one host"});
-      }
-      co_return co_await serve_connect(gate, door, client, std::move(**head));
-    }
-    Result<Decoded> decoded = decode(door, place, std::move(**head));
-    if (!decoded) co_return co_await refuse(gate, client, door, place, decoded.error());
-    Http1Caller caller(gate, door, client, decoded->head);
-    co_await serve_exchange(gate, door, caller, std::move(*decoded));
+    if (!next.request) co_return;
+    Http1Caller caller(gate, door, client, next.request->head);
+    co_await serve_exchange(gate, door, caller, std::move(next.request));
     if (client.mid_answer || !caller.may_carry_another()) co_return;
   }
 }

@@ -23,7 +23,7 @@ ipc::ServiceKind dialect_of(const Gate& gate, const Door& door, const Decoded& r
 // A Service that has as many exchanges as it may gets no more: another target of a model route is
 // asked, or the agent comes again.
 Result<void> take_place(Recorded& recorded) {
-  Exchange& of = *recorded.ruled;
+  Exchange& of = *recorded;
   while (!take_place(of, of.aim)) {
     if (of.model_route != nullptr) note_attempt(of, of.aim, "busy");
     auto next = of.model_route == nullptr ? std::nullopt : next_aim(of);
@@ -37,7 +37,7 @@ Result<void> take_place(Recorded& recorded) {
         Error::kUnavailable,
         fmt::format("service {} is busy: it has {} exchanges at a time; try again in a moment",
                     of.aim.service->name, of.aim.service->concurrency));
-    recorded.intent.fail(busy);
+    recorded.intent().fail(busy);
     return Failure(std::move(busy));
   }
   return {};
@@ -50,14 +50,15 @@ void tell(Unrecorded& unrecorded, const Decoded& request, std::string_view path)
 }
 
 // The phases up to the Lease.
-Task<Result<Leased>> prepare_phases(Gate& gate, Door& door, Caller& caller, Decoded request,
-                                    Unrecorded* unrecorded) {
-  Result<Identified> known = identify(gate, door, caller, request);
+Task<Result<Leased>> prepare_phases(Gate& gate, Door& door, Caller& caller,
+                                    std::unique_ptr<Decoded> request, Unrecorded* unrecorded) {
+  Result<Identified> known = identify(gate, door, caller, *request);
   if (!known) {
-    const std::string_view whole = request.head.path_and_query();
-    tell(*unrecorded, request, whole.substr(0, whole.find('?')));
+    const std::string_view whole = request->head.path_and_query();
+    tell(*unrecorded, *request, whole.substr(0, whole.find('?')));
     co_return Failure(known.error());
   }
+  request.reset();
   Identified who = *std::move(known);
   who->unrecorded = unrecorded;
   Interpreted what = CO_TRY(co_await interpret(std::move(who)));
@@ -68,14 +69,14 @@ Task<Result<Leased>> prepare_phases(Gate& gate, Door& door, Caller& caller, Deco
   CO_TRY(take_place(recorded));
   const Instant asked = gate.loop.now();
   Leased leased = CO_TRY(co_await lease(std::move(recorded)));
-  leased.recorded.ruled->timing.lease = gate.loop.now() - asked;
+  leased->timing.lease = gate.loop.now() - asked;
   co_return leased;
 }
 
 // All of them, and on record what they refused before it was. Inlined, the frame of this would be a
 // part of the caller's, for as long as the answer streams.
 [[gnu::noinline]] Task<Result<Leased>> prepare(Gate& gate, Door& door, Caller& caller,
-                                               Decoded request) {
+                                               std::unique_ptr<Decoded> request) {
   Unrecorded unrecorded;
   Result<Leased> leased =
       co_await prepare_phases(gate, door, caller, std::move(request), &unrecorded);
@@ -83,6 +84,15 @@ Task<Result<Leased>> prepare_phases(Gate& gate, Door& door, Caller& caller, Deco
     record_unread(gate, door, unrecorded, caller.refused_by, leased.error());
   }
   co_return leased;
+}
+
+// What refused it, told in the caller's dialect. A frame of its own, for the same reason.
+[[gnu::noinline]] Task<void> refuse(Door& door, Caller& caller, ipc::ServiceKind dialect,
+                                    Error error) {
+  if (caller.is_mid_answer()) co_return;  // too late to say anything: the stream is cut
+  Refusal refusal{std::move(error), dialect, caller.refused_by, caller.json_rpc_id, door.headers()};
+  refusal.retry_after_s = caller.retry_after_s;
+  co_await caller.refuse(std::move(refusal));
 }
 
 }  // namespace
@@ -103,28 +113,40 @@ void Exchange::edit_body() {
   request.head.headers.remove("content-encoding");
 }
 
-void Exchange::drop_body() {
+void Exchange::drop_request() {
   body.reset();
+  begun = {};
   decoded.reset();
-  aim.body.reset();
+  edit.reset();
+  known = {};
   kept.give_back();
+  request.head.headers = {};
+  request.head.target = {};
+  aim.body.reset();
+  aim.path = {};
+  aim.target = {};
+  aim.destination = {.host = std::move(aim.destination.host)};
+  lent_.value = {};
+  for (Call* each : {&call, &aim.call}) {
+    auto* llm = std::get_if<LlmCall>(each);
+    if (llm == nullptr) continue;
+    llm->request = {.model = std::move(llm->request.model), .stream = llm->request.stream};
+  }
 }
 
-Task<void> serve_exchange(Gate& gate, Door& door, Caller& caller, Decoded request) {
+Task<void> serve_exchange(Gate& gate, Door& door, Caller& caller,
+                          std::unique_ptr<Decoded> request) {
   ++gate.counters.exchanges;
   const Live live(gate.counters.live_exchanges);
   const Instant began = gate.loop.now();
-  const ipc::ServiceKind dialect = dialect_of(gate, door, request);
+  const ipc::ServiceKind dialect = dialect_of(gate, door, *request);
   Result<Leased> leased = co_await prepare(gate, door, caller, std::move(request));
   const Result<void> done =
       leased ? co_await relay(std::move(*leased)) : Result<void>(Failure(leased.error()));
   gate.counters.exchange_time.observe(gate.loop.now() - began);
   if (done) co_return;
   gate.counters.refuse(done.error().code());
-  if (caller.is_mid_answer()) co_return;  // too late to say anything: the stream is cut
-  Refusal refusal{done.error(), dialect, caller.refused_by, caller.json_rpc_id, door.headers()};
-  refusal.retry_after_s = caller.retry_after_s;
-  co_await caller.refuse(std::move(refusal));
+  co_await refuse(door, caller, dialect, done.error());
 }
 
 }  // namespace gatehouse::gateway

@@ -45,8 +45,20 @@ struct Unrecorded {
   SpanId span;
 };
 
-// All that is known of one Exchange, at one place for its whole life; the types of the phases say
-// how far it is filled.
+// What the vault has lent for one Exchange.
+struct Lent {
+  LeaseId lease = ipc::no_lease();
+  Secret value;             // empty: this Exchange needs no credential
+  std::string placeholder;  // what it stands for
+  std::string_view header;  // which carries it; "" at a Service without a credential
+  bool renewable = false;   // a 401 is worth one renewal
+  std::string signed_at;    // where `value` is a signature: the date that it is for
+  // What the Run was ever leased towards the upstream, `value` among it.
+  std::vector<Secret> known;
+};
+
+// All that is known of one Exchange, at one place for its whole life; the types of the phases,
+// which are no more than its owners, say how far it is filled.
 struct Exchange {
   Exchange(Gate& of, Door& through) : gate(&of), door(&through), kept(of.bodies, through.bodies) {}
   Exchange(const Exchange&) = delete;
@@ -114,8 +126,15 @@ struct Exchange {
   [[nodiscard]] const Call& sent_call() const { return aim.is_target ? aim.call : call; }
   // Makes the edit. What the body says goes out without the coding that it came in.
   void edit_body();
-  // It has gone for good: an answer has come, which may last.
-  void drop_body();
+  // The request has gone for good: an answer has come, which may last. What only the request needed
+  // goes.
+  void drop_request();
+
+ private:
+  friend class Recorded;
+  friend class Leased;
+  Lent lent_;                     // LEASE
+  std::optional<Intent> intent_;  // RECORD; last, so that it is settled before all else goes
 };
 
 // Whether it is a WebSocket whose messages are read and ruled on, each by itself.
@@ -154,30 +173,23 @@ class Ruled : public Routed {
   friend Result<Ruled> rule(Routed);
 };
 
-class Recorded {
+class Recorded : public Ruled {
  public:
-  Ruled ruled;
-  Intent intent;
+  [[nodiscard]] Intent& intent() const { return *(*this)->intent_; }
 
  private:
-  Recorded(Ruled from, Intent opened) : ruled(std::move(from)), intent(std::move(opened)) {}
+  Recorded(Ruled from, Intent opened) : Ruled(std::move(from)) {
+    (*this)->intent_.emplace(std::move(opened));
+  }
   friend net::Task<Result<Recorded>> record(Ruled);
 };
 
-class Leased {
+class Leased : public Recorded {
  public:
-  Recorded recorded;
-  LeaseId lease = ipc::no_lease();
-  Secret value;             // empty: this Exchange needs no credential
-  std::string placeholder;  // what it stands for
-  std::string_view header;  // which carries it; "" at a Service without a credential
-  bool renewable = false;   // a 401 is worth one renewal
-  std::string signed_at;    // where `value` is a signature: the date that it is for
-  // What the Run was ever leased towards the upstream, `value` among it.
-  std::vector<Secret> known;
+  [[nodiscard]] Lent& lent() const { return (*this)->lent_; }
 
  private:
-  explicit Leased(Recorded from) : recorded(std::move(from)) {}
+  explicit Leased(Recorded from) : Recorded(std::move(from)) {}
   friend net::Task<Result<Leased>> lease(Recorded);
 };
 
@@ -211,6 +223,6 @@ class Leased {
 
 // All of it, and the error in the caller's dialect where a phase refuses. The caller outlives it.
 [[nodiscard]] net::Task<void> serve_exchange(Gate& gate, Door& door, Caller& caller,
-                                             Decoded request);
+                                             std::unique_ptr<Decoded> request);
 
 }  // namespace gatehouse::gateway

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "gateway/http1_caller.h"
 
+#include <array>
+
 #include "gateway/refusal.h"
 
 namespace gatehouse::gateway {

@@ -270,7 +270,7 @@ class Connection final : public wire::Http2Handler {
     }
     Result<Decoded> decoded = decode(door_, place_, std::move(*head));
     if (!decoded) co_return co_await refuse_malformed(caller, decoded.error());
-    co_await serve_exchange(gate_, door_, caller, std::move(*decoded));
+    co_await serve_exchange(gate_, door_, caller, std::make_unique<Decoded>(std::move(*decoded)));
   }
   Task<void> refuse_malformed(Http2Caller& caller, Error error) {
     const ipc::ServiceKind dialect = record_malformed(gate_, door_, place_, error);

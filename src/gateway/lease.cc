@@ -74,7 +74,7 @@ const ipc::Placeholder* misplaced(const Ruled& ruled, std::string_view credentia
 // An Exchange that carries no credential, with a host that others carry one to: the answer may hold
 // what an earlier one left there, through this gateway or another.
 Task<Result<void>> learn_known(Leased& leased) {
-  const Ruled& ruled = leased.recorded.ruled;
+  const Ruled& ruled = leased;
   const Destination& to = ruled->aim.destination;
   const std::string& tenant = ruled->door->run.tenant;
   if (ruled->door->placeholders.empty()
@@ -92,14 +92,14 @@ Task<Result<void>> learn_known(Leased& leased) {
     }
     co_return Result<void>();
   }
-  leased.known = std::move(known->values);
+  leased.lent().known = std::move(known->values);
   co_return Result<void>();
 }
 
 // Puts what the vault lends for where the request is aimed at in its place; `rejected` is the lease
 // of which the upstream did not take the value.
 Task<Result<void>> renewed(Leased& leased, LeaseId rejected) {
-  const Ruled& ruled = leased.recorded.ruled;
+  const Ruled& ruled = leased;
   const ipc::ServiceSpec& to = *ruled->aim.service;
   ipc::Lease ask;
   ask.run = ruled->door->run.run;
@@ -117,12 +117,12 @@ Task<Result<void>> renewed(Leased& leased, LeaseId rejected) {
   }
   ipc::Leased granted =
       CO_TRY(co_await gate.role.call("vault", std::move(ask), gate.loop.in(kLeaseMost)));
-  leased.lease = granted.lease;
-  leased.value = std::move(granted.value);
-  leased.renewable = granted.renewable;
-  leased.known = std::move(granted.known);
-  leased.signed_at = std::move(signed_at);
-  leased.recorded.intent.tag("lease", granted.lease.text());
+  leased.lent().lease = granted.lease;
+  leased.lent().value = std::move(granted.value);
+  leased.lent().renewable = granted.renewable;
+  leased.lent().known = std::move(granted.known);
+  leased.lent().signed_at = std::move(signed_at);
+  leased.intent().tag("lease", granted.lease.text());
   co_return Result<void>();
 }
 
@@ -155,20 +155,20 @@ Failure misuse(const Ruled& ruled, Intent& intent, const ipc::Placeholder& place
 namespace {
 
 Task<Result<void>> lend(Leased& leased) {
-  const Ruled& ruled = leased.recorded.ruled;
+  const Ruled& ruled = leased;
   const ipc::ServiceSpec* service = ruled->service;
   const std::string_view wanted = header_of_credential(ruled);
   if (const auto refused = doubtful(ruled, wanted); refused) {
     ruled->caller->refused_by = kPlaceholderBinding;
     if (*refused == Error::kDenied) {
       ++ruled->gate->counters.alarms;
-      leased.recorded.intent.raise_alarm("placeholder-of-another-run");
+      leased.intent().raise_alarm("placeholder-of-another-run");
     }
     co_return Failure(*refused);
   }
-  leased.header = wanted;
+  leased.lent().header = wanted;
   if (const ipc::Placeholder* found = misplaced(ruled, wanted)) {
-    co_return misuse(ruled, leased.recorded.intent, *found);
+    co_return misuse(ruled, leased.intent(), *found);
   }
   if (wanted.empty()) {
     CO_TRY(co_await learn_known(leased));
@@ -179,13 +179,13 @@ Task<Result<void>> lend(Leased& leased) {
     for (const ipc::Placeholder& placeholder : ruled->door->placeholders) {
       if (!holds(header.value, placeholder)) continue;
       if (placeholder.service != service->name) {
-        co_return misuse(ruled, leased.recorded.intent, placeholder);
+        co_return misuse(ruled, leased.intent(), placeholder);
       }
-      leased.placeholder = placeholder.text;
+      leased.lent().placeholder = placeholder.text;
     }
   }
   if (const Result<void> granted = co_await lease_again(leased); !granted) {  // the first, too
-    if (!leased.placeholder.empty()) ruled->caller->refused_by = "lease";
+    if (!leased.lent().placeholder.empty()) ruled->caller->refused_by = "lease";
     co_return Failure(granted.error());
   }
   co_return Result<void>();
@@ -197,7 +197,7 @@ Task<Result<Leased>> lease(Recorded recorded) {
   Leased leased(std::move(recorded));
   const Result<void> lent = co_await lend(leased);
   if (lent) co_return leased;
-  leased.recorded.intent.fail(lent.error());
+  leased.intent().fail(lent.error());
   co_return Failure(lent.error());
 }
 
@@ -205,22 +205,22 @@ Task<Result<Leased>> lease(Recorded recorded) {
 // Service's model route gets a credential of its own for it, if the agent's rules let it go there:
 // both the Ruling and the vault have to say so.
 Task<Result<void>> lease_again(Leased& leased) {
-  const ipc::ServiceSpec* to = leased.recorded.ruled->aim.service;
+  const ipc::ServiceSpec* to = leased->aim.service;
   const bool carries_one =
-      !leased.placeholder.empty() && to != nullptr && !to->credential_header.empty();
+      !leased.lent().placeholder.empty() && to != nullptr && !to->credential_header.empty();
   if (carries_one) co_return co_await renewed(leased, ipc::no_lease());
-  std::vector<Secret> before = std::exchange(leased.known, {});  // of another host
+  std::vector<Secret> before = std::exchange(leased.lent().known, {});  // of another host
   if (const Result<void> learnt = co_await learn_known(leased); !learnt) {
-    leased.known = std::move(before);
+    leased.lent().known = std::move(before);
     co_return Failure(learnt.error());
   }
-  leased.lease = ipc::no_lease();
-  leased.value = Secret();
-  leased.renewable = false;
-  leased.signed_at.clear();
+  leased.lent().lease = ipc::no_lease();
+  leased.lent().value = Secret();
+  leased.lent().renewable = false;
+  leased.lent().signed_at.clear();
   co_return Result<void>();
 }
 
-Task<Result<void>> renew(Leased& leased) { return renewed(leased, leased.lease); }
+Task<Result<void>> renew(Leased& leased) { return renewed(leased, leased.lent().lease); }
 
 }  // namespace gatehouse::gateway

@@ -35,8 +35,12 @@ void Reading::begin(const wire::ResponseHead& head) {
   const std::string type(head.headers.find("content-type").value_or(""));
   is_stream_ = type.starts_with("text/event-stream");
   if (const auto* agent = std::get_if<AgentCall>(&of_.call)) {
-    agent_.emplace(agent->request.binding);
-    holds_back_ = head.status == 200 && wire::answers_with_card(agent->request.operation);
+    agent_ = std::make_unique<wire::A2aAnswerReader>(agent->request.binding);
+    const bool is_card = head.status == 200 && wire::answers_with_card(agent->request.operation);
+    if (is_card) held_ = std::make_unique<Held>();
+  }
+  if (is_stream_ && std::holds_alternative<ToolCall>(of_.call)) {
+    events_ = std::make_unique<wire::SseParser>();
   }
   const auto* llm = std::get_if<LlmCall>(&of_.call);
   if (llm == nullptr || head.status < 200 || head.status >= 300) return;
@@ -57,7 +61,7 @@ void Reading::sent(std::string_view payload) {
 }
 
 std::string_view Reading::take(std::string_view payload) {
-  if (holds_back_) {
+  if (held_) {
     hold(payload);
     return {};
   }
@@ -68,7 +72,7 @@ std::string_view Reading::take(std::string_view payload) {
   if (agent_ && is_stream_) payload = agent_->feed(payload);
   keep(payload);
   if (is_messages_) keep("\n");
-  if (is_stream_ && std::holds_alternative<ToolCall>(of_.call)) read_events(payload);
+  if (events_) read_events(payload);
   return payload;
 }
 
@@ -91,24 +95,24 @@ std::string_view Reading::finish() {
 
 // What cannot be held whole is not held at all.
 void Reading::hold(std::string_view payload) {
-  if (not_held_) return;
-  if (held_.size() + payload.size() > kCardMost) {
-    not_held_.emplace(Error::kTooLarge,
-                      fmt::format("the agent's card has more than {} bytes", kCardMost));
+  if (held_->why_not) return;
+  if (held_->text.size() + payload.size() > kCardMost) {
+    held_->why_not.emplace(Error::kTooLarge,
+                           fmt::format("the agent's card has more than {} bytes", kCardMost));
   } else if (!kept_.grow(payload.size())) {
-    not_held_.emplace(Error::kExhausted,
-                      "the exchanges under way take all the memory that the gateway has for "
-                      "bodies; try again");
+    held_->why_not.emplace(Error::kExhausted,
+                           "the exchanges under way take all the memory that the gateway has for "
+                           "bodies; try again");
   } else {
-    held_ += payload;
+    held_->text += payload;
   }
-  if (not_held_) held_.clear();
+  if (held_->why_not) held_->text.clear();
 }
 
 Result<std::string> Reading::edited() {
-  if (not_held_) return Failure(*not_held_);
-  intent_.add_body("a2a.card", held_);
-  wire::A2aCard card = TRY(card_for_agent(of_, held_));
+  if (held_->why_not) return Failure(*held_->why_not);
+  intent_.add_body("a2a.card", held_->text);
+  wire::A2aCard card = TRY(card_for_agent(of_, held_->text));
   if (card.had_signatures) intent_.tag("a2a.signatures", "dropped");
   if (!card.left_out.empty()) {
     const std::string left_out = fmt::format("{}", fmt::join(card.left_out, " "));
@@ -143,10 +147,10 @@ void Reading::keep(std::string_view payload, std::string& in, std::uint64_t befo
 }
 
 void Reading::read_events(std::string_view payload) {
-  while (!payload.empty() && !events_broken_) {
-    const Result<wire::SseProgress> progress = events_.feed(payload);
+  while (!payload.empty()) {
+    const Result<wire::SseProgress> progress = events_->feed(payload);
     if (!progress) {
-      events_broken_ = true;  // it is relayed all the same; only the reading ends
+      events_.reset();  // it is relayed all the same; only the reading ends
       return;
     }
     payload.remove_prefix(progress->consumed);

@@ -4,6 +4,7 @@
 // read so far goes into the settling Entry.
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -47,7 +48,7 @@ class Reading {
   [[nodiscard]] std::string_view finish();
   // Whether nothing of the answer goes to the agent before all of it has come: an agent's card,
   // which is edited as a whole.
-  [[nodiscard]] bool holds_back() const { return holds_back_; }
+  [[nodiscard]] bool holds_back() const { return held_ != nullptr; }
   // Of such an answer, once it has ended: what goes to the agent. Errors: kUpstream, kTooLarge,
   // kExhausted.
   [[nodiscard]] Result<std::string> edited();
@@ -64,6 +65,11 @@ class Reading {
   void tell_usage(const LlmCall& call, const wire::LlmAnswer& answer);
   void tell_cost(const wire::LlmAnswer& answer, const wire::Usage& usage);
   void note_beginning();
+  // An answer that is held back.
+  struct Held {
+    std::string text;
+    std::optional<Error> why_not;  // it is not
+  };
   void hold(std::string_view payload);
   void tell_tool(const ToolCall& call);
   void tell_agent();
@@ -79,18 +85,15 @@ class Reading {
   bool is_stream_ = false;
   bool is_messages_ = false;
   bool hides_usage_ = false;
-  wire::SseParser events_;
-  bool events_broken_ = false;
+  std::unique_ptr<wire::SseParser> events_;     // of a tool's answer, while they can be read
   std::optional<wire::LlmAnswerReader> model_;  // of a model's answer, once it has begun
   const wire::LlmAnswer* upstreams_ = nullptr;  // of another dialect; null: the agent's own
   std::string tool_answer_;
   // From the request until there was something of a model's stream: a piece, what the model says.
   Nanos first_chunk_{};
   Nanos first_token_{};
-  std::optional<wire::A2aAnswerReader> agent_;  // of another agent's answer, once it has begun
-  bool holds_back_ = false;
-  std::string held_;
-  std::optional<Error> not_held_;  // why it is not
+  std::unique_ptr<wire::A2aAnswerReader> agent_;  // of another agent's answer, once it has begun
+  std::unique_ptr<Held> held_;
 };
 
 }  // namespace gatehouse::gateway

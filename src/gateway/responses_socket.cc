@@ -91,8 +91,7 @@ Task<Result<ResponsesSocket::Asked*>> ResponsesSocket::ask(Lane* lane, wire::Llm
   }
   Recorded recorded = CO_TRY(co_await record(std::move(ruled)));
   // All of it is on record.
-  recorded.ruled->drop_body();
-  std::get<LlmCall>(recorded.ruled->call).request.new_messages = {};
+  recorded->drop_request();
   lane->asked.push_back(std::make_unique<Asked>(std::move(recorded)));
   co_return lane->asked.back().get();
 }
@@ -108,7 +107,7 @@ Task<Result<bool>> ResponsesSocket::from_upstream(std::string_view message, bool
     asked = CO_TRY(co_await begun(*lane));
   }
   if (asked == nullptr) co_return false;
-  Intent& intent = asked->recorded.intent;
+  Intent& intent = asked->recorded.intent();
   if (!asked->is_durable) {
     CO_TRY(co_await intent.recorder().wait_durable(intent.position(), gate_.loop.in(kDurableMost)));
     asked->is_durable = true;

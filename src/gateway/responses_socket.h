@@ -35,7 +35,7 @@ class ResponsesSocket final : public WebSocketJudge {
   struct Asked {
     explicit Asked(Recorded of) : recorded(std::move(of)) { reading.begin_messages(); }
     Recorded recorded;
-    Reading reading{recorded.intent, *recorded.ruled};
+    Reading reading{recorded.intent(), *recorded};
     bool has_begun = false;
     bool is_durable = false;
   };

@@ -161,6 +161,13 @@ class SocketStream : public LocalStream {
     co_return Result<void>();
   }
   Task<Result<void>> wait_readable(Deadline deadline) override {
+    if (pollable_->is_drained(Direction::kRead)) {
+      // What the Loop tells since then need not be asked of the system.
+      while (pollable_->is_drained(Direction::kRead)) {
+        CO_TRY(co_await pollable_->wait(Direction::kRead, deadline));
+      }
+      co_return Result<void>();
+    }
     char probe = 0;
     while (true) {
       const ssize_t got = ::recv(fd(), &probe, 1, MSG_PEEK);
