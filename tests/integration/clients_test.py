@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Real clients of model providers, unmodified, each directly at a scripted provider and in a
 sandbox through the gateway: the provider receives the same bodies and headers, the client sees the
-same, and the sandbox holds no key."""
+same, and the sandbox holds no key. WebSockets too, by npm's ws at both ends."""
 import base64
 import json
 import os
@@ -33,28 +33,41 @@ CONFIG = """version: 1
 data: {data}
 users: [{{name: alice}}]
 services:
-{services}agents:
+{services}  - name: sockets
+    kind: http
+    url: https://sockets.example
+    upstream: {sockets_at}
+    allow_private: true
+    credential: {{kind: static}}
+    scope: user
+agents:
   - name: shell
     toolbox: [{toolbox}]
     environment:
       OPENAI_API_KEY: "{{{{placeholder:openai}}}}"
       ANTHROPIC_API_KEY: "{{{{placeholder:anthropic}}}}"
       GEMINI_API_KEY: "{{{{placeholder:gemini}}}}"
+      SOCKETS_KEY: "{{{{placeholder:sockets}}}}"
+      SOCKETS_URL: wss://sockets.example
     rules:
       - {{id: openai, service: openai}}
       - {{id: anthropic, service: anthropic}}
       - {{id: gemini, service: gemini}}
+      - {{id: sockets, service: sockets, methods: [WEBSOCKET]}}
 """
 
 
 def setUpModule():
-    global STAGE, HOUSE, WORLD, PROVIDER
+    global STAGE, HOUSE, WORLD, PROVIDER, SOCKETS
     STAGE = stage.Stage()
     HOUSE, WORLD = STAGE.house, STAGE.world
     PROVIDER = STAGE.provider("provider", "clients.json", KEY)
+    SOCKETS = WORLD.start("sockets", [
+        str(worlds.NODE), str(worlds.FIXTURES / "socket_server.mjs"), "--key-file",
+        str(WORLD.secret("sockets", KEY)), "--record", str(WORLD.log("sockets"))])["url"]
     toolbox = HOUSE.folder / "fixtures"
     toolbox.mkdir()
-    for name in ("clients.mjs", "clients.py", "package.json"):
+    for name in ("clients.mjs", "clients.py", "sockets.mjs", "package.json"):
         (toolbox / name).write_bytes((worlds.FIXTURES / name).read_bytes())
     (toolbox / "node_modules").mkdir()
     # As Debian builds it: its standard library is compiled already.
@@ -63,12 +76,12 @@ def setUpModule():
                         "PATH": "/usr/bin:/bin", "GOCACHE": str(HOUSE.folder / "go"),
                         "GOPATH": str(HOUSE.folder / "gopath")})
     HOUSE.config.write_text(CONFIG.format(
-        data=HOUSE.data,
+        data=HOUSE.data, sockets_at=SOCKETS,
         services="".join(SERVICE.format(name=name, url=url, provider=PROVIDER)
                          for name, url in SERVICES.items()),
         toolbox=f'"{toolbox}:{FIXTURES}", "{worlds.NPM.resolve()}:{PACKAGES}"'))
     HOUSE.up()
-    STAGE.connect(SERVICES, KEY)
+    STAGE.connect([*SERVICES, "sockets"], KEY)
 
 
 def tearDownModule():
@@ -100,7 +113,8 @@ def directly(*command):
         "PATH": os.environ["PATH"], "LANG": "C.UTF-8",
         "OPENAI_BASE_URL": PROVIDER + "/v1", "ANTHROPIC_BASE_URL": PROVIDER,
         "GOOGLE_GEMINI_BASE_URL": PROVIDER, "OPENAI_API_KEY": KEY, "ANTHROPIC_API_KEY": KEY,
-        "GEMINI_API_KEY": KEY})
+        "GEMINI_API_KEY": KEY, "SOCKETS_KEY": KEY,
+        "SOCKETS_URL": SOCKETS.replace("http", "ws")})
     return done
 
 
@@ -151,7 +165,7 @@ class Clients(unittest.TestCase):
         asked = self.compare(ways)
         self.assertGreater(len(asked), 80)
         left = [line for line in asked if line["ended"] == "cut"]
-        self.assertEqual(len(left), 6, "one for each client that left")
+        self.assertEqual(len(left), 7, "one for each client that left")
 
     def test_curl_requests_and_httpx_work_as_they_do_without_a_gateway(self):
         ways = self.both([PYTHON, str(worlds.FIXTURES / "clients.py")],
@@ -173,21 +187,94 @@ class Clients(unittest.TestCase):
         for _ in range(500):
             lines = worlds.lines_of(WORLD.log("provider"))
             begun = sum("began" in line for line in lines) - sum("body" in line for line in lines)
-            if begun == 10:
+            if begun == 11:
                 break
             time.sleep(0.02)
-        self.assertEqual(begun, 10)
+        self.assertEqual(begun, 11)
         self.assertEqual(HOUSE.ask("kill", name).returncode, 0)
         self.settle()
-        self.assertEqual([line["ended"] for line in received()[before:]], ["cut"] * 10)
+        self.assertEqual([line["ended"] for line in received()[before:]], ["cut"] * 11)
         # The frozen clients cannot tell what they saw of it until they may go on.
         self.assertEqual(HOUSE.ask("revive", name).returncode, 0)
         told, _ = run.communicate(timeout=30)
         ends = {line["client"]: line["saw"][-1] for line in map(json.loads, lines_in(told))}
-        self.assertEqual(len(ends), 10)
+        self.assertEqual(len(ends), 11)
         for client, end in ends.items():
             self.assertTrue("error" in end or "killed" in end, (client, end))
             self.assertNotIn("[DONE]", end)
+
+
+class Sockets(unittest.TestCase):
+    """npm's ws, and Node's own client, at a server of npm's ws."""
+    maxDiff = 4000
+
+    def ended(self, since=0):
+        """What the server has on record, of sockets that have ended; once all have."""
+        for _ in range(200):
+            lines = worlds.lines_of(WORLD.log("sockets"))[since:]
+            ended = [line for line in lines if "code" in line]
+            if 2 * len(ended) == len(lines):
+                return sorted(ended, key=lambda line: json.dumps(
+                    [line["path"], line["sha256"], line["code"], line["reason"]]))
+            time.sleep(0.02)
+        raise AssertionError("a socket that nobody holds goes on upstream")
+
+    def both(self):
+        """What the clients saw, and the server's record: directly, and through the gateway."""
+        for run in (lambda: directly(str(worlds.NODE), str(worlds.FIXTURES / "sockets.mjs")),
+                    lambda: HOUSE.run(PACKAGES + "/.bin/node", FIXTURES + "/sockets.mjs")):
+            before = len(worlds.lines_of(WORLD.log("sockets")))
+            done = run()
+            self.assertEqual(done.returncode, 0, done.stderr[-2000:] + done.stdout[-2000:])
+            yield {(line["client"], line["case"]): line["saw"]
+                   for line in map(json.loads, lines_in(done.stdout))}
+            yield self.ended(before)
+
+    def test_they_work_as_they_do_without_a_gateway(self):
+        saw, record, saw_through, record_through = self.both()
+        # What has to differ, and how. No extension is spoken on the way.
+        self.assertEqual(saw.pop(("ws", "extensions")), "permessage-deflate")
+        self.assertEqual(saw_through.pop(("ws", "extensions")), "")
+        # An end without a Close is told by one, to the client (RFC 6455 section 7.4.1: 1006 is
+        # never sent) and to the server; the gateway puts in the key that the client left out.
+        ended = [1011, "the upstream ended the connection without a Close"]
+        self.assertEqual(saw.pop(("ws", "dropped")), ["close", 1006, ""])
+        self.assertEqual(saw_through.pop(("ws", "dropped")), ["close", *ended])
+        self.assertEqual(saw.pop(("node", "dropped")), [[1006, "", False]])
+        self.assertEqual(saw_through.pop(("node", "dropped")), [[*ended, True]])
+        self.assertEqual(list(saw), list(saw_through))
+        for case, one in saw.items():
+            with self.subTest(case=case):
+                self.assertEqual(one, saw_through[case])
+        self.assertEqual([line["path"] for line in record],
+                         [line["path"] for line in record_through])
+        for one, through in zip(record, record_through):
+            with self.subTest(path=one["path"]):
+                self.assertEqual(through["extensions"], "")
+                for line in (one, through):
+                    line["headers"] = fields(line["headers"])
+                    del line["extensions"], line["time"]
+                    if line["code"] in (1001, 1006) and line["reason"] == "":
+                        line["code"] = "left"  # in words, where the gateway says so
+                self.assertEqual(one, through)
+
+    def test_a_kill_ends_them_in_the_middle_of_a_message(self):
+        before = len(worlds.lines_of(WORLD.log("sockets")))
+        run = HOUSE.start("sh", "-c", f"{PACKAGES}/.bin/node {FIXTURES}/sockets.mjs hang",
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        name = run.stderr.readline().split()[2]
+        for _ in range(500):
+            if len(worlds.lines_of(WORLD.log("sockets"))[before:]) == 3:
+                break
+            time.sleep(0.02)
+        self.assertEqual(HOUSE.ask("kill", name).returncode, 0)
+        self.assertEqual([line["code"] for line in self.ended(before)], [1001] * 3)
+        self.assertEqual(HOUSE.ask("revive", name).returncode, 0)
+        told, _ = run.communicate(timeout=30)
+        killed = [1008, "the run was killed"]
+        self.assertEqual({line["client"]: line["saw"] for line in map(json.loads, lines_in(told))},
+                         {"ws": ["close", *killed], "ws idle": ["close", *killed],
+                          "node": [*killed, True]})
 
 
 def lines_in(text):

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """WebSockets through the gateway: ruled, recorded, looked through, killed; what RFC 6455 lets a
-hostile peer try; npm's ws on both sides."""
+hostile peer try. Clients and servers that nobody here wrote are in clients_test.py."""
 import base64
 import contextlib
 import hashlib
