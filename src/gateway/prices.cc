@@ -77,7 +77,7 @@ const ipc::PriceSpec* Prices::price(const ipc::ServiceSpec& service, std::string
 std::optional<Cost> Prices::cost(const ipc::ServiceSpec& service, std::string_view answered_by,
                                  std::string_view asked_for, const wire::Usage& usage) const {
   const ipc::PriceSpec* found = answered_by.empty() ? nullptr : price(service, answered_by, usage);
-  if (found == nullptr) found = price(service, asked_for, usage);
+  if (found == nullptr && asked_for != answered_by) found = price(service, asked_for, usage);
   if (found == nullptr) return std::nullopt;
   const std::int64_t written = usage.cache_write_5m + usage.cache_write_1h;
   const auto sum = sum_of({

@@ -52,9 +52,15 @@ Upstreams::Upstreams(net::Loop& loop, net::Resolver& resolver)
 Upstreams::~Upstreams() = default;
 
 std::string Upstreams::key_of(const Destination& to) const {
-  return fmt::format("{}{}\n{}\n{}\n{}\n{}\n{}\n{}\n{}", network_, to.host, to.port, to.tls,
-                     to.http2, to.allow_private, to.identity ? to.identity->name : "", to.spiffe_id,
-                     to.ca_pem);
+  std::string key;
+  key.reserve(network_.size() + to.host.size() + to.spiffe_id.size() + to.ca_pem.size() + 32);
+  key.append(network_).append(to.host) += '\n';
+  key.append(std::to_string(to.port)) += '\n';
+  for (const bool flag : {to.tls, to.http2, to.allow_private}) key += flag ? '1' : '0';
+  key += '\n';
+  if (to.identity) key += to.identity->name;
+  key += '\n';
+  return key.append(to.spiffe_id).append("\n").append(to.ca_pem);
 }
 
 bool Upstreams::is_of_now(const std::string& key) const { return key.starts_with(network_); }

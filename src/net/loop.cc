@@ -51,7 +51,10 @@ void Loop::run_ready() {
     for (; skip > 0; --skip) next = next->next_;
     remove_ready(*next);
     next->state_ = Waiter::State::kIdle;
+    ++steps_;
+    is_in_step_ = true;
     next->handle_.resume();
+    is_in_step_ = false;
   }
 }
 

@@ -87,7 +87,13 @@ Result<std::string> parse_tracestate(std::string_view text) {
 }
 
 std::string TraceParent::text() const {
-  return "00-" + trace.text() + "-" + parent.text() + (sampled ? "-01" : "-00");
+  std::string out;
+  out.reserve(kSize);
+  return out.append("00-")
+      .append(trace.text())
+      .append("-")
+      .append(parent.text())
+      .append(sampled ? "-01" : "-00");
 }
 
 }  // namespace gatehouse::wire
