@@ -115,6 +115,7 @@ std::size_t utf8_sequence(std::string_view text) {
   return 0;
 }
 
+// What a step finds wrong ends the scan: it says false, and why_ tells.
 class Scanner {
  public:
   Scanner(std::string_view text, Duplicates duplicates, const KnownJson* known = nullptr)
@@ -124,17 +125,20 @@ class Scanner {
 
   // The whole text as one value; its members or elements are collected where asked for.
   Result<JsonValue> whole(std::vector<JsonMember>* members, std::vector<JsonValue>* elements) {
+    JsonValue value;
     space();
-    const JsonValue value = TRY(this->value(0, members, elements));
-    space();
-    if (at_ != text_.size()) return bad("there is more after the value");
-    return value;
+    const bool is_whole = this->value(value, 0, members, elements) && ends();
+    return is_whole ? Result<JsonValue>(value) : Failure(*std::move(why_));
   }
 
  private:
-  Failure bad(std::string_view what) const {
-    return failure(Error::kInvalid,
-                   "JSON at byte " + std::to_string(at_) + ": " + std::string(what));
+  [[gnu::cold]] bool wrong(std::string_view what, Error::Code code = Error::kInvalid) {
+    why_.emplace(code, "JSON at byte " + std::to_string(at_) + ": " + std::string(what));
+    return false;
+  }
+  bool ends() {
+    space();
+    return at_ == text_.size() || wrong("there is more after the value");
   }
   [[nodiscard]] char peek() const { return at_ < text_.size() ? text_[at_] : '\0'; }
   void space() {
@@ -146,41 +150,40 @@ class Scanner {
     return true;
   }
 
-  Result<JsonValue> value(int depth, std::vector<JsonMember>* members,
-                          std::vector<JsonValue>* elements) {
-    if (depth >= kMaxJsonDepth) {
-      return failure(Error::kTooLarge,
-                     "JSON at byte " + std::to_string(at_) + ": is nested deeper than 64 levels");
-    }
+  bool value(JsonValue& found, int depth, std::vector<JsonMember>* members,
+             std::vector<JsonValue>* elements) {
+    if (depth >= kMaxJsonDepth) return wrong("is nested deeper than 64 levels", Error::kTooLarge);
     const std::size_t begin = at_;
-    JsonType type = JsonType::kNull;
+    bool is_good = true;
     switch (peek()) {
       case '{':
-        type = JsonType::kObject;
+        found.type = JsonType::kObject;
         if (depth <= kKnownDepth && depth > 0 && skip_known()) break;
-        TRY(object(depth, members));
+        is_good = object(depth, members);
         break;
       case '[':
-        type = JsonType::kArray;
-        TRY(array(depth, elements));
+        found.type = JsonType::kArray;
+        is_good = array(depth, elements);
         break;
       case '"':
-        type = JsonType::kString;
-        TRY(string());
+        found.type = JsonType::kString;
+        is_good = string();
         break;
       case 't':
       case 'f':
-        type = JsonType::kBoolean;
-        TRY(word(peek() == 't' ? "true" : "false"));
+        found.type = JsonType::kBoolean;
+        is_good = word(peek() == 't' ? "true" : "false");
         break;
       case 'n':
-        TRY(word("null"));
+        found.type = JsonType::kNull;
+        is_good = word("null");
         break;
       default:
-        type = JsonType::kNumber;
-        TRY(number());
+        found.type = JsonType::kNumber;
+        is_good = number();
     }
-    return JsonValue{type, text_.substr(begin, at_ - begin)};
+    found.raw = text_.substr(begin, at_ - begin);
+    return is_good;
   }
 
   // What is known was valid where it stood: it is not looked into where it would be nested deeper.
@@ -196,107 +199,120 @@ class Scanner {
     return true;
   }
 
-  Result<void> object(int depth, std::vector<JsonMember>* members) {
+  bool object(int depth, std::vector<JsonMember>* members) {
     std::vector<JsonMember> own;
     const bool check = duplicates_ == Duplicates::kRejectEverywhere;
     if (members == nullptr && check) members = &own;
     ++at_;
     space();
-    if (take('}')) return {};
+    if (take('}')) return true;
     while (true) {
-      const std::size_t key_at = at_;
-      if (peek() != '"') return bad("a key in quotes is expected");
-      TRY(string());
-      const std::string_view key = text_.substr(key_at, at_ - key_at);
-      space();
-      if (!take(':')) return bad("':' is expected");
-      space();
-      const JsonValue value = TRY(this->value(depth + 1, nullptr, nullptr));
-      if (members != nullptr) {
-        bool lone = false;
-        if (members->empty()) members->reserve(kMembersUsual);
-        members->push_back({decoded(key, lone), value});
-        if (lone) return bad("a key has a lone surrogate");
-      }
+      if (!member(depth, members)) return false;
       space();
       if (take('}')) break;
-      if (!take(',')) return bad("',' or '}' is expected");
+      if (!take(',')) return wrong("',' or '}' is expected");
       space();
     }
-    return members == nullptr ? Result<void>{} : unique(*members);
+    return members == nullptr || unique(*members);
   }
 
-  Result<void> unique(const std::vector<JsonMember>& members) const {
-    std::array<std::string_view, kMembersUsual> few;
-    std::vector<std::string_view> many;
-    if (members.size() > few.size()) many.resize(members.size());
-    const std::span<std::string_view> keys =
-        many.empty() ? std::span(few).first(members.size()) : std::span(many);
-    for (std::size_t i = 0; i < keys.size(); ++i) keys[i] = members[i].key;
+  bool member(int depth, std::vector<JsonMember>* members) {
+    const std::size_t key_at = at_;
+    if (peek() != '"') return wrong("a key in quotes is expected");
+    if (!string()) return false;
+    const std::string_view key = text_.substr(key_at, at_ - key_at);
+    space();
+    if (!take(':')) return wrong("':' is expected");
+    space();
+    JsonValue found;
+    if (!value(found, depth + 1, nullptr, nullptr)) return false;
+    if (members == nullptr) return true;
+    bool lone = false;
+    if (members->empty()) members->reserve(kMembersUsual);
+    members->push_back({decoded(key, lone), found});
+    return !lone || wrong("a key has a lone surrogate");
+  }
+
+  bool unique(const std::vector<JsonMember>& members) {
+    const auto twice = [this](std::string_view key) {
+      return wrong("the object that ends here has the key '" + printable(key.substr(0, 64))
+                   + "' twice");
+    };
+    if (members.size() <= kMembersUsual) {
+      for (std::size_t i = 1; i < members.size(); ++i) {
+        for (std::size_t j = 0; j < i; ++j) {
+          if (members[i].key == members[j].key) return twice(members[i].key);
+        }
+      }
+      return true;
+    }
+    std::vector<std::string_view> keys(members.size());
+    std::ranges::transform(members, keys.begin(), &JsonMember::key);
     std::ranges::sort(keys);
     const auto twin = std::ranges::adjacent_find(keys);
-    if (twin == keys.end()) return {};
-    return bad("the object that ends here has the key '" + printable(twin->substr(0, 64))
-               + "' twice");
+    return twin == keys.end() || twice(*twin);
   }
 
-  Result<void> array(int depth, std::vector<JsonValue>* elements) {
+  bool array(int depth, std::vector<JsonValue>* elements) {
     ++at_;
     space();
-    if (take(']')) return {};
+    if (take(']')) return true;
     while (true) {
-      const JsonValue value = TRY(this->value(depth + 1, nullptr, nullptr));
-      if (elements != nullptr) elements->push_back(value);
+      JsonValue found;
+      if (!value(found, depth + 1, nullptr, nullptr)) return false;
+      if (elements != nullptr) elements->push_back(found);
       space();
-      if (take(']')) return {};
-      if (!take(',')) return bad("',' or ']' is expected");
+      if (take(']')) return true;
+      if (!take(',')) return wrong("',' or ']' is expected");
       space();
     }
   }
 
-  Result<void> string() {
+  bool string() {
     ++at_;
     while (at_ < text_.size()) {
       const auto c = static_cast<unsigned char>(text_[at_]);
       if (c == '"') {
         ++at_;
-        return {};
+        return true;
       }
       if (c == '\\') {
-        TRY(escape());
+        if (!escape()) return false;
       } else if (c < 0x20) {
-        return bad("a control character in a string must be escaped");
+        return wrong("a control character in a string must be escaped");
       } else if (c < 0x80) {
         at_ += plain_json_prefix(text_.substr(at_));
       } else {
         const std::size_t size = utf8_sequence(text_.substr(at_, 4));
-        if (size == 0) return bad("is not UTF-8");
+        if (size == 0) return wrong("is not UTF-8");
         at_ += size;
       }
     }
-    return bad("a string does not end");
+    return wrong("a string does not end");
   }
 
-  Result<void> escape() {
+  bool escape() {
     ++at_;
     const char kind = peek();
     if (kind == 'u') {
       const std::string_view digits = text_.substr(at_ + 1, 4);
-      if (digits.size() != 4 || !all_are(kHexChar, digits)) return bad("\\u needs four hex digits");
+      if (digits.size() != 4 || !all_are(kHexChar, digits)) {
+        return wrong("\\u needs four hex digits");
+      }
       at_ += 5;
-      return {};
+      return true;
     }
     if (kind == '\0' || !std::string_view("\"\\/bfnrt").contains(kind)) {
-      return bad("there is no such escape");
+      return wrong("there is no such escape");
     }
     ++at_;
-    return {};
+    return true;
   }
 
-  Result<void> word(std::string_view name) {
-    if (!text_.substr(at_).starts_with(name)) return bad("a value is expected");
+  bool word(std::string_view name) {
+    if (!text_.substr(at_).starts_with(name)) return wrong("a value is expected");
     at_ += name.size();
-    return {};
+    return true;
   }
 
   std::size_t digits() {
@@ -305,24 +321,25 @@ class Scanner {
     return at_ - begin;
   }
 
-  Result<void> number() {
+  bool number() {
     take('-');
     const bool zero = peek() == '0';
     const std::size_t whole = digits();
-    if (whole == 0) return bad("a value is expected");
-    if (zero && whole > 1) return bad("a number has a leading zero");
-    if (take('.') && digits() == 0) return bad("a digit is expected");
+    if (whole == 0) return wrong("a value is expected");
+    if (zero && whole > 1) return wrong("a number has a leading zero");
+    if (take('.') && digits() == 0) return wrong("a digit is expected");
     if (take('e') || take('E')) {
       if (!take('+')) take('-');
-      if (digits() == 0) return bad("a digit is expected");
+      if (digits() == 0) return wrong("a digit is expected");
     }
-    return {};
+    return true;
   }
 
   std::string_view text_;
   Duplicates duplicates_;
   std::span<const std::string_view> known_;  // that may still come
   std::size_t at_ = 0;
+  std::optional<Error> why_;
 };
 
 Result<JsonObject> object_of(Scanner scanner) {
