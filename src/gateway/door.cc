@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <span>
 
 #include "audit/digest.h"
 #include "base/encoding.h"
@@ -17,19 +18,35 @@ constexpr std::uint32_t kAddressesV4 = 1U << 17;  // a /15
 constexpr std::size_t kNamesMost = 65'536;
 constexpr std::array<std::uint8_t, 8> kPrefixV6 = {0xfd, 0x67, 0x61, 0x74, 0x65, 0x68, 0, 0};
 
+using Placeholders = std::span<const ipc::Placeholder>;
+
+// As it is. What they begin with is looked for once, and is seldom there.
+const ipc::Placeholder* first_in(std::string_view text, Placeholders placeholders) {
+  const bool has_prefix = is_in(text, ipc::kPlaceholderPrefix);
+  for (const ipc::Placeholder& placeholder : placeholders) {
+    const bool may_be = has_prefix || !placeholder.text.starts_with(ipc::kPlaceholderPrefix);
+    if (may_be && is_in(text, placeholder.text)) return &placeholder;
+  }
+  return nullptr;
+}
+
+// As it is, in a Basic credential, or percent-encoded.
+const ipc::Placeholder* first_held(std::string_view text, Placeholders placeholders) {
+  if (const auto* found = first_in(text, placeholders)) return found;
+  if (text.size() > 6 && wire::equal_ignoring_case(text.substr(0, 6), "basic ")) {
+    const auto decoded = from_base64(wire::trimmed(text.substr(6)));
+    const auto* found = decoded ? first_in(*decoded, placeholders) : nullptr;
+    if (found != nullptr) return found;
+  }
+  if (!text.contains('%')) return nullptr;
+  const auto decoded = percent_decoded(text);
+  return decoded ? first_in(*decoded, placeholders) : nullptr;
+}
+
 }  // namespace
 
 bool holds(std::string_view text, const ipc::Placeholder& placeholder) {
-  if (is_in(text, placeholder.text)) return true;
-  if (text.size() > 6 && wire::equal_ignoring_case(text.substr(0, 6), "basic ")) {
-    const auto decoded = from_base64(wire::trimmed(text.substr(6)));
-    if (decoded && is_in(*decoded, placeholder.text)) return true;
-  }
-  if (text.contains('%')) {
-    const auto decoded = percent_decoded(text);
-    if (decoded && is_in(*decoded, placeholder.text)) return true;
-  }
-  return false;
+  return first_held(text, {&placeholder, 1}) != nullptr;
 }
 
 std::string Door::headers() const {
@@ -37,10 +54,7 @@ std::string Door::headers() const {
 }
 
 const ipc::Placeholder* Door::placeholder_in(std::string_view text) const {
-  for (const ipc::Placeholder& placeholder : placeholders) {
-    if (holds(text, placeholder)) return &placeholder;
-  }
-  return nullptr;
+  return first_held(text, placeholders);
 }
 
 const ipc::Placeholder* Door::placeholder_in(const wire::RequestHead& head) const {
@@ -51,7 +65,7 @@ const ipc::Placeholder* Door::placeholder_in(const wire::RequestHead& head) cons
 }
 
 bool Door::holds_foreign(std::string_view text) const {
-  constexpr std::string_view kPrefix = "ghph_";
+  constexpr std::string_view kPrefix = ipc::kPlaceholderPrefix;
   constexpr std::size_t kRandom = 22;  // base64url of 128 bits
   constexpr std::string_view kAlphabet =
       "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";

@@ -16,5 +16,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   CHECK(gateway::holds(inside, placeholder));
   CHECK(gateway::holds("Basic " + to_base64(inside), placeholder));
   CHECK(gateway::holds(percent_encoded(inside), placeholder));
+  const ipc::Placeholder other{"mail", "without-the-prefix"};
+  CHECK(gateway::holds(std::string(text) + other.text, other));
   return 0;
 }

@@ -3,8 +3,12 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
 namespace gatehouse::ipc {
+
+// What the vault's placeholders begin with.
+inline constexpr std::string_view kPlaceholderPrefix = "ghph_";
 
 struct Placeholder {
   std::string service;

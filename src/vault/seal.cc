@@ -10,6 +10,7 @@
 #include "base/check.h"
 #include "base/encoding.h"
 #include "base/random.h"
+#include "ipc/placeholder.h"
 
 namespace gatehouse::vault {
 namespace {
@@ -133,7 +134,7 @@ std::string Sealer::fingerprint(std::string_view tenant, const Secret& value) co
 std::string Sealer::placeholder(std::string_view run, std::string_view service) const {
   const Secret key = key_for("placeholder", run, service);
   const std::array<char, kKeySize> digest = hmac(key, "ghph");
-  return "ghph_" + to_base64url({digest.data(), 16});
+  return std::string(ipc::kPlaceholderPrefix) + to_base64url({digest.data(), 16});
 }
 
 }  // namespace gatehouse::vault
