@@ -11,33 +11,79 @@ namespace {
 
 constexpr std::uint8_t kVersion = 1;
 constexpr std::size_t kListMost = 256;
-constexpr std::size_t kUsual = 1024;  // bytes of an Entry that has no long text
+constexpr std::size_t kTextMost = 0xffff;
 
 constexpr std::array<std::string_view, 14> kNames = {
     "note",           "run_started", "run_ended",    "intent",         "settled",
     "refused",        "alarm",       "vault_use",    "killed",         "revived",
     "config_changed", "gap",         "administered", "transcript_read"};
 
+// How long what is written will be ...
+class Measure {
+ public:
+  template <class T>
+  void integer(T) {
+    size += sizeof(T);
+  }
+  void text(std::string_view value) {
+    size += sizeof(std::uint16_t) + std::min(value.size(), kTextMost);
+  }
+  template <std::size_t N>
+  void raw(const std::array<std::uint8_t, N>&) {
+    size += N;
+  }
+  std::size_t size = 0;
+};
+
+// ... and its writing, where there is room for all of it.
 class Writer {
  public:
-  Writer() { out.reserve(kUsual); }
+  explicit Writer(char* to) : to_(to) {}
   template <class T>
   void integer(T value) {
     const auto raw = static_cast<std::make_unsigned_t<T>>(value);
-    std::array<char, sizeof raw> bytes;
-    for (std::size_t i = 0; i < sizeof raw; ++i) bytes[i] = static_cast<char>(raw >> (8 * i));
-    out.append(bytes.data(), bytes.size());
+    for (std::size_t i = 0; i < sizeof raw; ++i) *to_++ = static_cast<char>(raw >> (8 * i));
   }
   void text(std::string_view value) {
-    integer(static_cast<std::uint16_t>(std::min<std::size_t>(value.size(), 0xffff)));
-    out += value.substr(0, 0xffff);
+    value = value.substr(0, kTextMost);
+    integer(static_cast<std::uint16_t>(value.size()));
+    to_ = std::ranges::copy(value, to_).out;
   }
   template <std::size_t N>
   void raw(const std::array<std::uint8_t, N>& bytes) {
-    out.append(reinterpret_cast<const char*>(bytes.data()), N);
+    to_ = std::ranges::copy(bytes, to_).out;
   }
-  std::string out;
+
+ private:
+  char* to_;
 };
+
+template <class Out>
+void write(Out& w, const Entry& entry) {
+  w.integer(kVersion);
+  w.integer(static_cast<std::uint8_t>(entry.kind));
+  w.integer(entry.wall_ns);
+  w.integer(entry.monotonic_ns);
+  w.text(entry.role);
+  w.text(entry.tenant);
+  w.raw(entry.run ? entry.run->bytes() : IdBytes{});
+  w.raw(entry.trace.bytes);
+  w.raw(entry.span.bytes);
+  w.text(entry.linked_trace);
+  w.raw(entry.exchange ? entry.exchange->bytes() : IdBytes{});
+  w.integer(static_cast<std::uint16_t>(entry.tags.size()));
+  for (const auto& [key, value] : entry.tags) {
+    w.text(key);
+    w.text(value);
+  }
+  w.integer(static_cast<std::uint16_t>(entry.bodies.size()));
+  for (const BodyRef& body : entry.bodies) {
+    w.text(body.name);
+    w.raw(body.object);
+    w.integer(body.size);
+    w.raw(body.commitment);
+  }
+}
 
 class Reader {
  public:
@@ -100,37 +146,21 @@ std::string_view Entry::tag(std::string_view key) const {
 }
 
 Result<std::string> encode(const Entry& entry) {
-  Writer w;
-  w.integer(kVersion);
-  w.integer(static_cast<std::uint8_t>(entry.kind));
-  w.integer(entry.wall_ns);
-  w.integer(entry.monotonic_ns);
-  w.text(entry.role);
-  w.text(entry.tenant);
-  w.raw(entry.run ? entry.run->bytes() : IdBytes{});
-  w.raw(entry.trace.bytes);
-  w.raw(entry.span.bytes);
-  w.text(entry.linked_trace);
-  w.raw(entry.exchange ? entry.exchange->bytes() : IdBytes{});
-  w.integer(static_cast<std::uint16_t>(entry.tags.size()));
-  for (const auto& [key, value] : entry.tags) {
-    w.text(key);
-    w.text(value);
-  }
-  w.integer(static_cast<std::uint16_t>(entry.bodies.size()));
-  for (const BodyRef& body : entry.bodies) {
-    w.text(body.name);
-    w.raw(body.object);
-    w.integer(body.size);
-    w.raw(body.commitment);
-  }
-  if (w.out.size() > kEntryMost || entry.tags.size() > kListMost
+  Measure measure;
+  write(measure, entry);
+  if (measure.size > kEntryMost || entry.tags.size() > kListMost
       || entry.bodies.size() > kListMost) {
     return failure(Error::kTooLarge,
-                   fmt::format("an Entry of {} bytes, {} tags and {} bodies", w.out.size(),
+                   fmt::format("an Entry of {} bytes, {} tags and {} bodies", measure.size,
                                entry.tags.size(), entry.bodies.size()));
   }
-  return std::move(w.out);
+  std::string out;
+  out.resize_and_overwrite(measure.size, [&](char* to, std::size_t size) {
+    Writer writer(to);
+    write(writer, entry);
+    return size;
+  });
+  return out;
 }
 
 namespace {

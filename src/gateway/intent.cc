@@ -65,6 +65,7 @@ void Intent::settle() {
   audit::Entry settled = std::move(*entry_);  // it ends here
   settled.kind = audit::Kind::kSettled;
   settled.bodies = std::move(bodies_);
+  settled.tags.reserve(settled.tags.size() + outcome.tags.size() + 3);
   settled.add("state", outcome.state);
   if (!outcome.reason.empty()) settled.add("reason", outcome.reason.substr(0, 1024));
   settled.add("duration_us", std::to_string((loop_->now() - began_).count() / 1000));
