@@ -113,24 +113,34 @@ void Exchange::edit_body() {
   request.head.headers.remove("content-encoding");
 }
 
+// A string that is assigned an empty one keeps its room: what is kept changes places with all of
+// it.
 void Exchange::drop_request() {
+  Decoded no_request;
+  std::swap(request, no_request);
+  std::string().swap(begun);
   body.reset();
-  begun = {};
   decoded.reset();
   edit.reset();
-  known = {};
+  std::vector<KnownPart>().swap(known.parts);
   kept.give_back();
-  request.head.headers = {};
-  request.head.target = {};
-  aim.body.reset();
-  aim.path = {};
-  aim.target = {};
-  aim.destination = {.host = std::move(aim.destination.host)};
   lent_.value = {};
-  for (Call* each : {&call, &aim.call}) {
-    auto* llm = std::get_if<LlmCall>(each);
+  Aim aimed;
+  std::swap(aim, aimed);
+  aim.service = aimed.service;
+  aim.destination.host = std::move(aimed.destination.host);
+  aim.is_target = aimed.is_target;
+  aim.index = aimed.index;
+  aim.call = std::move(aimed.call);
+  aim.translated = aimed.translated;
+  aim.wants_usage = aimed.wants_usage;
+  for (Call* each : {&call, aim.call.get()}) {
+    auto* llm = each == nullptr ? nullptr : std::get_if<LlmCall>(each);
     if (llm == nullptr) continue;
-    llm->request = {.model = std::move(llm->request.model), .stream = llm->request.stream};
+    wire::LlmRequest asked;
+    std::swap(llm->request, asked);
+    llm->request.model = std::move(asked.model);
+    llm->request.stream = asked.stream;
   }
 }
 

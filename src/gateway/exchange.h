@@ -102,7 +102,7 @@ struct Exchange {
   // ROUTE
   Aim aim;
   const ipc::ModelRouteSpec* model_route = nullptr;  // by which the aim is chosen; null: by none
-  std::optional<Attempts> attempts;                  // of a model route
+  std::unique_ptr<Attempts> attempts;                // of a model route
   std::string attempted;                             // what came of them until now
   // RULE
   Ruling ruling;
@@ -123,7 +123,7 @@ struct Exchange {
   // The body as it goes out; there is one.
   [[nodiscard]] std::string_view sent_body() const { return aim.body ? *aim.body : *body; }
   // The call as it goes out.
-  [[nodiscard]] const Call& sent_call() const { return aim.is_target ? aim.call : call; }
+  [[nodiscard]] const Call& sent_call() const { return aim.is_target ? *aim.call : call; }
   // Makes the edit. What the body says goes out without the coding that it came in.
   void edit_body();
   // The request has gone for good: an answer has come, which may last. What only the request needed

@@ -9,6 +9,8 @@
 namespace gatehouse::gateway {
 
 // Of a client whose inbox begins with the preface, or that agreed on HTTP/2 by ALPN.
-[[nodiscard]] net::Task<void> serve_http2(Gate& gate, Door& door, Client& client, Place place);
+// Not inlined: its frame would be a part of that of each connection of HTTP/1.1.
+[[nodiscard, gnu::noinline]] net::Task<void> serve_http2(Gate& gate, Door& door, Client& client,
+                                                         Place place);
 
 }  // namespace gatehouse::gateway

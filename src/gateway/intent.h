@@ -29,6 +29,7 @@ class Intent {
         position_(position),
         began_(began),
         loop_(&loop) {
+    entry_->bodies.clear();  // those of its end are others
     outcome.tags.reserve(kTagsUsual);
   }
   Intent(Intent&& other) noexcept

@@ -108,7 +108,8 @@ Result<Aim> aim_at(const Exchange& of, std::size_t index) {
   if (request.model != target.model) {
     return failure(Error::kInvalid, "the request says its model in a way that is not understood");
   }
-  aim.call = LlmCall{std::move(endpoint), std::move(request), aim.body->size()};
+  aim.call =
+      std::make_unique<Call>(LlmCall{std::move(endpoint), std::move(request), aim.body->size()});
   return aim;
 }
 
@@ -116,9 +117,9 @@ Result<Aim> aim_at(const Exchange& of, std::size_t index) {
 Ruling ruling_on(const Exchange& of, const Aim& aim) {
   const auto host = wire::Host::parse(aim.service->host);
   if (!host) return {Ruling::Effect::kDeny, std::string(kRefusedBy), "the target has no host"};
-  const auto& call = std::get<LlmCall>(aim.call);
+  const auto& call = std::get<LlmCall>(*aim.call);
   return of.rulebook->rule({&of.door->run, aim.service, of.request.head.method, &*host,
-                            aim.service->port, aim.path, &aim.call, &call.endpoint, true});
+                            aim.service->port, aim.path, aim.call.get(), &call.endpoint, true});
 }
 
 // Why no target was found.
@@ -167,8 +168,9 @@ Result<void> aim(Exchange& of) {
   // each exchange's. Both are on record: the choice can be made again.
   const std::uint64_t seed =
       seed_of(route.by_exchange ? of.exchange.text() : of.door->run.run.text());
-  of.attempts.emplace(of.gate->attempts, route_key(*of.service, route),
-                      candidates_of(*of.service, route), route.retries, route.retry_percent, seed);
+  of.attempts = std::make_unique<Attempts>(of.gate->attempts, route_key(*of.service, route),
+                                           candidates_of(*of.service, route), route.retries,
+                                           route.retry_percent, seed);
   NoTarget why;
   if (auto found = usable(of, why)) {
     of.aim = *std::move(found);

@@ -4,6 +4,7 @@
 // route's targets, made into a request for that one. What goes out is read and ruled on again.
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <string>
 
@@ -28,7 +29,7 @@ struct Aim {
   // Of a target of a model route:
   bool is_target = false;
   std::size_t index = 0;
-  Call call;                                     // what goes there
+  std::unique_ptr<Call> call;                    // what goes there
   std::optional<std::string> body;               // instead of the agent's own
   bool hides_usage = false;                      // the body asks for what the agent did not
   std::optional<wire::TranslatedTo> translated;  // the dialect there, where it is another

@@ -43,13 +43,8 @@ class Relay {
 
   Task<Result<void>> run() {
     Result<void> done = co_await begin();
-    if (done && !is_over_) {
-      done = co_await relay_body();
-      if (!done) co_await say_last_words(done.error());
-    }
-    // The lease ends, and the Intent is settled, before the connection carries anything else.
-    settle(done);
-    co_return done;
+    if (done && !is_over_) done = co_await relay_pieces();
+    co_return co_await end(std::move(done));
   }
 
  private:
@@ -58,13 +53,20 @@ class Relay {
   [[nodiscard]] Intent& intent() const { return of_.intent(); }
   [[nodiscard]] UpstreamExchange& upstream() const { return *of_.upstream; }
 
-  void settle(const Result<void>& done) {
+  // The lease ends, and the Intent is settled, before the connection carries anything else.
+  [[gnu::noinline]] Task<Result<void>> end(Result<void> done) {
+    if (!is_over_) {
+      if (done) done = co_await (held_head_ ? give_held() : end_answer());
+      if (done) upstream().release();
+      if (!done) co_await say_last_words(done.error());
+    }
     if (done) {
       intent().outcome.state = "done";
     } else {
       const bool is_cut = done.error() == Error::kKilled || agent_left_;
       intent().fail(done.error(), is_cut ? "cut" : "failed");
     }
+    co_return done;
   }
 
   // --- until the answer's body
@@ -214,12 +216,6 @@ class Relay {
 
   // --- the answer's body
 
-  Task<Result<void>> relay_body() {
-    CO_TRY(co_await relay_pieces());
-    CO_TRY(co_await (held_head_ ? give_held() : end_answer()));
-    upstream().release();
-    co_return Result<void>();
-  }
   Task<Result<void>> relay_pieces() {
     MessageIn& from = upstream().answer();
     MessageOut& to = caller().answer();

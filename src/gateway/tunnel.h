@@ -22,9 +22,11 @@ struct Place {
   bool tls = false;  // intercepted
 };
 
-[[nodiscard]] net::Task<void> serve_connect(Gate& gate, Door& door, Client& client,
-                                            wire::RequestHead head);
-[[nodiscard]] net::Task<void> serve_captured(Gate& gate, Door& door, Client& client);
+// Neither is inlined: its frame would be a part of that of each connection, also of those that are
+// served otherwise.
+[[nodiscard, gnu::noinline]] net::Task<void> serve_connect(Gate& gate, Door& door, Client& client,
+                                                           wire::RequestHead head);
+[[nodiscard, gnu::noinline]] net::Task<void> serve_captured(Gate& gate, Door& door, Client& client);
 // The HTTP requests of a connection, one after another.
 [[nodiscard]] net::Task<void> serve_requests(Gate& gate, Door& door, Client& client, Place place);
 

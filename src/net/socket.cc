@@ -161,21 +161,12 @@ class SocketStream : public LocalStream {
     co_return Result<void>();
   }
   Task<Result<void>> wait_readable(Deadline deadline) override {
-    if (pollable_->is_drained(Direction::kRead)) {
-      // What the Loop tells since then need not be asked of the system.
-      while (pollable_->is_drained(Direction::kRead)) {
-        CO_TRY(co_await pollable_->wait(Direction::kRead, deadline));
-      }
-      co_return Result<void>();
-    }
-    char probe = 0;
-    while (true) {
-      const ssize_t got = ::recv(fd(), &probe, 1, MSG_PEEK);
-      if (got >= 0 || (errno != EAGAIN && errno != EINTR)) co_return Result<void>();
-      if (errno == EINTR) continue;
-      pollable_->drained(Direction::kRead);
+    bool is_told = false;  // what the Loop tells need not be asked of the system
+    while (pollable_->is_drained(Direction::kRead) || (!is_told && finds_nothing())) {
+      is_told = pollable_->is_drained(Direction::kRead);
       CO_TRY(co_await pollable_->wait(Direction::kRead, deadline));
     }
+    co_return Result<void>();
   }
   bool is_quiet() override {
     if (pollable_->is_drained(Direction::kRead)) return true;
@@ -290,6 +281,16 @@ class SocketStream : public LocalStream {
 
  private:
   [[nodiscard]] int fd() const { return pollable_->fd(); }
+  bool finds_nothing() {
+    char probe = 0;
+    ssize_t got = 0;
+    do {
+      got = ::recv(fd(), &probe, 1, MSG_PEEK);
+    } while (got < 0 && errno == EINTR);
+    if (got >= 0 || errno != EAGAIN) return false;
+    pollable_->drained(Direction::kRead);
+    return true;
+  }
   static void take_fds(msghdr& message, std::vector<Descriptor>& fds) {
     for (cmsghdr* header = CMSG_FIRSTHDR(&message); header != nullptr;
          header = CMSG_NXTHDR(&message, header)) {

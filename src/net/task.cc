@@ -8,8 +8,8 @@
 namespace gatehouse::net::detail {
 namespace {
 
-constexpr std::size_t kStep = 128;                   // bytes between size classes
-constexpr std::size_t kClasses = 128;                // frames up to 16 KiB are pooled
+constexpr std::size_t kStep = 32;                    // bytes between size classes
+constexpr std::size_t kClasses = 512;                // frames up to 16 KiB are pooled
 constexpr std::size_t kKeptMost = 256;               // free frames kept per class and thread, ...
 constexpr std::size_t kKeptBytesMost = 1024 * 1024;  // ... and their bytes
 
