@@ -6,10 +6,12 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
 
+#include "base/check.h"
 #include "net/stream.h"
 #include "wire/http1.h"
 
@@ -76,6 +78,12 @@ class Inbox {
     if (!waiting().empty() || was_full_) return fill(deadline);
     give_back();
     return fill_once_readable(deadline);
+  }
+  // Reads once more from the stream, straight to `into`; nothing waits here. 0 at its end.
+  [[nodiscard]] net::Task<Result<std::size_t>> read_past(std::span<char> into, Deadline deadline) {
+    CHECK(waiting().empty());
+    was_full_ = false;
+    return stream_->read(into, deadline);
   }
   // Holds no more room than what waits needs.
   void give_back() {

@@ -6,6 +6,7 @@
 
 #include <array>
 
+#include "gateway/http1_message.h"
 #include "net/nursery.h"
 #include "net/sim_loop.h"
 
@@ -48,6 +49,27 @@ class InboxTest : public testing::Test {
     co_return std::string(inbox->waiting());
   }
 
+  // Straight to its place, but for what has come with other things.
+  Task<Result<std::string>> read_body(std::size_t size) {
+    Http1In in(*inbox, {wire::BodyFraming::Kind::kLength, size});
+    std::string body(size, '?');
+    std::size_t at = 0;
+    CO_TRY(co_await inbox->fill(Deadline::never()));
+    while (!in.is_done()) {
+      if (in.plain() == 0) {
+        const Piece piece = CO_TRY(in.piece());
+        at += piece.payload.copy(body.data() + at, size - at);
+        continue;
+      }
+      EXPECT_EQ(in.plain(), size - at);
+      const std::size_t got =
+          CO_TRY(co_await in.read({body.data() + at, size - at}, loop->in(5min)));
+      if (got == 0) co_return failure(Error::kClosed, "it broke off");
+      at += got;
+    }
+    co_return body;
+  }
+
   std::unique_ptr<net::SimLoop> loop = net::make_sim_loop(11);
   std::unique_ptr<net::Stream> stream;
   std::unique_ptr<net::Stream> peer;
@@ -87,6 +109,33 @@ TEST_F(InboxTest, ASilenceThatIsTooLongIsToldAndTheNextReadGoesOn) {
   const auto got = loop->run_until_done(heard());
   ASSERT_TRUE(got && *got);
   EXPECT_EQ(**got, "late");
+}
+
+// Bodies of all sizes, each in front of the next message's first byte, which is not taken.
+TEST_F(InboxTest, ABodyIsReadStraightToItsPlaceAndNoFurther) {
+  std::string texts;
+  for (std::size_t at = 0; at < 700'000; ++at) texts += static_cast<char>('a' + at * at % 23);
+  for (const std::size_t size : {1UL, 5'000UL, 20'000UL, 70'000UL, 300'000UL}) {
+    const std::string body = texts.substr(size, size);
+    others.spawn([](this auto, net::Stream* to, std::string text) -> Task<void> {
+      (void)co_await to->write(text, Deadline::never());
+    }(peer.get(), body + "next"));
+    const auto got = loop->run_until_done(read_body(size));
+    ASSERT_TRUE(got && *got) << size;
+    EXPECT_TRUE(**got == body) << size;
+    while (inbox->waiting().size() < 4) {
+      ASSERT_TRUE(loop->run_until_done(inbox->fill(loop->in(1min))));
+    }
+    EXPECT_EQ(inbox->waiting(), "next");
+    inbox->take(4);
+  }
+}
+
+TEST_F(InboxTest, ABodyThatBreaksOffIsNotWhole) {
+  others.spawn(speak({std::string(50'000, 'x')}));
+  const auto got = loop->run_until_done(read_body(50'001));
+  ASSERT_TRUE(got && !*got);
+  EXPECT_EQ(got->error(), Error::kClosed);
 }
 
 }  // namespace

@@ -83,6 +83,7 @@ Known Conversations::find(const Speaker& who, std::string_view body) {
 void Conversations::find_parts(const Talk& talk, std::string_view body, Known& known) {
   const std::string_view text = talk.text;
   std::size_t end = 0;
+  known.parts.reserve(talk.parts.size());
   const auto stands_at = [&](const KnownPart& part, std::size_t at) {
     return at >= end && at <= body.size() && part.size <= body.size() - at
            && std::memcmp(body.data() + at, text.data() + part.at, part.size) == 0;

@@ -4,8 +4,8 @@
 // the same kind: what another one said can be learned neither from an answer nor from the time that
 // it takes. The bytes are compared themselves; what is found by a hash is where to compare.
 //
-// All that is here is on record: a conversation is kept once its request's bodies are in the ring.
-// Of one process, and lost with it.
+// All that is here is on record, and holds no placeholder of its Run: a conversation is kept once
+// its request's bodies are in the ring, and was looked through. Of one process, and lost with it.
 #pragma once
 
 #include <array>

@@ -3,7 +3,12 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <utility>
+
+#include "base/find.h"
 #include "base/log.h"
+#include "gateway/body_buffers.h"
 #include "gateway/record.h"
 #include "gateway/refusal.h"
 
@@ -98,18 +103,36 @@ Task<Result<Leased>> prepare_phases(Gate& gate, Door& door, Caller& caller,
 }  // namespace
 
 Exchange::~Exchange() {
+  if (body) BodyBuffers::give(*std::move(body));
   if (unrecorded == nullptr) return;
   tell(*unrecorded, request, path);
   unrecorded->exchange = exchange;
   unrecorded->span = span;
 }
 
+const ipc::Placeholder* Exchange::placeholder_in_body() const {
+  if (!body) return nullptr;
+  if (found_in_body) return *found_in_body;
+  found_in_body = nullptr;
+  for (const ipc::Placeholder& placeholder : door->placeholders) {
+    // One that is new may begin in what is known.
+    const std::size_t overlap = std::max(placeholder.text.size(), std::size_t{1}) - 1;
+    const std::string_view unknown =
+        readable_body().substr(known.prefix - std::min(known.prefix, overlap));
+    if (is_in(unknown, placeholder.text)) found_in_body = &placeholder;
+    if (*found_in_body != nullptr) break;
+  }
+  return *found_in_body;
+}
+
 void Exchange::edit_body() {
   if (!edit) return;
-  body = wire::edited(readable_body(), *edit);
-  edit.reset();
-  if (!decoded) return;
-  decoded.reset();
+  const wire::TextEdit change = *std::exchange(edit, std::nullopt);
+  if (!decoded) {
+    body->replace(change.at, change.size, change.by);  // in its place, where there is room
+    return;
+  }
+  body = wire::edited(*std::exchange(decoded, std::nullopt), change);
   request.head.headers.remove("content-encoding");
 }
 
@@ -119,6 +142,7 @@ void Exchange::drop_request() {
   Decoded no_request;
   std::swap(request, no_request);
   std::string().swap(begun);
+  if (body) BodyBuffers::give(*std::move(body));
   body.reset();
   decoded.reset();
   edit.reset();

@@ -98,6 +98,8 @@ struct Exchange {
   std::optional<std::string> decoded;
   // Of what the body says, for the upstream alone: on record is what the agent sent.
   std::optional<wire::TextEdit> edit;
+  // What `placeholder_in_body` has found, once it was asked.
+  mutable std::optional<const ipc::Placeholder*> found_in_body;
   Room::Share kept;  // what `body` and `decoded` take of the gateway's memory
   // ROUTE
   Aim aim;
@@ -120,6 +122,9 @@ struct Exchange {
   [[nodiscard]] std::string_view readable_body() const { return decoded ? *decoded : *body; }
   // Whether it goes to another Service than the one that the agent named.
   [[nodiscard]] bool is_elsewhere() const { return aim.service != service; }
+  // The first placeholder of the Run that the body holds as it came; null if none. What the Run has
+  // said before held none, and is not looked through again.
+  [[nodiscard]] const ipc::Placeholder* placeholder_in_body() const;
   // The body as it goes out; there is one.
   [[nodiscard]] std::string_view sent_body() const { return aim.body ? *aim.body : *body; }
   // The call as it goes out.

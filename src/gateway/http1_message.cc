@@ -11,7 +11,7 @@ namespace {
 
 using net::Task;
 
-constexpr std::size_t kCopiedMost = 16 * 1024;  // of a last piece; a longer one has its own write
+constexpr std::size_t kCopiedMost = 16 * 1024;  // of a last piece; a longer one goes from its place
 constexpr std::size_t kChunkOverhead = 32;
 
 }  // namespace
@@ -27,6 +27,18 @@ Result<Piece> Http1In::piece() {
   }
 }
 
+std::uint64_t Http1In::plain() {
+  settle();
+  return inbox_.waiting().empty() ? reader_.plain() : 0;
+}
+
+Task<Result<std::size_t>> Http1In::read(std::span<char> into, Deadline deadline) {
+  const std::size_t most = std::min<std::uint64_t>(into.size(), plain());
+  const std::size_t got = CO_TRY(co_await inbox_.read_past(into.first(most), deadline));
+  reader_.took(got);
+  co_return got;
+}
+
 void Http1Out::add(std::string_view payload) {
   if (payload.empty()) return;
   if (text_.empty()) take_buffer();
@@ -36,9 +48,9 @@ void Http1Out::add(std::string_view payload) {
   if (chunked_) text_ += wire::kChunkEnd;
 }
 
-Task<Result<void>> Http1Out::flush(Deadline deadline) {
+Task<Result<void>> Http1Out::flush_with(std::string_view rest, Deadline deadline) {
   sending_ = true;
-  const Result<void> written = co_await stream_.write(text_, deadline);
+  const Result<void> written = co_await stream_.write_both(text_, rest, deadline);
   sending_ = !written;
   forget();
   co_return written;
@@ -59,8 +71,8 @@ Task<Result<void>> Http1Out::finish(std::string_view rest, const wire::Headers& 
     make_room(wire::kMaxTrailerBytes + kChunkOverhead);
     CO_TRY(wire::append_last_chunk(text_, trailers));
   }
+  if (is_apart) co_return co_await flush_with(rest, deadline);
   if (!text_.empty()) CO_TRY(co_await flush(deadline));
-  if (is_apart) co_return co_await stream_.write(rest, deadline);
   co_return Result<void>();
 }
 

@@ -23,6 +23,9 @@ class Http1In final : public MessageIn {
   [[nodiscard]] net::Task<Result<bool>> more_after_silence(Deadline deadline) override {
     return inbox_.fill_after_silence(deadline);
   }
+  [[nodiscard]] std::uint64_t plain() override;
+  [[nodiscard]] net::Task<Result<std::size_t>> read(std::span<char> into,
+                                                    Deadline deadline) override;
   [[nodiscard]] Result<void> closed() override { return reader_.finish(); }
   [[nodiscard]] bool is_done() const override { return reader_.done(); }
   [[nodiscard]] const wire::Headers& trailers() const override { return reader_.trailers(); }
@@ -60,11 +63,14 @@ class Http1Out final : public MessageOut {
   void add(std::string_view payload) override;
   [[nodiscard]] std::size_t waiting() const override { return text_.size(); }
   void discard() override { forget(); }
-  [[nodiscard]] net::Task<Result<void>> flush(Deadline deadline) override;
+  [[nodiscard]] net::Task<Result<void>> flush(Deadline deadline) override {
+    return flush_with({}, deadline);
+  }
   [[nodiscard]] net::Task<Result<void>> finish(std::string_view rest, const wire::Headers& trailers,
                                                Deadline deadline) override;
 
  private:
+  net::Task<Result<void>> flush_with(std::string_view rest, Deadline deadline);
   void take_buffer();
   void make_room(std::size_t size);
   void forget();

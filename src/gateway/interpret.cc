@@ -6,6 +6,7 @@
 
 #include <algorithm>
 
+#include "gateway/body_buffers.h"
 #include "gateway/exchange.h"
 #include "wire/content_coding.h"
 #include "wire/jsonrpc.h"
@@ -17,8 +18,10 @@ namespace {
 
 using net::Task;
 
-constexpr std::size_t kBodyMost = 16 * 1024 * 1024;         // of a body that is read whole
-constexpr std::size_t kReservedMost = 1024 * 1024;          // of it, before any of it has come
+constexpr std::size_t kBodyMost = 16 * 1024 * 1024;  // of a body that is read whole
+// Of a body, so many bytes and more are read straight to their place; at a time at most so many.
+constexpr std::uint64_t kPlainLeast = 4096;
+constexpr std::uint64_t kPlainMost = 1024 * 1024;
 constexpr Nanos kBodyPieceMost = std::chrono::seconds(30);  // between two pieces of it
 // However its pieces come: from then on so many bytes of it in a second, on average.
 constexpr Nanos kBodyGrace = std::chrono::seconds(30);
@@ -53,6 +56,26 @@ Task<Result<Piece>> next_piece(Gate& gate, MessageIn& from, Nanos most) {
   co_return from.piece();
 }
 
+// As much of the body as comes next, behind what is here of it.
+Task<Result<void>> read_some(Gate& gate, MessageIn& from, std::string& body, Nanos most) {
+  const std::uint64_t plain = from.plain();
+  if (plain < kPlainLeast) {
+    const Piece piece = CO_TRY(co_await next_piece(gate, from, most));
+    body.append(piece.payload);
+    co_return Result<void>();
+  }
+  const std::size_t before = body.size();
+  const std::size_t room = std::min(plain, std::uint64_t{kPlainMost});
+  // Not zeroed first: what is read is overwritten, and the rest is cut off again.
+  body.resize_and_overwrite(before + room, [](char*, std::size_t size) { return size; });
+  const Result<std::size_t> got =
+      co_await from.read({body.data() + before, room}, gate.loop.in(most));
+  body.resize(before + (got ? *got : 0));
+  if (!got) co_return Failure(got.error());
+  if (*got == 0) co_return failure(Error::kClosed, "the request's body broke off");
+  co_return Result<void>();
+}
+
 Failure no_room() {
   return failure(Error::kExhausted,
                  "the requests under way take all the memory that the gateway has for bodies; try "
@@ -66,7 +89,6 @@ Instant slowest(Instant began, std::size_t bytes) {
 
 Task<Result<std::string>> read_body(Gate& gate, Caller& caller, const wire::RequestHead& head,
                                     Room::Share& kept) {
-  std::string body;
   if (head.framing.length > kBodyMost) {
     co_return failure(Error::kTooLarge, fmt::format("a body of {} bytes; {} is the most here",
                                                     head.framing.length, kBodyMost));
@@ -75,17 +97,18 @@ Task<Result<std::string>> read_body(Gate& gate, Caller& caller, const wire::Requ
   if (!from.is_done() && expects_continue(head.headers)) {
     CO_TRY(co_await caller.send_continue(gate.loop.in(kBodyPieceMost)));
   }
-  body.reserve(std::min(head.framing.length, std::uint64_t{kReservedMost}));
+  std::string body =
+      BodyBuffers::take(std::min(head.framing.length, std::uint64_t{BodyBuffers::kMost}));
   const Instant began = gate.loop.now();
   while (!from.is_done()) {
     const Nanos left = slowest(began, body.size()) - gate.loop.now();
-    const Result<Piece> piece = co_await next_piece(gate, from, std::min(left, kBodyPieceMost));
-    if (!piece) co_return body_broken(piece.error());
-    if (body.size() + piece->payload.size() > kBodyMost) {
+    const std::size_t before = body.size();
+    const Result<void> read = co_await read_some(gate, from, body, std::min(left, kBodyPieceMost));
+    if (!read) co_return body_broken(read.error());
+    if (body.size() > kBodyMost) {
       co_return failure(Error::kTooLarge, fmt::format("a body of more than {} bytes", kBodyMost));
     }
-    if (!kept.grow(piece->payload.size())) co_return no_room();
-    body.append(piece->payload);
+    if (!kept.grow(body.size() - before)) co_return no_room();
   }
   co_return body;
 }

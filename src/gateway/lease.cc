@@ -3,7 +3,6 @@
 // one Exchange.
 #include <fmt/format.h>
 
-#include "base/find.h"
 #include "gateway/exchange.h"
 #include "gateway/record.h"
 #include "gateway/signing.h"
@@ -53,14 +52,6 @@ std::optional<Error> doubtful(const Ruled& ruled, std::string_view wanted) {
   return std::nullopt;
 }
 
-const ipc::Placeholder* in_body(const Ruled& ruled) {
-  if (!ruled->body) return nullptr;
-  for (const ipc::Placeholder& placeholder : ruled->door->placeholders) {
-    if (is_in(ruled->readable_body(), placeholder.text)) return &placeholder;
-  }
-  return nullptr;
-}
-
 // In every place of the request but the header that the Service wants its credential in.
 const ipc::Placeholder* misplaced(const Ruled& ruled, std::string_view credential_header) {
   for (const wire::Header header : ruled->request.head.headers) {
@@ -68,7 +59,7 @@ const ipc::Placeholder* misplaced(const Ruled& ruled, std::string_view credentia
     if (const auto* found = ruled->door->placeholder_in(header.value)) return found;
   }
   if (const auto* found = ruled->door->placeholder_in(ruled->request.head.target)) return found;
-  return in_body(ruled);
+  return ruled->placeholder_in_body();
 }
 
 // An Exchange that carries no credential, with a host that others carry one to: the answer may hold
@@ -136,7 +127,7 @@ bool takes_bearer_too(const ipc::ServiceSpec& service) {
 const ipc::Placeholder* carried_placeholder(const Ruled& ruled) {
   if (const ipc::Placeholder* found = ruled->door->placeholder_in(ruled->request.head))
     return found;
-  return in_body(ruled);
+  return ruled->placeholder_in_body();
 }
 
 Failure misuse(const Ruled& ruled, Intent& intent, const ipc::Placeholder& placeholder) {

@@ -5,6 +5,8 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
+#include <span>
 #include <string_view>
 
 #include "base/result.h"
@@ -39,6 +41,17 @@ class MessageIn {
   // meanwhile.
   [[nodiscard]] virtual net::Task<Result<bool>> more_after_silence(Deadline deadline) {
     return more(deadline);
+  }
+  // How many bytes of the body come next that `read` can take. 0 of a body whose bytes do not come
+  // as they are, or while some are here: then there is a `piece`, or `more`.
+  [[nodiscard]] virtual std::uint64_t plain() { return 0; }
+  // Reads at most `plain` bytes, and at least one, straight to where they belong; 0 when the peer
+  // has ended its side. Errors: as of `more`.
+  [[nodiscard]] virtual net::Task<Result<std::size_t>> read(std::span<char> into,
+                                                            Deadline deadline) {
+    (void)into;
+    (void)deadline;
+    co_return failure(Error::kInternal, "a body that does not come as it is was read so");
   }
   // The peer has ended its side. Errors: kUpstream when the body is not whole.
   [[nodiscard]] virtual Result<void> closed() = 0;

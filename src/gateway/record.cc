@@ -259,7 +259,7 @@ Task<Result<Recorded>> record(Ruled ruled) {
   const Recorder::Position position = CO_TRY(co_await gate.recorder.append(entry, deadline));
   ruled->unrecorded = nullptr;
   Intent intent(gate.recorder, std::move(entry), position, ruled->began, gate.loop);
-  if (!request.parts.empty()) {
+  if (!request.parts.empty() && ruled->placeholder_in_body() == nullptr) {
     gate.conversations.keep(ruled->speaker(), ruled->known, *ruled->body, std::move(request.parts));
   }
   if (must_be_durable_first(ruled)) CO_TRY(co_await made_durable(intent, deadline));

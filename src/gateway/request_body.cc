@@ -9,6 +9,7 @@ namespace {
 using net::Task;
 
 constexpr std::size_t kPartsMost = 4096;  // of a body; the list of more is too long for a record
+constexpr std::size_t kListedUsual = 64;  // bytes of a part and what is before it, in the list
 constexpr std::size_t kBetweenMost = 64;  // bytes between two parts that stand in the list
 
 // All parts that are bodies of their own, with what is long between them; none of a body that is
@@ -51,6 +52,8 @@ Task<Result<StoredRequest>> store_request(const Exchange& of, Deadline deadline)
     co_return stored;
   }
   std::string list;
+  list.reserve(parts.size() * kListedUsual);
+  stored.parts.reserve(parts.size());
   std::size_t at = 0;
   auto known = of.known.parts.begin();
   for (const wire::LlmPart& part : parts) {

@@ -449,6 +449,36 @@ TEST(RealLoop, APeerThatHasEndedItsSideAndReadsSlowlyGetsAll) {
   EXPECT_EQ(taken, 3'000'000u);
 }
 
+TEST(RealLoop, TwoTextsAreWrittenOneBehindTheOtherWhateverGoesAtOnce) {
+  auto loop = make_real_loop();
+  auto pair = make_socket_pair();
+  auto stream = loop->adopt_local(std::move(pair->first));
+  auto other = loop->adopt_local(std::move(pair->second));
+  const std::string first = pattern(700'001);
+  const std::string second = pattern(900'003);
+  std::string got;
+  Nursery nursery(*loop);
+  nursery.spawn(
+      [](this auto, Loop* l, LocalStream* s, std::string_view a, std::string_view b) -> Task<void> {
+        EXPECT_TRUE(co_await s->write_both(a, b, l->in(20s)));
+        EXPECT_TRUE(co_await s->write_both("", "x", l->in(20s)));
+        EXPECT_TRUE(co_await s->write_both("y", "", l->in(20s)));
+        EXPECT_TRUE(co_await s->write_both("", "", l->in(20s)));
+        EXPECT_TRUE(co_await s->finish(l->in(1s)));
+      }(loop.get(), stream->get(), first, second));
+  nursery.spawn([](this auto, Loop* l, LocalStream* s, std::string* all) -> Task<void> {
+    std::vector<char> buffer(100'000);
+    while (true) {
+      const auto size = co_await s->read(buffer, l->in(20s));
+      if (!size || *size == 0) break;
+      all->append(buffer.data(), *size);
+    }
+    l->stop();
+  }(loop.get(), other->get(), &got));
+  loop->run();
+  EXPECT_TRUE(got == first + second + "xy");
+}
+
 TEST(RealLoop, WorkOfAnotherThreadWakesALoopThatSleeps) {
   auto loop = make_real_loop();
   constexpr int kPosts = 2000;

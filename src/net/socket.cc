@@ -99,20 +99,46 @@ Result<Address> address_of(const Endpoint& endpoint) {
   return address;
 }
 
-// One send(2) among those of a turn.
+// Two texts to be sent, one behind the other.
+struct Texts {
+  std::string_view first;
+  std::string_view second;
+
+  void remove_prefix(std::size_t bytes) {
+    const std::size_t of_first = std::min(bytes, first.size());
+    first.remove_prefix(of_first);
+    second.remove_prefix(bytes - of_first);
+  }
+};
+
+// One send(2) or sendmsg(2) among those of a turn.
 class Send : public AtTurnEnd {
  public:
-  Send(Loop& loop, int fd, std::string_view bytes) : AtTurnEnd(loop), fd_(fd), bytes_(bytes) {}
+  Send(Loop& loop, int fd, Texts texts) : AtTurnEnd(loop), fd_(fd), texts_(texts) {}
   ssize_t put = -1;
   int error = 0;  // where `put` is negative
 
  private:
   void act() override {
-    put = ::send(fd_, bytes_.data(), bytes_.size(), MSG_NOSIGNAL);
+    put = texts_.second.empty() ? send(texts_.first) : send_both();
     error = errno;
   }
+  ssize_t send(std::string_view text) const {
+    return ::send(fd_, text.data(), text.size(), MSG_NOSIGNAL);
+  }
+  ssize_t send_both() const {
+    if (texts_.first.empty()) return send(texts_.second);
+    const auto part = [](std::string_view text) {
+      return iovec{const_cast<char*>(text.data()), text.size()};
+    };
+    std::array<iovec, 2> parts = {part(texts_.first), part(texts_.second)};
+    msghdr message{};
+    message.msg_iov = parts.data();
+    message.msg_iovlen = parts.size();
+    return ::sendmsg(fd_, &message, MSG_NOSIGNAL);
+  }
   int fd_;
-  std::string_view bytes_;
+  Texts texts_;
 };
 
 class SocketStream : public LocalStream {
@@ -138,11 +164,16 @@ class SocketStream : public LocalStream {
     }
   }
   Task<Result<void>> write(std::string_view bytes, Deadline deadline) override {
-    while (!bytes.empty()) {
-      Send send(pollable_->loop(), fd(), bytes);
+    return write_both(bytes, {}, deadline);
+  }
+  Task<Result<void>> write_both(std::string_view first, std::string_view second,
+                                Deadline deadline) override {
+    Texts texts{first, second};
+    while (!texts.first.empty() || !texts.second.empty()) {
+      Send send(pollable_->loop(), fd(), texts);
       co_await send;
       if (send.put >= 0) {
-        bytes.remove_prefix(static_cast<std::size_t>(send.put));
+        texts.remove_prefix(static_cast<std::size_t>(send.put));
         continue;
       }
       if (send.error == EINTR) continue;

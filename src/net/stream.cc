@@ -11,4 +11,10 @@ std::string Endpoint::text() const {
   return fmt::format("{}:{}", host, port);
 }
 
+Task<Result<void>> Stream::write_both(std::string_view first, std::string_view second,
+                                      Deadline deadline) {
+  CO_TRY(co_await write(first, deadline));
+  co_return co_await write(second, deadline);
+}
+
 }  // namespace gatehouse::net

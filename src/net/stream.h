@@ -44,6 +44,10 @@ class Stream {
   [[nodiscard]] virtual Task<Result<std::size_t>> read(std::span<char> into, Deadline) = 0;
   // Writes all of it. Errors: kTimeout, kClosed.
   [[nodiscard]] virtual Task<Result<void>> write(std::string_view bytes, Deadline) = 0;
+  // The same of two texts, one behind the other: in one go where the stream can. Both outlive the
+  // await.
+  [[nodiscard]] virtual Task<Result<void>> write_both(std::string_view first,
+                                                      std::string_view second, Deadline);
   // Ends our side; the peer reads 0. Further writes fail.
   [[nodiscard]] virtual Task<Result<void>> finish(Deadline) = 0;
   // Waits until there is something to read (or an end) without taking it.

@@ -194,6 +194,13 @@ class BodyReader {
   [[nodiscard]] Result<BodyPiece> feed(std::string_view input);
   // The peer has closed its side. Errors: kUpstream when the body is not whole.
   [[nodiscard]] Result<void> finish();
+  // How many bytes come next that are payload and nothing else. Who takes them elsewhere than by
+  // `feed`, or some of them, says so by `took`.
+  [[nodiscard]] std::uint64_t plain() const {
+    return state_ == State::kData || state_ == State::kChunkData ? left_ : 0;
+  }
+  // At most `plain` bytes.
+  void took(std::uint64_t bytes);
   [[nodiscard]] bool done() const { return state_ == State::kDone; }
   [[nodiscard]] Http1Fault fault() const { return fault_; }
   // Of a chunked body, once done(); never a field that frames, routes or authorizes (RFC

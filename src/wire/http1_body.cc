@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
 
+#include "base/check.h"
 #include "wire/http1.h"
 
 namespace gatehouse::wire {
@@ -69,8 +70,7 @@ Result<BodyPiece> BodyReader::feed(std::string_view input) {
     if (state_ == State::kData || state_ == State::kChunkData) {
       const std::size_t size =
           static_cast<std::size_t>(std::min<std::uint64_t>(left_, input.size() - at));
-      left_ -= size;
-      if (left_ == 0) state_ = state_ == State::kData ? State::kDone : State::kDataCr;
+      took(size);
       return BodyPiece{input.substr(at, size), at + size, done()};
     }
     if (state_ == State::kTrailers) {
@@ -85,6 +85,12 @@ Result<BodyPiece> BodyReader::feed(std::string_view input) {
     ++at;
   }
   return BodyPiece{{}, at, done()};
+}
+
+void BodyReader::took(std::uint64_t bytes) {
+  CHECK(bytes <= plain());
+  left_ -= bytes;
+  if (left_ == 0) state_ = state_ == State::kData ? State::kDone : State::kDataCr;
 }
 
 // chunk = chunk-size [ chunk-ext ] CRLF chunk-data CRLF (RFC 9112 section 7.1).

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The first byte chooses the parser and the step; any step must give what the whole gives.
+#include <algorithm>
 #include <cstdlib>
 
 #include "base/encoding.h"
@@ -33,6 +34,13 @@ std::string read_body(std::string_view text, std::size_t step) {
   std::string out;
   std::size_t at = 0;
   while (at < text.size() && !reader.done()) {
+    if (step % 2 == 0 && reader.plain() > 0) {
+      const std::size_t taken = std::min<std::uint64_t>(reader.plain(), text.size() - at);
+      out += text.substr(at, taken);
+      reader.took(taken);
+      at += taken;
+      continue;
+    }
     const auto piece = reader.feed(text.substr(at, step));
     if (!piece) return piece.error().message();
     out += piece->payload;

@@ -224,6 +224,26 @@ TEST(Http1Body, OfALengthEndsThere) {
   EXPECT_EQ(reader.finish().error(), Error::kUpstream);
 }
 
+TEST(Http1Body, WhatIsPlainMayBeTakenElsewhere) {
+  BodyReader counted({BodyFraming::Kind::kLength, 5});
+  EXPECT_EQ(counted.plain(), 5U);
+  counted.took(3);
+  EXPECT_EQ(counted.feed("lo!")->payload, "lo");
+  EXPECT_TRUE(counted.done());
+  EXPECT_EQ(counted.plain(), 0U);
+
+  BodyReader chunked({BodyFraming::Kind::kChunked, 0});
+  EXPECT_EQ(chunked.plain(), 0U);
+  ASSERT_EQ(chunked.feed("5\r\n")->consumed, 3U);
+  EXPECT_EQ(chunked.plain(), 5U);
+  chunked.took(5);
+  EXPECT_EQ(chunked.plain(), 0U) << "the chunk's end is no payload";
+  EXPECT_EQ(chunked.finish().error(), Error::kUpstream);
+
+  EXPECT_EQ(BodyReader({BodyFraming::Kind::kUntilClose, 0}).plain(), 0U);
+  EXPECT_EQ(BodyReader({BodyFraming::Kind::kNone, 0}).plain(), 0U);
+}
+
 TEST(Http1Writer, RefusesWhatWouldSplitAMessage) {
   RequestHead head{.method = "GET", .target = "/"};
   head.headers.add("Host", "a");

@@ -350,8 +350,9 @@ Result<JsonObject> object_of(Scanner scanner) {
   return object;
 }
 
-Result<std::vector<JsonValue>> array_of(Scanner scanner) {
+Result<std::vector<JsonValue>> array_of(Scanner scanner, std::size_t usual = 0) {
   std::vector<JsonValue> elements;
+  elements.reserve(usual);
   const JsonValue value = TRY(scanner.whole(nullptr, &elements));
   if (!value.is(JsonType::kArray)) return failure(Error::kInvalid, "JSON: an array is expected");
   return elements;
@@ -403,7 +404,7 @@ Result<std::vector<JsonValue>> scan_array(std::string_view text) {
 }
 
 Result<std::vector<JsonValue>> scan_array(std::string_view text, const KnownJson& known) {
-  return array_of(Scanner(text, Duplicates::kRejectHere, &known));
+  return array_of(Scanner(text, Duplicates::kRejectHere, &known), known.objects().size() + 1);
 }
 
 bool KnownJson::holds(const JsonValue& value) const {

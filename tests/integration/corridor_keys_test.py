@@ -193,6 +193,25 @@ class Placeholders(HouseTest):
             self.house.entry(kind="alarm", llm__model=model)
         self.assertEqual(Upstream.seen, [])
 
+    def test_not_in_a_conversation_that_goes_on(self):
+        """What was said before is not looked through again: what is new is, from its first byte on,
+        and what was refused is not known."""
+        mine = self.house.placeholders["openai"]
+        Upstream.script = lambda upstream, _: upstream.answer(200, b"{}")
+
+        def status_of(last):
+            said = [{"role": "user", "content": text} for text in ("~" * 20000, last)]
+            body = json.dumps({"model": "goes-on", "messages": said}).encode()
+            return self.house.request("POST", CHAT, body, [self.house.bearer("openai")])[0]
+        for _ in range(4):  # at each gateway
+            self.assertEqual(status_of("say " + mine[:-1]), 200)
+            self.assertEqual(status_of("say " + mine), 403)
+            self.assertEqual(status_of("say " + mine), 403)
+            self.assertEqual(status_of("say " + mine + ", and " + "." * 5000), 403)
+        self.alarm(llm__model="goes-on")
+        for _, _, _, body in Upstream.seen:
+            self.assertNotIn(mine.encode(), body)
+
     def test_not_for_another_service_with_a_credential_and_not_into_a_tool(self):
         status, _, answer = self.house.request("POST", CHAT, chat("hi", model="swapped"),
                                                [self.house.bearer("secure")])
