@@ -9,6 +9,7 @@
 
 #include "control/memory.h"
 #include "control/network.h"
+#include "control/private_file.h"
 #include "ipc/codec.h"
 
 namespace gatehouse::control {
@@ -21,6 +22,11 @@ constexpr std::size_t kSecretsMost =
 
 void wipe_text(std::string& text) { wipe({text.data(), text.size()}); }
 
+Failure too_long(const std::string& path) {
+  return failure(Error::kTooLarge, fmt::format("{} has more than {} bytes", path, kPemMost));
+}
+
+// A certificate is for everyone to read.
 Result<std::string> pem_of(const std::string& path) {
   const net::Descriptor file(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   if (!file.is_open()) return failure_from_errno(errno, "reading " + path);
@@ -29,26 +35,21 @@ Result<std::string> pem_of(const std::string& path) {
   while (have < text.size()) {
     const ssize_t n = read(file.get(), text.data() + have, text.size() - have);
     if (n < 0 && errno == EINTR) continue;
-    if (n < 0) {
-      wipe_text(text);
-      return failure_from_errno(errno, "reading " + path);
-    }
+    if (n < 0) return failure_from_errno(errno, "reading " + path);
     if (n == 0) break;
     have += static_cast<std::size_t>(n);
   }
-  if (have > kPemMost) {
-    wipe_text(text);
-    return failure(Error::kTooLarge, fmt::format("{} has more than {} bytes", path, kPemMost));
-  }
+  if (have > kPemMost) return too_long(path);
   text.resize(have);
   return text;
 }
 
-Result<Secret> key_of(const std::string& path) {
-  std::string text = TRY(pem_of(path));
-  Secret key(text);
-  wipe_text(text);
-  return key;
+// `key`: of the config, that names the file.
+Result<Secret> key_of(std::string_view key, const std::string& path) {
+  WipedText read;
+  TRY(read_private_file({key, path, "a private key", kPemMost}, read));
+  if (read.text.size() > kPemMost) return too_long(path);
+  return Secret(read.text);
 }
 
 }  // namespace
@@ -59,7 +60,7 @@ namespace {
 Result<ipc::UseClientIdentity> client_identity(const Service& service) {
   const ClientCertificate& files = *service.client_certificate;
   ipc::UseClientIdentity identity{service.tenant, service.name, TRY(pem_of(files.certificate)),
-                                  TRY(key_of(files.key))};
+                                  TRY(key_of("client_certificate.key", files.key))};
   if (identity.certificate_pem.size() > ipc::kClientCertificateMost
       || identity.private_key_pem.size() > ipc::kClientKeyMost) {
     return failure(Error::kTooLarge,
@@ -76,11 +77,11 @@ Result<HouseSecrets> read_house_secrets(const Config& config) {
   secrets.proxy_authorization = TRY(proxy_authorization(config.network));
   if (!config.admin.certificate.empty()) {
     secrets.admin_certificate = TRY(pem_of(config.admin.certificate));
-    secrets.admin_key = TRY(key_of(config.admin.key));
+    secrets.admin_key = TRY(key_of("admin.tls_key", config.admin.key));
   }
   if (!config.attach.certificate.empty()) {
     secrets.attach_certificate = TRY(pem_of(config.attach.certificate));
-    secrets.attach_key = TRY(key_of(config.attach.key));
+    secrets.attach_key = TRY(key_of("attach.tls_key", config.attach.key));
   }
   secrets.otlp_headers = TRY(otlp_headers(config.telemetry));
   for (const Service& service : config.services) {

@@ -35,6 +35,7 @@ def certify(name, *words, key=EC):
 
 def put(certificate, key):
     (HOUSE.folder / "admin.pem").write_bytes(certificate.read_bytes())
+    (HOUSE.folder / "admin.key").touch(mode=0o600)
     (HOUSE.folder / "admin.key").write_bytes(key.read_bytes())
 
 
@@ -255,6 +256,8 @@ class Certificate(Reloading):
                 put(*pair)
                 self.is_refused(users + ADMIN, why)
         put(*self.good)
+        (HOUSE.folder / "admin.key").chmod(0o644)
+        self.is_refused(users + ADMIN, "may be read by everyone")
         (HOUSE.folder / "admin.key").unlink()
         self.is_refused(users + ADMIN, "admin.key")
         self.assertNotIn("PRIVATE KEY", HOUSE.log.read_text())
