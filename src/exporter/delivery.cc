@@ -158,10 +158,11 @@ Task<Result<Delivery::Answer>> Delivery::post(std::string body) {
   const egress::Dialled dialled = CO_TRY(co_await egress_.dial(std::move(to), deadline));
   const PostAnswer answer = CO_TRY(co_await exporter::post(
       dialled.stream.get(), url, headers.open(Purpose::kInject), std::move(body), deadline));
-  co_return Answer{answer.status,
-                   wire::retry_after(answer.headers.find("retry-after").value_or(""), kTriedMost)
-                       .value_or(Nanos(0)),
-                   answer.body};
+  co_return Answer{
+      answer.status,
+      wire::retry_after(answer.headers.find("retry-after").value_or(""), kTriedMost, loop_.wall())
+          .value_or(Nanos(0)),
+      answer.body};
 }
 
 void Delivery::add_counters(ipc::CounterList& list) const {

@@ -14,7 +14,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const std::string_view bytes(reinterpret_cast<const char*>(data), size);
   if (exporter::parse_export_response(bytes).rejected < 0) std::abort();
   constexpr gatehouse::Nanos kMost = std::chrono::minutes(5);
-  if (wire::retry_after(bytes, kMost).value_or(kMost) > kMost) std::abort();
+  constexpr WallTime kNow(1'764'230'400'000'000'000);
+  const auto asked = wire::retry_after(bytes, kMost, kNow).value_or(kMost);
+  if (asked > kMost || asked <= Nanos(0)) std::abort();
   const auto entry = audit::decode(bytes);
   if (!entry) return 0;
   if (const auto span = exporter::span_of(*entry)) {

@@ -65,9 +65,10 @@ class Asking {
                  head ? std::to_string(head->response.status)
                       : std::string(row_of(head.error().code()).label));
     std::optional<Nanos> asked;
-    if (head)
+    if (head) {
       asked = wire::retry_after(head->response.headers.find("retry-after").value_or(""),
-                                kAskedRestMost);
+                                kAskedRestMost, gate().loop.wall());
+    }
     const auto& call = std::get<LlmCall>(exchange_.sent_call());
     const bool has_effects = !call.request.provider_tools.empty();
     Attempts& attempts = *exchange_.attempts;

@@ -8,8 +8,9 @@
 
 namespace gatehouse::wire {
 
-// The seconds of a Retry-After field (RFC 9110 section 10.2.3), at most so many; nothing for 0, for
-// a date, and for what is neither.
-[[nodiscard]] std::optional<Nanos> retry_after(std::string_view field, Nanos most);
+// How long a Retry-After field (RFC 9110 section 10.2.3) says, at most so much: its seconds, or
+// what is left until its date, by our own clock. Nothing for 0, for a date that is over, and for
+// what is neither.
+[[nodiscard]] std::optional<Nanos> retry_after(std::string_view field, Nanos most, WallTime now);
 
 }  // namespace gatehouse::wire

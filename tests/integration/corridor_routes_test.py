@@ -2,8 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """How long an upstream may take, how much it is given at a time, and where else a request goes when
 one fails: never twice where something may have come of it, never where its agent may not."""
+import email.utils
 import json
 import threading
+import time
 import unittest
 
 from corridor_house import (KEY, HouseTest, Upstream, chat, drain, event, read_chunk,
@@ -184,7 +186,7 @@ class Routes(HouseTest):
 
     def test_one_that_wants_to_be_left_alone_is(self):
         self.answering(lambda upstream, _: upstream.answer(
-            429, b'{"error":"slow down"}', headers=[("retry-after", "600")]))
+            429, b'{"error":"slow down"}', headers=[("retry-after", until)]))
         for _ in range(3):
             self.assertEqual(self.ask("asking")[0], 200)
         self.assertEqual([path.split("/")[1] for path in self.paths()],
@@ -215,6 +217,7 @@ class Routes(HouseTest):
         for status in (400, 401, 404, 500):
             self.answering(lambda upstream, _, status=status: upstream.answer(status, b"{}"))
             self.assertEqual(self.ask("erring")[0], status)
+        until = email.utils.formatdate(time.time() + 600, usegmt=True)
         self.assertTrue(all(path.startswith("/first/") for path in self.paths()))
 
     def test_after_a_byte_has_reached_the_agent_there_is_no_other_attempt(self):
