@@ -3,12 +3,24 @@
 #include "base/log.h"
 #include "bin/role_main.h"
 #include "exporter/exporter.h"
+#include "net/nursery.h"
 
 namespace {
 
 gatehouse::net::Task<gatehouse::Result<gatehouse::ipc::CounterList>> tell(
     const gatehouse::exporter::Exporter* exporter) {
   co_return exporter->counters();
+}
+
+// The audit role outlives this one, so that what was written last is heard of here.
+gatehouse::net::Task<void> end(gatehouse::net::Loop* loop,
+                               gatehouse::exporter::Exporter* exporter) {
+  using namespace gatehouse;
+  constexpr Nanos kLastReports = 150ms;
+  constexpr Nanos kFlushMost = 1500ms;  // the supervisor waits for two seconds
+  co_await loop->sleep_for(kLastReports);
+  co_await exporter->finish(loop->in(kFlushMost));
+  loop->stop();
 }
 
 }  // namespace
@@ -40,5 +52,7 @@ int main(int argc, char** argv) {
   role.serve("control", control);
   role.on_descriptor("access-log",
                      [&exporter](net::Descriptor file) { exporter.write_to(std::move(file)); });
-  return bin::live(role, bin::dialling(flags, ipc::Network::kOutbound));
+  net::Nursery last(*loop);
+  return bin::live_until(role, bin::dialling(flags, ipc::Network::kOutbound),
+                         [&] { last.spawn(end(loop.get(), &exporter)); });
 }

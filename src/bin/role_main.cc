@@ -115,14 +115,22 @@ void tune_heap() {
   mallopt(M_MXFAST, 0);  // the thread's cache does that; these are merged at each large free
 }
 
-int live_confined(ipc::Role& role, const Result<void>& confined) {
+Result<void> run(ipc::Role& role, std::function<void()> ending) {
+  if (!ending) return role.run();
+  TRY(role.begin(net::Descriptor(ipc::kSupervisorDescriptor), std::move(ending)));
+  role.loop().run();
+  return {};
+}
+
+int live_confined(ipc::Role& role, const Result<void>& confined,
+                  std::function<void()> ending = {}) {
   tune_heap();
   if (!confined) {
     log_error("this role cannot be confined, so it does not start",
               {{"why", confined.error().message()}});
     return 70;
   }
-  if (const Result<void> lived = role.run(); !lived) {
+  if (const Result<void> lived = run(role, std::move(ending)); !lived) {
     log_error("this role cannot go on", {{"why", lived.error().message()}});
     return 70;
   }
@@ -135,6 +143,12 @@ int live(ipc::Role& role, ipc::Confinement plan) {
   const std::vector<int> open = open_descriptors();
   plan.keep.insert(plan.keep.end(), open.begin(), open.end());
   return live_confined(role, ipc::confine(plan));
+}
+
+int live_until(ipc::Role& role, ipc::Confinement plan, std::function<void()> ending) {
+  const std::vector<int> open = open_descriptors();
+  plan.keep.insert(plan.keep.end(), open.begin(), open.end());
+  return live_confined(role, ipc::confine(plan), std::move(ending));
 }
 
 int live_as_builder(ipc::Role& role, ipc::RootOf root) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
 
@@ -41,6 +42,10 @@ void settle_role(const RoleFlags& flags, const char* directory);
 // Confines this process by `plan` (the Loop's and `keep`'s descriptors stay), then lives as the
 // role until the supervisor's line ends. Returns the exit status.
 [[nodiscard]] int live(ipc::Role& role, ipc::Confinement plan);
+
+// The same for one that has something to do yet when that line ends: `ending`, which ends the Loop.
+// The supervisor waits for it for two seconds.
+[[nodiscard]] int live_until(ipc::Role& role, ipc::Confinement plan, std::function<void()> ending);
 
 // The same for the one role that builds sandboxes and keeps the privilege for it.
 [[nodiscard]] int live_as_builder(ipc::Role& role, ipc::RootOf root);

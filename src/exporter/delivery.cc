@@ -32,7 +32,12 @@ bool is_loopback(const wire::Host& host) {
 }  // namespace
 
 Delivery::Delivery(net::Loop& loop, net::Resolver& resolver)
-    : loop_(loop), egress_(loop, resolver), arrived_(loop), tasks_(loop) {
+    : loop_(loop),
+      egress_(loop, resolver),
+      arrived_(loop),
+      finishing_(loop),
+      idle_(loop),
+      tasks_(loop) {
   tasks_.spawn(deliver());
 }
 
@@ -85,22 +90,45 @@ Task<void> Delivery::deliver() {
       arrived_.reset();
       (void)co_await arrived_.wait(Deadline::never());
     }
-    if (waiting_.size() < kBatchMost) co_await loop_.sleep_for(kGather);
+    if (waiting_.size() < kBatchMost && !is_finishing_) co_await pause(kGather);
     std::vector<std::string> batch = next_batch();
+    under_way_ = batch.size();
     if (!batch.empty()) co_await deliver_batch(std::move(batch));
+    under_way_ = 0;
+    idle_.set();
   }
+}
+
+Task<void> Delivery::pause(Nanos most) {
+  if (is_finishing_) {
+    co_await loop_.sleep_for(std::min(most, kPauseAtEnd));
+  } else {
+    (void)co_await finishing_.wait(loop_.in(most));
+  }
+}
+
+Task<void> Delivery::finish(Deadline until) {
+  is_finishing_ = true;
+  finishing_.set();
+  while ((!waiting_.empty() || under_way_ > 0) && loop_.now() < until.at()) {
+    idle_.reset();
+    (void)co_await idle_.wait(until);
+  }
+  const std::size_t lost = waiting_.size() + under_way_;
+  given_up_ += lost;
+  if (lost > 0) log_warning("spans are lost: the house stops", {{"spans", lost}});
 }
 
 Task<void> Delivery::deliver_batch(std::vector<std::string> batch) {
   const Instant began = loop_.now();
-  Nanos pause = kPauseFirst;
+  Nanos wait = kPauseFirst;
   while (!telemetry_.url.empty()) {
     const Result<Answer> answer = co_await post(export_request(resource_, batch));
     if (judge(answer, batch.size()) == After::kDone) co_return;
     if (loop_.now() - began >= kTriedMost) break;
     const Nanos asked = answer ? answer->retry_after : Nanos(0);
-    co_await loop_.sleep_for(std::max(jittered(pause), asked));
-    pause = std::min(pause * 2, kPauseMost);
+    co_await this->pause(std::max(jittered(wait), asked));
+    wait = std::min(wait * 2, kPauseMost);
   }
   given_up_ += batch.size();
 }

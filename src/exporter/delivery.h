@@ -26,6 +26,7 @@ class Delivery {
   static constexpr Nanos kGather = std::chrono::seconds(1);  // for company, before a batch leaves
   static constexpr Nanos kAnswerMost = std::chrono::seconds(10);
   static constexpr Nanos kPauseFirst = std::chrono::seconds(1);
+  static constexpr Nanos kPauseAtEnd = std::chrono::milliseconds(200);
   static constexpr Nanos kPauseMost = std::chrono::seconds(30);
   static constexpr Nanos kTriedMost = std::chrono::minutes(5);  // one batch; then it is given up
 
@@ -37,6 +38,9 @@ class Delivery {
   [[nodiscard]] bool is_wanted() const { return !telemetry_.url.empty(); }
   // A span's JSON.
   void take(std::string span);
+  // Sends what waits without waiting for more, and a batch that was not taken again at once; what
+  // is not taken until then is given up. For the end of this process: it does not go on afterwards.
+  [[nodiscard]] net::Task<void> finish(Deadline until);
   void add_counters(ipc::CounterList& list) const;
 
  private:
@@ -53,6 +57,8 @@ class Delivery {
   std::vector<std::string> next_batch();
   void tell(std::string_view what, std::string why);
   [[nodiscard]] Nanos jittered(Nanos pause);
+  // So long, but for the end of this process.
+  net::Task<void> pause(Nanos most);
 
   net::Loop& loop_;
   egress::Dialer egress_;
@@ -66,7 +72,11 @@ class Delivery {
   std::uint64_t given_up_ = 0;  // after all tries, or because no try would help
   std::uint64_t failed_ = 0;    // requests
   bool is_failing_ = false;     // and that is logged
+  std::size_t under_way_ = 0;   // spans of the batch that is being sent
+  bool is_finishing_ = false;
   net::Event arrived_;
+  net::Event finishing_;
+  net::Event idle_;  // a batch has ended
   net::Nursery tasks_;
 };
 

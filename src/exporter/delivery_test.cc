@@ -86,6 +86,19 @@ class DeliveryTest : public testing::Test {
     return all;
   }
 
+  static Task<void> finish(DeliveryTest* test, Nanos most, Nanos* took) {
+    const Instant began = test->loop->now();
+    co_await test->delivery.finish(test->loop->in(most));
+    *took = test->loop->now() - began;
+  }
+  // How long it took to finish.
+  Nanos finished_within(Nanos most) {
+    Nanos took = Nanos::max();
+    server.spawn(finish(this, most, &took));
+    run(2 * most);
+    return took;
+  }
+
   std::unique_ptr<net::SimLoop> loop = net::make_sim_loop(1);
   std::unique_ptr<net::Resolver> resolver = std::move(*net::Resolver::make(*loop));
   std::unique_ptr<net::Listener> listener;
@@ -139,6 +152,27 @@ TEST_F(DeliveryTest, WaitsAsLongAsItIsAskedTo) {
   ASSERT_EQ(requests.size(), 2u);
   EXPECT_GE(at[1] - at[0], std::chrono::seconds(90));
   EXPECT_EQ(counted()["spans.sent"], 1u);
+}
+
+TEST_F(DeliveryTest, SendsWhatWaitsAtTheEndAndWaitsForNothingElse) {
+  script = {answer_of(503, "retry-after: 90\r\n", "")};
+  delivery.use(telemetry());
+  delivery.take(R"({"name":"a"})");
+  run(std::chrono::seconds(5));
+  ASSERT_EQ(requests.size(), 1u) << "it was asked to wait";
+  delivery.take(R"({"name":"b"})");
+  EXPECT_LT(finished_within(std::chrono::seconds(2)), std::chrono::seconds(1));
+  EXPECT_EQ(counted()["spans.sent"], 2u);
+  EXPECT_EQ(counted()["spans.given_up"], 0u);
+}
+
+TEST_F(DeliveryTest, GivesUpAtTheEndWhatIsNotTakenInTime) {
+  for (int i = 0; i < 60; ++i) script.push_back(answer_of(503, "", ""));
+  delivery.use(telemetry());
+  delivery.take(R"({"name":"a"})");
+  EXPECT_EQ(finished_within(std::chrono::seconds(2)), std::chrono::seconds(2));
+  EXPECT_GT(requests.size(), 5u);
+  EXPECT_EQ(counted()["spans.given_up"], 1u);
 }
 
 TEST_F(DeliveryTest, NeverSendsAgainWhatWouldNeverBeTaken) {

@@ -34,6 +34,11 @@ Task<Result<ipc::Done>> Exporter::take(ipc::Report report) {
   co_return ipc::Done{};
 }
 
+Task<void> Exporter::finish(Deadline until) {
+  lines_.flush();
+  co_await delivery_.finish(until);
+}
+
 ipc::CounterList Exporter::counters() const {
   ipc::CounterList list;
   list.counters = {{"entries", entries_}, {"entries.unreadable", unreadable_}};

@@ -23,6 +23,9 @@ class Exporter {
   // Where the lines go.
   void write_to(net::Descriptor file) { lines_.write_to(std::move(file)); }
 
+  // The house stops: what waits is sent now, as far as it is taken before `until`.
+  [[nodiscard]] net::Task<void> finish(Deadline until);
+
   [[nodiscard]] ipc::CounterList counters() const;
 
  private:

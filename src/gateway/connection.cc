@@ -133,7 +133,8 @@ ipc::ServiceKind record_malformed(Gate& gate, const Door& door, const Place& pla
                  place.host      ? place.host->text()
                  : place.address ? place.address->text()
                                  : "",
-                 {Ruling::Effect::kDeny, "malformed", error.message()});
+                 {Ruling::Effect::kDeny, "malformed", error.message()},
+                 row_of(error.code()).label);
   const ipc::ServiceSpec* service =
       place.host && gate.rulebook
           ? gate.rulebook->service_at(door.run.tenant, place.host->text(), place.port)

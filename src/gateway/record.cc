@@ -153,7 +153,7 @@ void record_misuse(Gate& gate, const Door& door, std::string_view method, std::s
 }
 
 void record_refusal(Gate& gate, const Door& door, std::string_view method, std::string_view target,
-                    const Ruling& ruling) {
+                    const Ruling& ruling, std::string_view error) {
   log_warning("refused", {{"method", method},
                           {"target", target.substr(0, 256)},
                           {"rule", ruling.rule},
@@ -168,6 +168,7 @@ void record_refusal(Gate& gate, const Door& door, std::string_view method, std::
   gate.recorder.append_now(std::move(entry));
 }
 
+  if (!error.empty()) entry.add("error", error);
 void record_unread(Gate& gate, const Door& door, const Unrecorded& exchange, std::string_view rule,
                    const Error& why) {
   if (!gate.recorder.is_read()) return;

@@ -14,9 +14,10 @@ namespace gatehouse::gateway {
 
 inline constexpr std::size_t kPathMost = 2048;  // bytes of it in an Entry
 
-// A refusal that has no Exchange: a name, a captured connection, a CONNECT. Never waits.
+// A refusal that has no Exchange: a name, a captured connection, a CONNECT; `error`: the label of
+// what cannot be read. Never waits.
 void record_refusal(Gate& gate, const Door& door, std::string_view method, std::string_view target,
-                    const Ruling& ruling);
+                    const Ruling& ruling, std::string_view error = {});
 
 struct Unrecorded;
 // What was refused before it could be ruled on, or could not be put on record then. Nothing where

@@ -667,12 +667,16 @@ class Supervisor::Impl {
     }
   }
 
-  // Who keeps the log ends behind those that write into it, and is not interrupted: all that they
-  // had to say is on record then.
+  // Who sends what is on record out of the house ends behind those who write it, and who keeps the
+  // log behind all of them. Neither is interrupted: what they had to say is on record then, and is
+  // sent as far as somebody takes it.
   void end_children() {
     nursery_.cancel_all();
     joiner_.cancel_all();
-    const auto is_last = [](const std::string& name) { return name == "audit"; };
+    const std::array<const char*, 2> last = {"exporter", "audit"};
+    const auto is_last = [&last](std::string_view name) {
+      return std::ranges::find(last, name) != last.end();
+    };
     for (auto& [name, child] : children_) {
       if (is_last(name)) continue;
       child.channel.reset();  // a role ends when its line to us ends
@@ -681,10 +685,11 @@ class Supervisor::Impl {
     for (auto& [name, child] : children_) {
       if (!is_last(name)) bury(child);
     }
-    for (auto& [name, child] : children_) {
-      if (!is_last(name)) continue;
-      child.channel.reset();
-      bury(child);
+    for (const char* name : last) {
+      const auto found = children_.find(name);
+      if (found == children_.end()) continue;
+      found->second.channel.reset();
+      bury(found->second);
     }
   }
   // Of a role that is told to end.

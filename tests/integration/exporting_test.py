@@ -261,6 +261,16 @@ class Spans(unittest.TestCase):
         self.assertEqual(sample("gatehouse_control_unknown_counters"), 0)
         self.assertNotIn(TOKEN, HOUSE.log.read_text())
 
+    def test_what_waits_when_the_house_stops_is_sent(self):
+        Collector.script = [503]
+        HOUSE.run("/bin/sh", "-c", CHAT)
+        trace = HOUSE.last_run()["trace"]
+        HOUSE.down()
+        self.addCleanup(HOUSE.up)
+        names = [span["name"] for _, span, _ in Collector.spans if span["traceId"] == trace]
+        self.assertIn("chat gpt-test", names)
+        self.assertEqual(len(names), 2, "and the run's own")
+
     def test_a_collector_elsewhere_is_in_force_by_a_reload(self):
         other = server(Collector)
         before = HOUSE.config.read_text()
@@ -341,6 +351,15 @@ class AccessLog(unittest.TestCase):
                   "method": "POST", "host": "openai.gatehouse", "path": "/v1/chat/completions"}
         self.assertEqual({key: line.get(key) for key in wanted}, wanted)
         self.assertIn("twice", line["reason"])
+
+    def test_what_cannot_be_read_as_http_is_a_line_too(self):
+        HOUSE.run("/bin/sh", "-c", "curl -sS http://openai.gatehouse/ -H 'content-length: 1' "
+                                   "-H 'transfer-encoding: chunked' -d x")
+        line, = wait_for(lambda: self.lines(HOUSE.last_run()["run"]))
+        wanted = {"outcome": "refused", "error": "invalid_request", "ruling": "deny",
+                  "rule": "malformed", "method": "HTTP"}
+        self.assertEqual({key: line.get(key) for key in wanted}, wanted)
+        self.assertIn("trace", line)
 
     def test_a_file_that_was_moved_away_is_followed_by_a_new_one(self):
         os.rename(HOUSE.folder / "access.log", HOUSE.folder / "access.log.1")
