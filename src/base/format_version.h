@@ -22,7 +22,7 @@ struct Format {
   std::uint64_t latest;    // that is written
 };
 
-inline constexpr Format kStateFormat{"state-store", "the state store", "state/state.db", "", 1, 5};
+inline constexpr Format kStateFormat{"state-store", "the state store", "state/state.db", "", 1, 6};
 inline constexpr Format kRecordFormat{
     "vault-record", "the sealed record", "vault/*.sealed", "GHVAULT1", 1, 1};
 inline constexpr Format kRootKeyFormat{

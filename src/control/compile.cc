@@ -83,7 +83,7 @@ ipc::Snapshot compiled_snapshot(const State& state, std::uint64_t generation) {
   for (const Rule* rule : state.all<Rule>()) {
     snapshot.rules.push_back({rule->tenant, rule->id, rule->agent, rule->service, rule->hosts,
                               rule->methods, rule->paths, rule->tools, rule->provider_tools,
-                              rule->operations});
+                              rule->operations, rule->models});
   }
   return snapshot;
 }

@@ -13,8 +13,10 @@
 #include "control/rights.h"
 #include "control/settings.h"
 #include "control/values.h"
+#include "ipc/llm_provider.h"
 #include "net/spiffe.h"
 #include "wire/a2a.h"
+#include "wire/llm_endpoint.h"
 #include "wire/path.h"
 #include "wire/url.h"
 
@@ -620,6 +622,7 @@ class Decoding {
     rule.tools = section.strings("tools");
     rule.provider_tools = section.strings("provider_tools");
     rule.operations = section.strings("operations");
+    rule.models = section.strings("models");
     check_target(section, rule);
     for (const std::string& method : rule.methods) {
       const bool upper =
@@ -669,15 +672,34 @@ class Decoding {
       section.problem("provider_tools", "provider_tools are those of a model provider's service",
                       ProblemKind::kWrongTogether);
     }
+    if (!rule.models.empty() && (service == nullptr || !is_model_provider(service->kind))) {
+      section.problem("models", "models are those of a model provider's service",
+                      ProblemKind::kWrongTogether);
+    }
+    if (std::ranges::find(rule.models, "") != rule.models.end()) {
+      section.problem("models", "a model has a name");
+    }
     check_operations(section, rule, service);
   }
 
+  static void check_llm_operations(Section& section, const Rule& rule, wire::LlmProvider provider) {
+    const auto known = wire::llm_operation_names(provider);
+    for (const std::string& operation : rule.operations) {
+      if (std::ranges::find(known, operation) != known.end()) continue;
+      section.problem("operations", unknown("operation", operation, {known.begin(), known.end()}),
+                      ProblemKind::kUnknownName);
+    }
+  }
+
   static void check_operations(Section& section, const Rule& rule, const Service* service) {
-    if (!rule.operations.empty()
-        && (service == nullptr || service->kind != ipc::ServiceKind::kA2a)) {
-      section.problem("operations", "operations are those of a service of kind a2a",
+    const auto provider = service == nullptr ? std::nullopt : ipc::provider_of(service->kind);
+    const bool is_agent = service != nullptr && service->kind == ipc::ServiceKind::kA2a;
+    if (!rule.operations.empty() && !provider && !is_agent) {
+      section.problem("operations",
+                      "operations are those of a service of kind a2a, or of a model provider's",
                       ProblemKind::kWrongTogether);
     }
+    if (provider) return check_llm_operations(section, rule, *provider);
     for (const std::string& operation : rule.operations) {
       const std::string_view known = wire::name_of(wire::a2a_operation(operation));
       if (known.empty() || known == operation) continue;

@@ -312,11 +312,12 @@ struct Rule {
   std::vector<std::string> tools;
   std::vector<std::string> provider_tools;
   std::vector<std::string> operations;
+  std::vector<std::string> models;
   template <class F>
   void fields(F& f) {
     f("agent", agent), f("id", id), f("service", service), f("hosts", hosts);
     f("methods", methods), f("paths", paths), f("tools", tools);
-    f("provider_tools", provider_tools), f("operations", operations);
+    f("provider_tools", provider_tools), f("operations", operations), f("models", models);
   }
   friend bool operator==(const Rule&, const Rule&) = default;
 };

@@ -75,7 +75,8 @@ constexpr Schema kSpecs[] = {
                   R"("paths":{"type":"array","items":{"type":"string"}},)"
                   R"("tools":{"type":"array","items":{"type":"string"}},)"
                   R"("provider_tools":{"type":"array","items":{"type":"string"}},)"
-                  R"("operations":{"type":"array","items":{"type":"string"}}})"},
+                  R"("operations":{"type":"array","items":{"type":"string"}},)"
+                  R"("models":{"type":"array","items":{"type":"string"}}})"},
 };
 
 std::string capital(std::string_view word) {

@@ -209,6 +209,7 @@ std::string json_of(const Rule& rule) {
       .list("tools", rule.tools)
       .list("provider_tools", rule.provider_tools)
       .list("operations", rule.operations)
+      .list("models", rule.models)
       .json();
 }
 

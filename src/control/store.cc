@@ -137,6 +137,10 @@ class SqliteStore final : public StateStore {
       TRY(database_.run("UPDATE schema_version SET version = 5"));
       found = 5;
     }
+    if (found == 5) {  // the same: rules may have models, and operations of a model provider
+      TRY(database_.run("UPDATE schema_version SET version = 6"));
+      found = 6;
+    }
     if (found != kSchemaVersion) {
       return newer_format(kStateFormat, static_cast<std::uint64_t>(found));
     }

@@ -9,6 +9,7 @@
 #include <variant>
 #include <vector>
 
+#include "ipc/llm_provider.h"
 #include "ipc/snapshot.h"
 #include "wire/a2a.h"
 #include "wire/llm.h"
@@ -37,9 +38,6 @@ struct ToolCall {
 struct AgentCall {
   wire::A2aCall request;
 };
-
-// Whose protocol a Service of that kind speaks; none for one that is no model's.
-[[nodiscard]] std::optional<wire::LlmProvider> provider_of(ipc::ServiceKind kind);
 
 using Call = std::variant<HttpCall, LlmCall, ToolCall, AgentCall>;
 

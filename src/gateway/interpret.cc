@@ -9,6 +9,7 @@
 #include "gateway/body_buffers.h"
 #include "gateway/exchange.h"
 #include "wire/content_coding.h"
+#include "wire/form.h"
 #include "wire/jsonrpc.h"
 #include "wire/mcp.h"
 #include "wire/trace.h"
@@ -151,7 +152,24 @@ wire::KnownJson known_messages(Exchange& what) {
   return known;
 }
 
+// OpenAI's images, audio and moderations. A form that is not here as a whole passes with its model
+// unknown, but for the one that the path names.
+Result<void> read_media_call(Exchange& what) {
+  const wire::LlmEndpoint& endpoint = *what.endpoint;
+  LlmCall call{endpoint, {.model = endpoint.model}, 0};
+  if (what.body) {
+    const auto type = what.request.head.headers.find("content-type").value_or("");
+    call.input_bytes = what.body->size();
+    call.request = wire::is_form(type)
+                       ? TRY(wire::LlmRequest::parse_form(endpoint, type, what.readable_body()))
+                       : TRY(wire::LlmRequest::parse(endpoint, what.readable_body()));
+  }
+  what.call = std::move(call);
+  return {};
+}
+
 Result<void> read_llm_call(Exchange& what) {
+  if (what.endpoint->dialect == wire::LlmDialect::kOpenAiMedia) return read_media_call(what);
   const wire::KnownJson known = known_messages(what);
   LlmCall call{*what.endpoint,
                TRY(wire::LlmRequest::parse(*what.endpoint, what.readable_body(), known)),
@@ -160,6 +178,20 @@ Result<void> read_llm_call(Exchange& what) {
   if (what.service->asks_usage) what.edit = call.request.usage_edit;
   what.call = std::move(call);
   return {};
+}
+
+// Whether a body is a file in a form that is too long, or may be, to be read before it is sent.
+bool is_long_form(const Exchange& what) {
+  const wire::RequestHead& head = what.request.head;
+  if (!what.endpoint || !what.endpoint->takes_forms()) return false;
+  if (!wire::is_form(head.headers.find("content-type").value_or(""))) return false;
+  return head.framing.kind != wire::BodyFraming::Kind::kLength || head.framing.length > kBodyMost;
+}
+
+// What of it has come is read if it is all of it.
+Result<void> read_long_form(Exchange& what) {
+  if (what.body) what.decoded = TRY(decoded_body(what.request.head, *what.body, what.kept));
+  return read_media_call(what);
 }
 
 Result<void> read_tool_call(Exchange& what) {
@@ -267,7 +299,8 @@ Task<Result<Interpreted>> interpret(Identified who) {
   const bool llm = what->endpoint && what->endpoint->has_meaning_in_body();
   const wire::A2aEndpoint agent = agent_endpoint(*what, has_body);
   const bool a2a = agent.binding != wire::A2aEndpoint::Binding::kNone;
-  if (!a2a && (head.method != "POST" || (!llm && !mcp))) {
+  const bool is_long = llm && is_long_form(*what);
+  if (is_long || (!a2a && (head.method != "POST" || (!llm && !mcp)))) {
     if (!has_body) co_return what;
     std::string begun = CO_TRY(co_await begin_body(*what->gate, *what->caller, head));
     if (what->caller->request().is_done()) {
@@ -275,6 +308,7 @@ Task<Result<Interpreted>> interpret(Identified who) {
     } else {
       what->begun = std::move(begun);
     }
+    if (is_long) CO_TRY(read_long_form(*what));
     co_return what;
   }
   what->body = CO_TRY(co_await read_body(*what->gate, *what->caller, head, what->kept));

@@ -8,6 +8,7 @@
 
 #include "gateway/exchange.h"
 #include "ipc/carries_chats.h"
+#include "wire/form.h"
 #include "wire/http1.h"
 #include "wire/llm_model.h"
 
@@ -40,6 +41,10 @@ std::string query_elsewhere(std::string_view query) {
   return kept;
 }
 
+std::string_view content_type(const Exchange& of) {
+  return of.request.head.headers.find("content-type").value_or("");
+}
+
 // The same request, for another model.
 Result<void> as_it_stands(Aim& aim, const Exchange& of, const ipc::ModelTargetSpec& target) {
   const auto& asked = std::get<LlmCall>(of.call);
@@ -52,8 +57,11 @@ Result<void> as_it_stands(Aim& aim, const Exchange& of, const ipc::ModelTargetSp
     return failure(Error::kInvalid,
                    fmt::format("service {} has no such endpoint at {}", service.name, aim.path));
   }
-  aim.body = TRY(wire::body_for_model(endpoint, asked.request, of.readable_body(), target.model,
-                                      service.asks_usage));
+  const auto type = content_type(of);
+  const bool is_form = endpoint.takes_forms() && wire::is_form(type);
+  aim.body = is_form ? TRY(wire::form_for_model(endpoint, type, of.readable_body(), target.model))
+                     : TRY(wire::body_for_model(endpoint, asked.request, of.readable_body(),
+                                                target.model, service.asks_usage));
   aim.hides_usage = service.asks_usage && asked.request.usage_edit.has_value();
   aim.target = service.base_path + aim.path
                + (&service == of.service ? of.query : query_elsewhere(of.query));
@@ -104,7 +112,10 @@ Result<Aim> aim_at(const Exchange& of, std::size_t index) {
     return failure(Error::kInvalid,
                    fmt::format("service {} has no such endpoint at {}", service->name, aim.path));
   }
-  auto request = TRY(wire::LlmRequest::parse(endpoint, *aim.body));
+  const auto type = content_type(of);
+  auto request = endpoint.takes_forms() && wire::is_form(type)
+                     ? TRY(wire::LlmRequest::parse_form(endpoint, type, *aim.body))
+                     : TRY(wire::LlmRequest::parse(endpoint, *aim.body));
   if (request.model != target.model) {
     return failure(Error::kInvalid, "the request says its model in a way that is not understood");
   }

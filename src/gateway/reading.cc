@@ -21,6 +21,11 @@ constexpr std::size_t kCardMost = 1024 * 1024;
 }  // namespace
 
 Reading::~Reading() {
+bool is_billed(wire::LlmOperation operation) {
+  return operation != wire::LlmOperation::kCountTokens
+         && operation != wire::LlmOperation::kModeration;
+}
+
   if (!request_.empty()) intent_.add_body("request", request_);
   if (!answer_.empty()) has_answer_ = intent_.add_body("response", answer_);
   intent_.tag("bytes.response", std::to_string(answer_bytes_));
@@ -185,7 +190,7 @@ void Reading::tell_llm(const LlmCall& call) {
   };
   tag_time("llm.first_chunk_us", first_chunk_);
   tag_time("llm.first_token_us", first_token_);
-  if (call.endpoint.operation != wire::LlmOperation::kCountTokens) tell_usage(call, answer);
+  if (is_billed(call.endpoint.operation)) tell_usage(call, answer);
 }
 
 void Reading::tell_said(const wire::LlmAnswer& answer) {
@@ -216,9 +221,12 @@ void Reading::tell_usage(const LlmCall& call, const wire::LlmAnswer& answer) {
   tell_cost(answer, usage);
 }
 
-void Reading::tell_cost(const wire::LlmAnswer& answer, const wire::Usage& usage) {
+void Reading::tell_cost(const wire::LlmAnswer& answer, const std::optional<wire::Usage>& used) {
   const std::string& asked_for = std::get<LlmCall>(of_.sent_call()).request.model;
-  const auto cost = of_.rulebook->prices().cost(*of_.aim.service, answer.model, asked_for, usage);
+  const wire::Usage usage = used.value_or(wire::Usage());
+  const auto cost =
+      used ? of_.rulebook->prices().cost(*of_.aim.service, answer.model, asked_for, usage)
+           : std::nullopt;
   const std::optional<std::int64_t> micro_usd =
       cost ? std::optional(cost->micro_usd) : std::nullopt;
   if (const auto provider = provider_of(of_.aim.service->kind)) {
@@ -239,6 +247,13 @@ void Reading::tell_tool(const ToolCall& call) {
   if (!result->text.empty()) intent_.add_body("tool.result", result->text);
 }
 
+  // Of an image or a sound bytes tell nothing of tokens: what the provider does not say is unknown.
+  if (call.endpoint.dialect == wire::LlmDialect::kOpenAiMedia && !answer.usage) {
+    if (answer.audio_seconds > 0) {
+      intent_.tag("audio.seconds", std::to_string(answer.audio_seconds));
+    }
+    return tell_cost(answer, std::nullopt);
+  }
 void Reading::tell_agent() {
   if (!is_stream_) agent_->read_whole(answer_);
   const wire::A2aAnswer& answer = agent_->answer();

@@ -80,6 +80,9 @@ audit::Entry entry_of(const Ruled& ruled, audit::Kind kind) {
     entry.add("route", ruled->model_route->name);
     if (ruled->aim.is_target) entry.add("route.target", name_of(*ruled, ruled->aim));
   }
+  if (const auto& endpoint = ruled->endpoint; endpoint && call_name(ruled) == "http") {
+    entry.add("llm.endpoint", endpoint->name);
+  }
   if (const auto* llm = std::get_if<LlmCall>(&ruled->call)) {
     entry.add("llm.operation", name_of(llm->endpoint.operation));
     if (const auto provider = provider_of(ruled->service->kind)) {
@@ -165,10 +168,10 @@ void record_refusal(Gate& gate, const Door& door, std::string_view method, std::
   entry.add("ruling", "deny");
   entry.add("rule", ruling.rule);
   entry.add("reason", std::string_view(ruling.reason).substr(0, 1024));
+  if (!error.empty()) entry.add("error", error);
   gate.recorder.append_now(std::move(entry));
 }
 
-  if (!error.empty()) entry.add("error", error);
 void record_unread(Gate& gate, const Door& door, const Unrecorded& exchange, std::string_view rule,
                    const Error& why) {
   if (!gate.recorder.is_read()) return;

@@ -15,7 +15,8 @@ Result<Routed> route(Interpreted what) {
     // A connection of HTTP/2 does not change its protocol.
     if (where->websocket) aim.destination.http2 = false;
     aim.target.insert(0, service->base_path);
-    if (const auto* llm = std::get_if<LlmCall>(&where->call)) {
+    // What is not here as a whole cannot be made into a request for another model.
+    if (const auto* llm = std::get_if<LlmCall>(&where->call); llm != nullptr && where->body) {
       where->model_route = Rulebook::model_route(*service, llm->request.model);
     }
     return where;

@@ -17,8 +17,11 @@ std::string pair_key(std::string_view tenant, std::string_view name) {
   return fmt::format("{}\n{}", tenant, name);
 }
 
+bool names(const std::vector<std::string>& list, std::string_view wanted) {
+  return std::ranges::find(list, wanted) != list.end();
+}
 bool lists(const std::vector<std::string>& list, std::string_view wanted) {
-  return list.empty() || std::find(list.begin(), list.end(), wanted) != list.end();
+  return list.empty() || names(list, wanted);
 }
 
 bool matches_path(const std::vector<std::string>& patterns, std::string_view path) {
@@ -66,17 +69,38 @@ std::optional<Unread> unread_past(const ipc::RuleSpec& rule, const Question& q) 
                   "a model is asked with POST, at the path as its provider documents it"};
   }
   const bool is_known = q.endpoint->standing == Standing::kRelayed;
-  const std::string family = fmt::format("/{}", q.endpoint->name);
+  if (is_known && names(rule.operations, q.endpoint->name)) return std::nullopt;
+  const std::string family = fmt::format("/{}", q.endpoint->family());
   const bool named = std::any_of(rule.paths.begin(), rule.paths.end(), [&](const auto& pattern) {
-    const bool names = !pattern.ends_with("**") || (is_known && pattern.contains(family));
-    return names && wire::path_matches(pattern, q.path);
+    const bool is_named = !pattern.ends_with("**") || (is_known && pattern.contains(family));
+    return is_named && wire::path_matches(pattern, q.path);
   });
   if (named) return std::nullopt;
   return Unread{"unnamed-endpoint",
-                is_known ? "it is relayed unread, so that only a rule whose paths name it lets it "
-                           "through"
+                is_known ? "it is relayed unread, so that only a rule whose operations or paths "
+                           "name it lets it through"
                          : "it is none of the provider's endpoints that are known here, so that "
                            "only a rule whose paths name it lets it through"};
+}
+
+// The first model that is asked for without the rule's leave: "" where it is not known which. Of
+// what asks none (a list of them, a WebSocket whose messages are ruled on) there is none.
+std::optional<std::string_view> unallowed_model(const ipc::RuleSpec& rule, const Question& q) {
+  if (rule.models.empty() || q.endpoint == nullptr) return std::nullopt;
+  const auto is_allowed = [&](std::string_view model) {
+    return !model.empty() && std::ranges::any_of(rule.models, [&](const std::string& pattern) {
+      return wire::text_matches(pattern, model);
+    });
+  };
+  const auto* llm = std::get_if<LlmCall>(q.call);
+  if (llm == nullptr) {
+    const bool asks_none = q.endpoint->standing == wire::LlmEndpoint::Standing::kGoverned;
+    return asks_none ? std::nullopt : std::optional<std::string_view>("");
+  }
+  if (!is_allowed(llm->request.model)) return llm->request.model;
+  const auto& others = llm->request.other_models;
+  const auto found = std::ranges::find_if_not(others, is_allowed);
+  return found == others.end() ? std::nullopt : std::optional<std::string_view>(*found);
 }
 
 // Only tools/call is subject to a rule's tools; the rest of MCP follows the rule that admits the
@@ -87,9 +111,11 @@ bool matches_tool(const ipc::RuleSpec& rule, const Call& call) {
   return lists(rule.tools, tool->tool);
 }
 
-bool matches_operation(const ipc::RuleSpec& rule, const Call& call) {
-  const auto* agent = std::get_if<AgentCall>(&call);
-  return agent == nullptr || lists(rule.operations, agent->request.name());
+bool matches_operation(const ipc::RuleSpec& rule, const Question& q) {
+  if (const auto* agent = std::get_if<AgentCall>(q.call)) {
+    return lists(rule.operations, agent->request.name());
+  }
+  return q.endpoint == nullptr || lists(rule.operations, q.endpoint->name);
 }
 
 // What passes by its name alone: a method that nobody here knows, and an address given to the other
@@ -97,16 +123,14 @@ bool matches_operation(const ipc::RuleSpec& rule, const Call& call) {
 std::optional<Unread> unnamed_operation(const ipc::RuleSpec& rule, const Call& call) {
   const auto* agent = std::get_if<AgentCall>(&call);
   if (agent == nullptr) return std::nullopt;
-  const auto names = [&](std::string_view operation) {
-    return std::ranges::find(rule.operations, operation) != rule.operations.end();
-  };
   constexpr auto kWebhook = wire::A2aOperation::kCreateTaskPushNotificationConfig;
-  if (agent->request.gives_webhook && !names(name_of(kWebhook))) {
+  if (agent->request.gives_webhook && !names(rule.operations, name_of(kWebhook))) {
     return Unread{"a2a-webhook",
                   "it gives the agent an address to send to, past the gateway; a rule whose "
                   "operations name CreateTaskPushNotificationConfig allows that"};
   }
-  if (agent->request.operation == wire::A2aOperation::kOther && !names(agent->request.name())) {
+  if (agent->request.operation == wire::A2aOperation::kOther
+      && !names(rule.operations, agent->request.name())) {
     return Unread{"a2a-method",
                   "it is none of A2A's methods, so that only a rule whose operations "
                   "name it lets it through"};
@@ -139,6 +163,9 @@ std::string what_of(const Question& q) {
   }
   if (const auto* agent = std::get_if<AgentCall>(q.call)) {
     what += fmt::format(" ({})", agent->request.name().substr(0, 128));
+  }
+  if (q.endpoint != nullptr && q.endpoint->standing == wire::LlmEndpoint::Standing::kRelayed) {
+    what += fmt::format(" ({})", q.endpoint->name);
   }
   return what;
 }
@@ -175,12 +202,17 @@ Ruling Rulebook::rule(const Question& q) const {
   const auto rules = by_agent_.find(pair_key(q.run->tenant, q.run->agent));
   std::optional<Unread> unread;
   std::optional<std::string_view> unallowed;
+  std::optional<std::string_view> other_model;
   if (rules != by_agent_.end()) {
     for (const ipc::RuleSpec* rule : rules->second) {
       const bool place = q.service != nullptr ? rule->service == q.service->name
                                               : matches_host(rule->hosts, *q.host, q.port);
       if (!place || !lists(rule->methods, q.method) || !matches_path(rule->paths, q.path)
-          || !matches_tool(*rule, *q.call) || !matches_operation(*rule, *q.call)) {
+          || !matches_tool(*rule, *q.call) || !matches_operation(*rule, q)) {
+        continue;
+      }
+      if (const auto model = unallowed_model(*rule, q)) {
+        other_model = model;
         continue;
       }
       if (const auto tool = unallowed_tool(*rule, *q.call)) {
@@ -198,6 +230,13 @@ Ruling Rulebook::rule(const Question& q) const {
                 fmt::format("the tool \"{}\" would run at the provider, past the gateway; a rule's "
                             "provider_tools can allow it by name",
                             unallowed->substr(0, 128)));
+  }
+  if (other_model) {
+    return deny("models", other_model->empty()
+                              ? std::string("which model it asks is not known here, and the rule's "
+                                            "models are a list")
+                              : fmt::format("the model \"{}\" is in no rule's models",
+                                            other_model->substr(0, 128)));
   }
   return deny("default-deny",
               fmt::format("no rule of agent {} allows it; its owner can add one", q.run->agent));

@@ -57,13 +57,22 @@ class Rules : public testing::Test {
       snapshot.services.push_back(
           service(name, ipc::ServiceKind::kOpenAi, std::string(name) + ".gatehouse"));
     }
+    auto media = rule("media", "media");
+    media.operations = {"images.edit", "batches.create"};
+    snapshot.services.push_back(service("media", ipc::ServiceKind::kOpenAi, "media.gatehouse"));
+    auto small = rule("small", "small");
+    small.models = {"gpt-4o-mini", "text-embedding-*"};
+    small.paths = {"/v1/chat/completions", "/v1/embeddings", "/v1/models", "/v1/batches",
+                   "/v1/threads"};
+    snapshot.services.push_back(service("small", ipc::ServiceKind::kOpenAi, "small.gatehouse"));
     for (const char* name : {"helper", "free"}) {
       snapshot.services.push_back(
           service(name, ipc::ServiceKind::kA2a, std::string(name) + ".gatehouse"));
     }
     auto helper = rule("helper", "helper");
     helper.operations = {"SendMessage", "CreateTaskPushNotificationConfig", "acme/undo"};
-    snapshot.rules = {models, echo, web, embed, searching, any_mcp, helper, rule("free", "free")};
+    snapshot.rules = {models, echo,      web,     embed,  media,
+                      small,  searching, any_mcp, helper, rule("free", "free")};
     book = std::make_unique<Rulebook>(std::move(snapshot));
     run.tenant = "acme";
     run.agent = "claw";
@@ -93,12 +102,50 @@ TEST_F(Rules, LetAHostBeReachedAtItsWebPortsAndAtTheOneThatIsWritten) {
 TEST_F(Rules, LetNoUnreadRequestToAModelProviderThroughThatTheyDoNotName) {
   EXPECT_TRUE(ask("POST", "provider.gatehouse", "/v1/embeddings").allowed());
   EXPECT_TRUE(ask("GET", "provider.gatehouse", "/v1/models/gpt").allowed());
-  EXPECT_TRUE(ask("POST", "provider.gatehouse", "/v1/files/x").allowed()) << "relayed, and named";
+  EXPECT_TRUE(ask("GET", "provider.gatehouse", "/v1/files/x").allowed()) << "relayed, and named";
+  EXPECT_EQ(ask("POST", "provider.gatehouse", "/v1/files/x").rule, "unnamed-endpoint");
   EXPECT_EQ(ask("POST", "provider.gatehouse", "/v1/threads/x").rule, "unnamed-endpoint");
   EXPECT_EQ(ask("POST", "provider.gatehouse", "/v1/responses").rule, "default-deny");
   EXPECT_TRUE(ask("GET", "tools.gatehouse", "/mcp").allowed()) << "the transport's own stream";
   EXPECT_EQ(ask("PUT", "tools.gatehouse", "/mcp").rule, "mcp-transport");
   EXPECT_EQ(ask("post", "tools.gatehouse", "/mcp").rule, "mcp-transport");
+}
+
+TEST_F(Rules, LetAProviderBeAskedWhatTheirOperationsName) {
+  const auto ruled = [&](const char* method, const char* path, const Call& call = HttpCall{}) {
+    return ask(method, "media.gatehouse", path, call).rule;
+  };
+  EXPECT_EQ(ruled("POST", "/v1/images/edits", LlmCall{}), "media");
+  EXPECT_EQ(ruled("POST", "/v1/batches"), "media");
+  EXPECT_EQ(ruled("GET", "/v1/batches/b"), "default-deny");
+  EXPECT_EQ(ruled("POST", "/v1/images/generations", LlmCall{}), "default-deny");
+  EXPECT_EQ(ruled("POST", "/v1/threads"), "default-deny");
+  EXPECT_EQ(ask("POST", "searching.gatehouse", "/v1/batches").rule, "unnamed-endpoint")
+      << "no list is all that is read";
+  EXPECT_EQ(ask("POST", "searching.gatehouse", "/v1/images/edits", LlmCall{}).rule, "searching");
+}
+
+TEST_F(Rules, LetAModelBeAskedThatTheyName) {
+  const auto ruled = [&](std::string model, std::vector<std::string> others = {},
+                         const char* path = "/v1/chat/completions") {
+    LlmCall call;
+    call.request.model = std::move(model);
+    call.request.other_models = std::move(others);
+    return ask("POST", "small.gatehouse", path, call).rule;
+  };
+  EXPECT_EQ(ruled("gpt-4o-mini"), "small");
+  EXPECT_EQ(ruled("text-embedding-3", {}, "/v1/embeddings"), "small");
+  EXPECT_EQ(ruled("gpt-4o-mini", {"text-embedding-3"}), "small");
+  for (const char* other : {"gpt-4o", "gpt-4o-mini-2", "GPT-4o-mini", "", "text-embedding"}) {
+    EXPECT_EQ(ruled(other), "models") << other;
+    EXPECT_EQ(ruled("gpt-4o-mini", {other}), "models") << other;
+  }
+  const auto http = [&](const char* method, const char* path) {
+    return ask(method, "small.gatehouse", path).rule;
+  };
+  EXPECT_EQ(http("GET", "/v1/models"), "small");
+  EXPECT_EQ(http("POST", "/v1/batches"), "models") << "named, and yet nobody knows its models";
+  EXPECT_EQ(http("POST", "/v1/threads"), "models");
 }
 
 AgentCall agent_call(std::string_view method, bool gives_webhook = false) {

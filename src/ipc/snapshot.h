@@ -125,8 +125,8 @@ struct ServiceSpec {
   }
 };
 
-// One allow rule. Empty lists of methods, paths, tools or operations mean any; `*` matches within
-// one path segment, `**` any rest.
+// One allow rule. Empty lists of methods, paths, tools, operations or models mean any; `*` matches
+// within one path segment, `**` any rest.
 struct RuleSpec {
   std::string tenant;
   std::string id;
@@ -138,10 +138,13 @@ struct RuleSpec {
   std::vector<std::string> paths;
   std::vector<std::string> tools;           // MCP tools/call names
   std::vector<std::string> provider_tools;  // that may run at a model's provider; none means none
-  std::vector<std::string> operations;      // A2A's, by the names of its version 1.0
+  // A2A's, by the names of its version 1.0; or a model provider's (wire/llm_endpoint.h).
+  std::vector<std::string> operations;
+  // Of a model provider's service, names in which `*` stands for any run of characters.
+  std::vector<std::string> models;
   template <class F>
   void fields(F& f) {
-    f(tenant, id, agent, service, hosts, methods, paths, tools, provider_tools, operations);
+    f(tenant, id, agent, service, hosts, methods, paths, tools, provider_tools, operations, models);
   }
 };
 

@@ -32,6 +32,8 @@ Result<LlmRequest> read_request(const LlmEndpoint& endpoint, const RequestText& 
       return openai_chat_request(body);
     case LlmDialect::kOpenAiOther:
       return openai_other_request(endpoint.operation, body.json);
+    case LlmDialect::kOpenAiMedia:
+      return openai_media_request(endpoint.operation, body.json);
     case LlmDialect::kOpenAiResponses:
       return openai_responses_request(body);
     case LlmDialect::kAnthropic:
@@ -50,6 +52,8 @@ Result<void> read_answer(LlmDialect dialect, std::string_view body, AnswerBuilde
       return read_openai_chat(body, into);
     case LlmDialect::kOpenAiOther:
       return read_openai_other(body, into);
+    case LlmDialect::kOpenAiMedia:
+      return read_openai_media(body, into);
     case LlmDialect::kOpenAiResponses:
       return read_openai_responses(body, into);
     case LlmDialect::kAnthropic:
@@ -137,8 +141,17 @@ Result<LlmRequest> LlmRequest::parse(const LlmEndpoint& endpoint, std::string_vi
                                      const KnownJson& known) {
   LlmRequest request = TRY(read_request(endpoint, {body, known}));
   if (!endpoint.model.empty()) request.model = endpoint.model;
-  if (request.model.empty()) return wrong_type("model", "a string");
+  if (request.model.empty() && endpoint.needs_model()) return wrong_type("model", "a string");
   if (endpoint.streams) request.stream = true;
+  return request;
+}
+
+Result<LlmRequest> LlmRequest::parse_form(const LlmEndpoint& endpoint,
+                                          std::string_view content_type, std::string_view body) {
+  if (!endpoint.takes_forms()) return failure(Error::kInvalid, "a form where JSON is meant");
+  LlmRequest request = TRY(openai_media_form(endpoint.operation, content_type, body));
+  if (!endpoint.model.empty()) request.model = endpoint.model;
+  if (request.model.empty() && endpoint.needs_model()) return wrong_type("model", "a string");
   return request;
 }
 
@@ -339,6 +352,8 @@ void LlmAnswerReader::read_event(const Event& event) {
       return static_cast<void>(read_openai_chat_event(event.data, into));
     case LlmDialect::kOpenAiOther:
       return static_cast<void>(read_openai_other_event(event.data, into));
+    case LlmDialect::kOpenAiMedia:
+      return static_cast<void>(read_openai_media_event(event.data, into));
     case LlmDialect::kOpenAiResponses:
       return static_cast<void>(read_openai_responses_event(event.data, into));
     case LlmDialect::kAnthropic:
@@ -367,6 +382,7 @@ std::string LlmAnswerReader::error_event(const LlmError& error) {
   switch (dialect_) {
     case LlmDialect::kOpenAiChat:
     case LlmDialect::kOpenAiOther:
+    case LlmDialect::kOpenAiMedia:
       return fmt::format("data: {}\n\n", openai_error(error));
     case LlmDialect::kOpenAiResponses:
       return fmt::format(

@@ -34,6 +34,7 @@ struct LlmPart {
 // What a request to a governed endpoint asks for.
 struct LlmRequest {
   std::string model;
+  std::vector<std::string> other_models;  // that a router may ask in its place
   bool stream = false;
   bool asks_for_usage = false;              // OpenAI chat: stream_options.include_usage
   std::int64_t max_tokens = 0;              // of output; 0: not said
@@ -54,6 +55,10 @@ struct LlmRequest {
   // looked into again, which changes nothing but `new_messages`.
   [[nodiscard]] static Result<LlmRequest> parse(const LlmEndpoint& endpoint, std::string_view body,
                                                 const KnownJson& known = {});
+  // The same of a body that is a form (form.h), at an endpoint that takes_forms().
+  [[nodiscard]] static Result<LlmRequest> parse_form(const LlmEndpoint& endpoint,
+                                                     std::string_view content_type,
+                                                     std::string_view body);
 };
 
 // What a call used, in tokens. `input` and `output` are all of it; what is listed below each is a
@@ -87,6 +92,7 @@ struct LlmAnswer {
   std::vector<LlmToolCall> tool_calls;
   std::size_t choices = 0;
   std::optional<Usage> usage;
+  std::int64_t audio_seconds = 0;  // of sound that was read, where that is what is billed
   std::string error;         // what the provider says went wrong, after it had begun to answer
   bool is_complete = false;  // it has ended the way its dialect ends
 

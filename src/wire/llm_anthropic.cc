@@ -184,6 +184,7 @@ Result<LlmRequest> anthropic_request(const RequestText& text) {
   const JsonObject body = TRY(scan_object(text.json, text.known));
   LlmRequest request;
   request.model = TRY(model_of(body));
+  request.other_models = TRY(other_models_of(body));
   request.stream = TRY(flag(body, "stream"));
   request.max_tokens = integer(body, "max_tokens");
   TRY(read_messages(text, body, request));

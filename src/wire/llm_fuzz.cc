@@ -17,7 +17,8 @@ using namespace gatehouse::wire;
 
 constexpr std::array kDialects = {LlmDialect::kOpenAiChat,  LlmDialect::kOpenAiResponses,
                                   LlmDialect::kOpenAiOther, LlmDialect::kAnthropic,
-                                  LlmDialect::kGemini,      LlmDialect::kBedrock};
+                                  LlmDialect::kGemini,      LlmDialect::kBedrock,
+                                  LlmDialect::kOpenAiMedia};
 
 struct Read {
   LlmAnswerReader reader;
@@ -66,7 +67,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (size == 0) return 0;
   LlmEndpoint endpoint;
   endpoint.dialect = kDialects.at(data[0] % kDialects.size());
-  endpoint.operation = static_cast<LlmOperation>(data[0] / 8 % 5);
+  endpoint.operation = static_cast<LlmOperation>(data[0] / 8 % kLlmOperations);
   const std::string_view text = text_of({data + 1, size - 1});
   if (const auto request = LlmRequest::parse(endpoint, text); request && request->usage_edit) {
     const auto again = LlmRequest::parse(endpoint, edited(text, *request->usage_edit));

@@ -6,6 +6,7 @@
 #include <array>
 
 #include "base/encoding.h"
+#include "wire/form.h"
 #include "wire/json.h"
 #include "wire/path.h"
 
@@ -14,9 +15,11 @@ namespace {
 
 constexpr std::string_view kResource = "models/";  // Gemini's bodies say it so, if at all
 
-constexpr std::array<std::string_view, 6> kOpenAiTails = {
-    "/chat/completions", "/responses/compact", "/responses/input_tokens",
-    "/responses",        "/completions",       "/embeddings"};
+constexpr std::array<std::string_view, 13> kOpenAiTails = {
+    "/chat/completions",  "/responses/compact", "/responses/input_tokens", "/responses",
+    "/completions",       "/embeddings",        "/images/generations",     "/images/edits",
+    "/images/variations", "/audio/speech",      "/audio/transcriptions",   "/audio/translations",
+    "/moderations"};
 
 // What else can name a model in a body of Gemini's.
 bool names_more_models(const JsonObject& body) {
@@ -26,7 +29,8 @@ bool names_more_models(const JsonObject& body) {
 bool is_of_openai(const LlmEndpoint& endpoint) {
   return endpoint.dialect == LlmDialect::kOpenAiChat
          || endpoint.dialect == LlmDialect::kOpenAiResponses
-         || endpoint.dialect == LlmDialect::kOpenAiOther;
+         || endpoint.dialect == LlmDialect::kOpenAiOther
+         || endpoint.dialect == LlmDialect::kOpenAiMedia;
 }
 
 Result<std::string> segment_for(std::string_view model) {
@@ -76,6 +80,15 @@ Result<std::string> body_for_model(const LlmEndpoint& endpoint, const LlmRequest
   if (change) out = edited(out, *change);
   if (edits_usage && change && usage->at < change->at) out = edited(out, *usage);
   return out;
+}
+
+Result<std::string> form_for_model(const LlmEndpoint& endpoint, std::string_view content_type,
+                                   std::string_view body, std::string_view model) {
+  const auto fields = TRY(form_fields(content_type, body));
+  const FormField* const said = TRY(only_field(fields, "model"));
+  if (said != nullptr) return edited(body, replacing(body, said->value, std::string(model)));
+  if (!endpoint.model.empty()) return std::string(body);
+  return failure(Error::kUnsupported, "a form that names no model is not sent to another");
 }
 
 Result<std::string> path_for_model(const LlmEndpoint& endpoint, std::string_view path,

@@ -19,6 +19,12 @@ namespace gatehouse::wire {
                                                  const LlmRequest& request, std::string_view body,
                                                  std::string_view model, bool asks_usage);
 
+// The same of a form. Errors: those of form_fields(); kUnsupported where neither the form nor the
+// path names a model.
+[[nodiscard]] Result<std::string> form_for_model(const LlmEndpoint& endpoint,
+                                                 std::string_view content_type,
+                                                 std::string_view body, std::string_view model);
+
 // `path` is canonical and that of `endpoint`. Where it says the model it says `model`; `prefix`,
 // unless it is "", stands in front of an endpoint of OpenAI's instead of what does. What comes out
 // is canonical. Errors: kUnsupported for a model that no path can say, or a prefix where there is

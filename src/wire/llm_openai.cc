@@ -157,6 +157,7 @@ Result<LlmRequest> openai_chat_request(const RequestText& text) {
   const JsonObject body = TRY(scan_object(text.json, text.known));
   LlmRequest request;
   request.model = TRY(model_of(body));
+  request.other_models = TRY(other_models_of(body));
   request.stream = TRY(flag(body, "stream"));
   if (const JsonValue* const options = present(body, "stream_options")) {
     if (!options->is(JsonType::kObject)) return wrong_type("stream_options", "an object");
@@ -176,6 +177,7 @@ Result<LlmRequest> openai_other_request(LlmOperation operation, std::string_view
   const bool embeds = operation == LlmOperation::kEmbeddings;
   LlmRequest request;
   request.model = TRY(model_of(body));
+  request.other_models = TRY(other_models_of(body));
   request.max_tokens = integer(body, "max_tokens");
   if (!embeds) {
     request.stream = TRY(flag(body, "stream"));

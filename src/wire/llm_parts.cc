@@ -89,6 +89,19 @@ Result<std::string> model_of(const JsonObject& body) {
   return wrong_type("model", "a string");
 }
 
+Result<std::vector<std::string>> other_models_of(const JsonObject& body) {
+  std::vector<std::string> models;
+  for (const char* key : {"models", "fallbacks"}) {
+    for (const JsonValue& element : TRY(elements(body, key))) {
+      auto name = element.string();
+      if (element.is(JsonType::kObject)) name = TRY(scan_object(element.raw)).string("model");
+      if (!name) return wrong_type(key, "an array of models' names");
+      models.push_back(*std::move(name));
+    }
+  }
+  return models;
+}
+
 Result<std::string> text_of_content(const JsonValue* content) {
   if (content == nullptr) return std::string();
   if (auto text = content->string()) return *std::move(text);

@@ -39,6 +39,9 @@ void add_line(std::string& text, std::string_view line);
 [[nodiscard]] std::int64_t saturated_sum(std::int64_t a, std::int64_t b);
 // The model that a body names, "" for none. Errors: kInvalid when it is no string.
 [[nodiscard]] Result<std::string> model_of(const JsonObject& body);
+// What a body names beside it for a router to fall back on: `models` and `fallbacks` of OpenRouter,
+// LiteLLM and their like, names or objects with a `model`. Errors: kInvalid for anything else.
+[[nodiscard]] Result<std::vector<std::string>> other_models_of(const JsonObject& body);
 // A string, or an array of parts of which some have a `text`: those, a line each. Errors: kInvalid
 // for anything else.
 [[nodiscard]] Result<std::string> text_of_content(const JsonValue* content);
@@ -122,6 +125,11 @@ class AnswerBuilder {
 [[nodiscard]] Result<LlmRequest> openai_chat_request(const RequestText& text);
 [[nodiscard]] Result<LlmRequest> openai_other_request(LlmOperation operation,
                                                       std::string_view body);
+[[nodiscard]] Result<LlmRequest> openai_media_request(LlmOperation operation,
+                                                      std::string_view body);
+[[nodiscard]] Result<LlmRequest> openai_media_form(LlmOperation operation,
+                                                   std::string_view content_type,
+                                                   std::string_view body);
 [[nodiscard]] Result<LlmRequest> openai_responses_request(const RequestText& text);
 // The messages of what has no more than an `input`, and tools that these bring.
 [[nodiscard]] Result<LlmRequest> openai_responses_input(const RequestText& text);
@@ -134,6 +142,8 @@ class AnswerBuilder {
 [[nodiscard]] Result<void> read_openai_chat_event(std::string_view data, AnswerBuilder& into);
 [[nodiscard]] Result<void> read_openai_other(std::string_view body, AnswerBuilder& into);
 [[nodiscard]] Result<void> read_openai_other_event(std::string_view data, AnswerBuilder& into);
+[[nodiscard]] Result<void> read_openai_media(std::string_view body, AnswerBuilder& into);
+[[nodiscard]] Result<void> read_openai_media_event(std::string_view data, AnswerBuilder& into);
 [[nodiscard]] Result<void> read_openai_responses(std::string_view body, AnswerBuilder& into);
 [[nodiscard]] Result<void> read_openai_responses_event(std::string_view data, AnswerBuilder& into);
 [[nodiscard]] Result<void> read_anthropic(std::string_view body, AnswerBuilder& into);

@@ -138,9 +138,17 @@ TEST(LlmEndpoint, IsFoundBehindAnyBasePathAndByNoOtherSpelling) {
   }
   EXPECT_EQ(standing("GET", "/v1/models"), Standing::kGoverned);
   EXPECT_EQ(standing("GET", "/v1/models/gpt-x"), Standing::kGoverned);
-  for (const char* path : {"/v1/images/edits", "/v1/audio/speech", "/v1/files", "/v1/batches/b"}) {
+  for (const char* path : {"/v1/images/edits", "/v1/audio/speech", "/v1/moderations"}) {
+    EXPECT_EQ(standing("POST", path), Standing::kGoverned) << path;
+    EXPECT_EQ(standing("GET", path), Standing::kMisused) << path;
+  }
+  for (const char* path : {"/v1/files", "/v1/batches", "/v1/batches/b/cancel",
+                           "/v1/uploads/u/parts", "/openai/batches"}) {
     EXPECT_EQ(standing("POST", path), Standing::kRelayed) << path;
   }
+  EXPECT_EQ(standing("DELETE", "/v1/files/f"), Standing::kRelayed);
+  EXPECT_EQ(standing("DELETE", "/v1/batches/b"), Standing::kUnknown);
+  EXPECT_EQ(standing("WEBSOCKET", "/v1/files"), Standing::kUnknown);
   for (const char* path : {"/v1/Chat/Completions", "/v1/chat/completions/", "/v1/responses;x=1"}) {
     EXPECT_EQ(standing("POST", path), Standing::kMisused) << path;
   }
@@ -153,6 +161,29 @@ TEST(LlmEndpoint, IsFoundBehindAnyBasePathAndByNoOtherSpelling) {
             LlmOperation::kCountTokens);
   EXPECT_EQ(at(Provider::kAnthropic, "/v1/messages/batches").standing, Standing::kRelayed);
   EXPECT_EQ(at(Provider::kAnthropic, "/v1/complete").standing, Standing::kUnknown);
+}
+
+TEST(LlmEndpoint, HasANameThatRulesCanNameItBy) {
+  const auto name = [](Provider provider, std::string_view method, std::string_view path) {
+    const auto endpoint = llm_endpoint(provider, method, path);
+    const auto names = llm_operation_names(provider);
+    EXPECT_EQ(std::ranges::count(names, endpoint.name), 1) << endpoint.name;
+    return endpoint.name;
+  };
+  EXPECT_EQ(name(Provider::kOpenAi, "GET", "/v1/files/f/content"), "files.content");
+  EXPECT_EQ(name(Provider::kOpenAi, "POST", "/v1/audio/translations"), "audio.translation");
+  EXPECT_EQ(name(Provider::kAzureOpenAi, "POST", "/openai/deployments/d/images/edits"),
+            "images.edit");
+  EXPECT_EQ(name(Provider::kAzureOpenAi, "GET", "/openai/batches/b"), "batches.retrieve");
+  EXPECT_EQ(name(Provider::kAnthropic, "GET", "/v1/messages/batches/b/results"), "batches.results");
+  EXPECT_EQ(name(Provider::kAnthropic, "DELETE", "/v1/files/f"), "files.delete");
+  EXPECT_EQ(name(Provider::kGemini, "POST", "/upload/v1beta/files"), "files.create");
+  EXPECT_EQ(name(Provider::kGemini, "GET", "/download/v1beta/files/f:download"), "files.content");
+  EXPECT_EQ(name(Provider::kGemini, "POST", "/v1beta/models/g:batchGenerateContent"),
+            "batches.create");
+  EXPECT_EQ(name(Provider::kGemini, "POST", "/v1beta/batches/b:cancel"), "batches.cancel");
+  EXPECT_EQ(name(Provider::kGemini, "POST", "/v1beta/models/g:countTokens"), "countTokens");
+  EXPECT_EQ(name(Provider::kBedrock, "POST", "/model/m/converse-stream"), "converse-stream");
 }
 
 TEST(LlmEndpoint, OfAzureNamesItsModelInThePath) {

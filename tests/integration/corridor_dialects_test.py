@@ -292,6 +292,102 @@ class Dialects(HouseTest):
                              (403, 403, "PERMISSION_DENIED"), path)
         self.assertEqual(Upstream.seen, [])
 
+    def form(self, *parts):
+        """A form, and its content type."""
+        body = b"".join(b"--x\r\nContent-Disposition: form-data; %s\r\n\r\n%s\r\n" % part
+                        for part in parts)
+        return body + b"--x--\r\n", ("content-type", "multipart/form-data; boundary=x")
+
+    def test_images_are_read_and_cost_what_they_say(self):
+        usage = {"input_tokens": 50, "output_tokens": 50, "total_tokens": 100,
+                 "input_tokens_details": {"text_tokens": 10, "image_tokens": 40}}
+        self.ask(PROVIDER + "/v1/images/generations", {"model": "painter", "prompt": "a cat"},
+                 {"created": 1, "data": [{"b64_json": "AAAA"}], "usage": usage})
+        intent, tags, _ = self.settled("painter")
+        self.assertEqual(intent["tags"]["llm.operation"], "images")
+        self.assertEqual(json.loads(intent["bodies"]["llm.input"]),
+                         [{"role": "user", "text": "a cat"}])
+        self.assertEqual(self.tokens(tags),
+                         {"input": 50, "cached": 0, "output": 50, "reasoning": 0})
+        stream = sse({"type": "image_generation.partial_image", "b64_json": "AA"},
+                     {"type": "image_generation.completed", "b64_json": "AAAA", "usage": usage})
+        self.ask(PROVIDER + "/v1/images/generations",
+                 {"model": "streaming-painter", "prompt": "a cat", "stream": True}, stream,
+                 "text/event-stream")
+        _, tags, _ = self.settled("streaming-painter")
+        self.assertEqual(self.tokens(tags)["output"], 50)
+        self.assertEqual(tags["llm.complete"], "true")
+
+    def test_a_form_passes_byte_for_byte_and_its_model_is_known(self):
+        place = "http://media.gatehouse/v1/audio/transcriptions"
+        sound = bytes(range(256)) * 40
+        for model, answer, told in [
+                ("hears", {"text": "Hello!", "usage": {
+                    "type": "tokens", "input_tokens": 14, "output_tokens": 45,
+                    "input_token_details": {"text_tokens": 4, "audio_tokens": 10}}},
+                 {"input": 14, "cached": 0, "input_audio": 10, "output": 45, "reasoning": 0}),
+                ("listens", {"text": "Hello!", "usage": {"type": "duration", "seconds": 8.2}}, {})]:
+            body, kind = self.form((b'name="file"; filename="a.wav"', sound),
+                                   (b'name="model"', model.encode()))
+            Upstream.script = says(answer)
+            status, _, got = self.house.request("POST", place, body, [kind])
+            self.assertEqual((status, json.loads(got)), (200, answer))
+            self.assertEqual(Upstream.seen[-1][3], body)
+            self.assertEqual(Upstream.seen[-1][2]["content-type"], kind[1])
+            intent, tags, bodies = self.settled(model)
+            self.assertEqual(intent["tags"]["llm.operation"], "transcription")
+            self.assertEqual(bodies["llm.text"], "Hello!")
+            self.assertEqual(self.tokens(tags), told)
+            self.assertEqual((tags.get("audio.seconds"), tags["cost.unknown"]),
+                             ("9" if not told else None, "true"))
+
+    def test_a_form_that_is_too_long_to_be_read_streams_with_its_model_unknown(self):
+        body, kind = self.form((b'name="model"', b"long"), (b'name="file"; filename="a"',
+                                                            b"\0" * (17 * 1024 * 1024)))
+        Upstream.script = says({"text": "long"})
+        status, _, got = self.house.request(
+            "POST", "http://media.gatehouse/v1/audio/transcriptions", body, [kind])
+        self.assertEqual(status, 200, got)
+        self.assertEqual(Upstream.seen[-1][3], body)
+        intent, settled = self.house.exchange(service="media", llm__model="")
+        self.assertEqual(settled["tags"]["request.truncated"], "true")
+
+    def test_a_form_that_two_readers_could_take_differently_is_refused(self):
+        Upstream.seen.clear()
+        body, kind = self.form((b'name="model"', b"a"), (b'name="model"', b"b"))
+        status, _, got = self.house.request(
+            "POST", "http://media.gatehouse/v1/images/edits", body, [kind])
+        self.assertEqual(status, 400, got)
+        self.assertIn("several fields 'model'", json.loads(got)["error"]["message"])
+        self.assertEqual(Upstream.seen, [])
+
+    def test_sound_passes_as_it_is_and_what_it_cost_is_unknown(self):
+        sound = bytes(range(256)) * 400
+        self.ask(PROVIDER + "/v1/audio/speech",
+                 {"model": "speaks", "input": "Hello!", "voice": "alloy"}, sound, "audio/mpeg")
+        _, tags, _ = self.settled("speaks")
+        self.assertEqual(self.tokens(tags), {})
+        self.assertEqual((tags["cost.unknown"], tags["bytes.response"]), ("true", "102400"))
+
+    def test_files_and_batches_pass_only_where_a_rule_names_the_operation(self):
+        place = "http://media.gatehouse/v1/"
+        body, kind = self.form((b'name="purpose"', b"user_data"),
+                               (b'name="file"; filename="a"', b"\0\1\2"))
+        self.assertEqual(self.house.request("POST", place + "files", body, [kind])[0], 200)
+        self.assertEqual(Upstream.seen[-1][3], body)
+        intent, _ = self.house.exchange(service="media", llm__endpoint="files.create")
+        self.assertEqual(intent["tags"]["call"], "http")
+        Upstream.script = says(b"\0\xff", "application/octet-stream")
+        self.assertEqual(self.house.request("GET", place + "files/f/content")[2], b"\0\xff")
+        Upstream.seen.clear()
+        for method, path in [("GET", "files"), ("GET", "files/f"), ("DELETE", "files/f"),
+                             ("POST", "batches"), ("POST", "images/generations"),
+                             ("POST", "chat/completions")]:
+            status, _, got = self.house.request(method, place + path,
+                                                b'{"model":"m"}' if method == "POST" else b"")
+            self.assertEqual(status, 400 if "chat" in path else 403, (path, got))
+        self.assertEqual(Upstream.seen, [])
+
     def test_counting_tokens_is_read_and_costs_nothing(self):
         self.ask(CLAUDE + "/v1/messages/count_tokens",
                  {"model": "counted", "messages": [{"role": "user", "content": "hi"}]},
