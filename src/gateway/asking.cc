@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "gateway/injection.h"
+#include "gateway/model_list.h"
 #include "gateway/responses_socket.h"
 #include "gateway/signing.h"
 #include "wire/retry_after.h"
@@ -28,6 +29,7 @@ class Asking {
   Task<Result<Head>> chosen_answer() {
     while (true) {
       Result<Head> head = co_await attempt();
+      if (!head && ended_how(head) == AttemptEnd::kNoAnswer) of_.reading.book_unanswered();
       if (exchange_.model_route == nullptr || !may_go_on(head)) co_return head;
       if (!co_await move_on()) co_return head;
       ++gate().counters.route_retries;
@@ -55,12 +57,15 @@ class Asking {
     }
     co_return head;
   }
+  [[nodiscard]] AttemptEnd ended_how(const Result<Head>& head) const {
+    if (head) return end_of_status(head->response.status);
+    const bool was_taken = is_sent_ && !(of_.upstream && upstream().was_not_processed());
+    return end_of_error(head.error().code(), was_taken);
+  }
   // How an attempt ended is remembered, and put on record. Nothing of an answer has gone to the
   // agent yet.
   bool may_go_on(const Result<Head>& head) {
-    const bool was_taken = is_sent_ && !(of_.upstream && upstream().was_not_processed());
-    const AttemptEnd end =
-        head ? end_of_status(head->response.status) : end_of_error(head.error().code(), was_taken);
+    const AttemptEnd end = ended_how(head);
     note_attempt(exchange_, exchange_.aim,
                  head ? std::to_string(head->response.status)
                       : std::string(row_of(head.error().code()).label));
@@ -185,9 +190,9 @@ class Asking {
     if (!exchange_.tracestate.empty()) head.headers.set("tracestate", exchange_.tracestate);
     // What may come back in any answer from that upstream, also to a request without a credential.
     const bool is_looked_through = !leased_.lent().known.empty();
-    const bool is_inspected = !std::holds_alternative<HttpCall>(exchange_.call);
+    const bool is_edited = asks_for_card() || !listed_aliases(exchange_).empty();
+    const bool is_inspected = is_edited || !std::holds_alternative<HttpCall>(exchange_.call);
     if (is_inspected || is_looked_through) head.headers.set("accept-encoding", "identity");
-    const bool is_edited = asks_for_card();
     if (is_edited) {
       // What the agent knows is not what the upstream has.
       for (const char* name :

@@ -8,8 +8,10 @@
 
 #include "audit/read_again.h"
 #include "gateway/card.h"
+#include "gateway/model_list.h"
 #include "gateway/record.h"
 #include "wire/jsonrpc.h"
+#include "wire/llm_models.h"
 #include "wire/mcp.h"
 
 namespace gatehouse::gateway {
@@ -17,20 +19,22 @@ namespace {
 
 constexpr std::size_t kKeptMost = 16 * 1024 * 1024;  // of a body, in the log
 constexpr std::size_t kCardMost = 1024 * 1024;
+constexpr std::size_t kListMost = 8 * 1024 * 1024;  // of models: routers have thousands
 
-}  // namespace
-
-Reading::~Reading() {
 bool is_billed(wire::LlmOperation operation) {
   return operation != wire::LlmOperation::kCountTokens
          && operation != wire::LlmOperation::kModeration;
 }
 
+}  // namespace
+
+Reading::~Reading() {
   if (!request_.empty()) intent_.add_body("request", request_);
   if (!answer_.empty()) has_answer_ = intent_.add_body("response", answer_);
   intent_.tag("bytes.response", std::to_string(answer_bytes_));
   if (request_bytes_ > request_.size()) intent_.tag("request.truncated", "true");
   if (answer_bytes_ > answer_.size()) intent_.tag("response.truncated", "true");
+  tell_unanswered();
   if (const auto* llm = std::get_if<LlmCall>(&of_.call)) tell_llm(*llm);
   if (const auto* tool = std::get_if<ToolCall>(&of_.call)) tell_tool(*tool);
   if (agent_) tell_agent();
@@ -47,11 +51,40 @@ void Reading::begin(const wire::ResponseHead& head) {
   if (is_stream_ && std::holds_alternative<ToolCall>(of_.call)) {
     events_ = std::make_unique<wire::SseParser>();
   }
+  if (auto aliases = listed_aliases(of_); head.status == 200 && !aliases.empty()) {
+    held_ = std::make_unique<Held>(Held{.aliases = std::move(aliases)});
+  }
   const auto* llm = std::get_if<LlmCall>(&of_.call);
   if (llm == nullptr || head.status < 200 || head.status >= 300) return;
   const auto form = wire::LlmAnswerReader::form_of(llm->endpoint, type);
   is_stream_ = form != wire::LlmAnswerReader::Form::kWhole;
   model_.emplace(llm->endpoint, form, hides_usage_);
+}
+
+void Reading::book_unanswered() {
+  const auto* const llm = std::get_if<LlmCall>(&of_.sent_call());
+  if (llm == nullptr || !is_billed(llm->endpoint.operation)) return;
+  if (llm->endpoint.dialect == wire::LlmDialect::kOpenAiMedia) return;  // its bytes tell nothing
+  const wire::Usage usage{.input = wire::estimate_tokens(llm->input_bytes), .is_estimated = true};
+  const auto cost = of_.rulebook->prices().cost(*of_.aim.service, "", llm->request.model, usage);
+  const auto micro_usd = cost ? std::optional(cost->micro_usd) : std::nullopt;
+  if (!unanswered_) unanswered_ = std::make_unique<Unanswered>();
+  ++unanswered_->attempts;
+  unanswered_->input_tokens += usage.input;
+  auto& sum = unanswered_->micro_usd;
+  sum = sum && micro_usd ? std::optional(*sum + *micro_usd) : std::nullopt;
+  if (const auto provider = provider_of(of_.aim.service->kind)) {
+    of_.gate->counters.models.count(*provider, usage, micro_usd);
+  }
+}
+
+void Reading::tell_unanswered() {
+  if (!unanswered_) return;
+  intent_.tag("unanswered.attempts", std::to_string(unanswered_->attempts));
+  intent_.tag("unanswered.tokens.input", std::to_string(unanswered_->input_tokens));
+  if (unanswered_->micro_usd) {
+    intent_.tag("unanswered.cost.micro_usd", std::to_string(*unanswered_->micro_usd));
+  }
 }
 
 void Reading::begin_messages() {
@@ -101,9 +134,12 @@ std::string_view Reading::finish() {
 // What cannot be held whole is not held at all.
 void Reading::hold(std::string_view payload) {
   if (held_->why_not) return;
-  if (held_->text.size() + payload.size() > kCardMost) {
+  const bool is_card = held_->aliases.empty();
+  const std::size_t most = is_card ? kCardMost : kListMost;
+  if (held_->text.size() + payload.size() > most) {
     held_->why_not.emplace(Error::kTooLarge,
-                           fmt::format("the agent's card has more than {} bytes", kCardMost));
+                           fmt::format("the {} has more than {} bytes",
+                                       is_card ? "agent's card" : "list of models", most));
   } else if (!kept_.grow(payload.size())) {
     held_->why_not.emplace(Error::kExhausted,
                            "the exchanges under way take all the memory that the gateway has for "
@@ -116,6 +152,13 @@ void Reading::hold(std::string_view payload) {
 
 Result<std::string> Reading::edited() {
   if (held_->why_not) return Failure(*held_->why_not);
+  if (!held_->aliases.empty()) {
+    // One that is not as the dialect has it goes on as it came.
+    auto list = wire::models_with(*of_.endpoint, held_->text, held_->aliases);
+    std::string text = list ? *std::move(list) : std::move(held_->text);
+    keep(text);
+    return text;
+  }
   intent_.add_body("a2a.card", held_->text);
   wire::A2aCard card = TRY(card_for_agent(of_, held_->text));
   if (card.had_signatures) intent_.tag("a2a.signatures", "dropped");
@@ -202,6 +245,13 @@ void Reading::tell_said(const wire::LlmAnswer& answer) {
 }
 
 void Reading::tell_usage(const LlmCall& call, const wire::LlmAnswer& answer) {
+  // Of an image or a sound bytes tell nothing of tokens: what the provider does not say is unknown.
+  if (call.endpoint.dialect == wire::LlmDialect::kOpenAiMedia && !answer.usage) {
+    if (answer.audio_seconds > 0) {
+      intent_.tag("audio.seconds", std::to_string(answer.audio_seconds));
+    }
+    return tell_cost(answer, std::nullopt);
+  }
   const wire::Usage usage = answer.usage_or_estimate(call.input_bytes);
   const auto count = [&](std::string_view key, std::int64_t tokens) {
     intent_.tag(key, std::to_string(tokens));
@@ -247,13 +297,6 @@ void Reading::tell_tool(const ToolCall& call) {
   if (!result->text.empty()) intent_.add_body("tool.result", result->text);
 }
 
-  // Of an image or a sound bytes tell nothing of tokens: what the provider does not say is unknown.
-  if (call.endpoint.dialect == wire::LlmDialect::kOpenAiMedia && !answer.usage) {
-    if (answer.audio_seconds > 0) {
-      intent_.tag("audio.seconds", std::to_string(answer.audio_seconds));
-    }
-    return tell_cost(answer, std::nullopt);
-  }
 void Reading::tell_agent() {
   if (!is_stream_) agent_->read_whole(answer_);
   const wire::A2aAnswer& answer = agent_->answer();

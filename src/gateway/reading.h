@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "gateway/exchange.h"
 #include "wire/a2a_answer.h"
@@ -35,6 +36,8 @@ class Reading {
   void read_instead(const wire::LlmAnswer& upstreams) { upstreams_ = &upstreams; }
   // The answer comes as messages of a WebSocket, of which each is taken whole.
   void begin_messages();
+  // What was sent got no answer: it may have cost all the same, as much as its bytes say.
+  void book_unanswered();
   // A piece of the request's body that was relayed unread.
   void sent(std::string_view payload);
   // A piece of the answer's body. What is given back goes to the agent now; it lives until the next
@@ -46,8 +49,8 @@ class Reading {
   }
   // The answer has ended in order: what goes to the agent yet.
   [[nodiscard]] std::string_view finish();
-  // Whether nothing of the answer goes to the agent before all of it has come: an agent's card,
-  // which is edited as a whole.
+  // Whether nothing of the answer goes to the agent before all of it has come: an agent's card, or
+  // a list of models that names are added to, is edited as a whole.
   [[nodiscard]] bool holds_back() const { return held_ != nullptr; }
   // Of such an answer, once it has ended: what goes to the agent. Errors: kUpstream, kTooLarge,
   // kExhausted.
@@ -63,12 +66,21 @@ class Reading {
   void tell_llm(const LlmCall& call);
   void tell_said(const wire::LlmAnswer& answer);
   void tell_usage(const LlmCall& call, const wire::LlmAnswer& answer);
-  void tell_cost(const wire::LlmAnswer& answer, const wire::Usage& usage);
+  // `used`: nothing where nobody can say.
+  void tell_cost(const wire::LlmAnswer& answer, const std::optional<wire::Usage>& used);
+  void tell_unanswered();
   void note_beginning();
   // An answer that is held back.
   struct Held {
     std::string text;
-    std::optional<Error> why_not;  // it is not
+    std::optional<Error> why_not;      // it is not
+    std::vector<std::string> aliases;  // that are added to a list of models; none: it is a card
+  };
+  // Of attempts that got no answer, all together.
+  struct Unanswered {
+    std::uint64_t attempts = 0;
+    std::int64_t input_tokens = 0;
+    std::optional<std::int64_t> micro_usd = 0;  // nothing where nobody says the price of one
   };
   void hold(std::string_view payload);
   void tell_tool(const ToolCall& call);
@@ -92,6 +104,7 @@ class Reading {
   // From the request until there was something of a model's stream: a piece, what the model says.
   Nanos first_chunk_{};
   Nanos first_token_{};
+  std::unique_ptr<Unanswered> unanswered_;        // null: none
   std::unique_ptr<wire::A2aAnswerReader> agent_;  // of another agent's answer, once it has begun
   std::unique_ptr<Held> held_;
 };

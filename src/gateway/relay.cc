@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "gateway/asking.h"
+#include "gateway/model_list.h"
 #include "gateway/responses_socket.h"
 #include "gateway/translated_answer.h"
 #include "gateway/websocket.h"
@@ -74,6 +75,10 @@ class Relay {
   // All of it where the answer leads to a WebSocket.
   [[gnu::noinline]] Task<Result<void>> begin() {
     Exchange& exchange = *of_.leased;
+    if (auto alias = answer_as_alias(exchange)) {
+      is_over_ = true;
+      co_return co_await answer_here(*std::move(alias));
+    }
     const Instant dialled = gate().loop.now();
     UpstreamExchange::Head head = CO_TRY(co_await asked(of_));
     exchange.timing.upstream = gate().loop.now() - dialled;
@@ -93,6 +98,22 @@ class Relay {
     }
     CO_TRY(of_.still_alive());
     co_return begin_answer(std::move(head));
+  }
+  // What is known here: no upstream is asked.
+  [[gnu::noinline]] Task<Result<void>> answer_here(std::string body) {
+    CO_TRY(of_.still_alive());
+    wire::ResponseHead head;
+    head.reason = "OK";
+    head.headers.set("content-type", "application/json");
+    name_run(head.headers);
+    tell_timing(head.headers);
+    intent().tag("status", std::to_string(head.status));
+    intent().tag("answered_by", "gateway");
+    of_.reading.begin(head);
+    CO_TRY(caller().begin(std::move(head), {Kind::kLength, body.size()}));
+    const wire::Headers no_trailers;
+    co_return co_await to_caller(caller().answer().finish(of_.reading.take(body), no_trailers,
+                                                          gate().loop.in(kPeerTakesMost)));
   }
   // What may come back in any answer from that upstream, also to a request without a credential.
   Result<void> prepare_redaction(wire::ResponseHead& head) {
@@ -116,7 +137,9 @@ class Relay {
     const bool has_body =
         body.kind == Kind::kChunked || body.length > 0 || body.kind == Kind::kUntilClose;
     if (!has_body) return {};
-    if (!redactor_ && std::holds_alternative<HttpCall>(of_.leased->call)) return {};
+    const bool is_read =
+        !std::holds_alternative<HttpCall>(of_.leased->call) || !listed_aliases(*of_.leased).empty();
+    if (!redactor_ && !is_read) return {};
     const auto coding = wire::content_coding_of(head.headers);
     if (!coding) {
       if (!redactor_) return {};  // it is relayed; what it says of itself stays unknown

@@ -9,6 +9,7 @@
 #include "wire/event_stream.h"
 #include "wire/llm.h"
 #include "wire/llm_model.h"
+#include "wire/llm_models.h"
 
 namespace {
 
@@ -74,6 +75,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     CHECK(again && again->asks_for_usage && again->model == request->model);
   }
   check_model(endpoint, text);
+  if (const auto list = models_with(endpoint, text, {"house", "a\"b"})) {
+    CHECK(models_with(endpoint, *list, {"house", "a\"b"}) == *list);
+  }
   LlmAnswerReader reader(endpoint, LlmAnswerReader::Form::kWhole);
   (void)reader.read_whole(text);
   check_stream(endpoint, Form::kEvents, text);

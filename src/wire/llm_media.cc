@@ -101,6 +101,7 @@ Result<LlmRequest> openai_media_form(LlmOperation operation, std::string_view co
                                      std::string_view body) {
   const auto fields = TRY(form_fields(content_type, body));
   LlmRequest request;
+  request.is_new_alone = false;  // its content type says how it is read
   if (const FormField* const model = TRY(only_field(fields, "model"))) {
     if (!all_are(kVisibleChar, model->value)) return wrong_type("model", "a name");
     request.model = model->value;

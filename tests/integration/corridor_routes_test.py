@@ -177,14 +177,47 @@ class Routes(HouseTest):
         self.assertEqual(self.settled("house/down")["route.attempts"],
                          "gone/x unreachable, second/y 200")
 
+    def test_the_names_are_listed_for_who_may_ask_for_them(self):
+        theirs = b'{"object":"list","data":[{"id":"gpt-x","object":"model"}]}'
+        Upstream.script = lambda upstream, _: upstream.answer(200, theirs, headers=[("etag", "x")])
+        place = "http://router.gatehouse/v1/models"
+        status, headers, body = self.house.request("GET", place, headers=[
+            ("accept-encoding", "gzip"), ("if-none-match", "x"), self.house.bearer("router")])
+        self.assertEqual(status, 200, body)
+        self.assertNotIn("etag", headers)
+        self.assertEqual(Upstream.seen[-1][2]["accept-encoding"], "identity")
+        names = [model["id"] for model in json.loads(body)["data"]]
+        self.assertEqual(names[-1], "gpt-x")
+        for name in ("plain", "thinker", "partly", "house/down"):
+            self.assertEqual(names.count(name), 1, name)
+        self.assertNotIn("forbidden", names, "no rule lets the agent ask its target")
+        Upstream.seen.clear()
+        for name in ("plain", "house/down"):
+            status, _, body = self.house.request("GET", f"{place}/{name}",
+                                                 headers=[self.house.bearer("router")])
+            self.assertEqual((status, json.loads(body)["id"]), (200, name))
+        self.assertEqual(Upstream.seen, [], "answered here")
+        _, settled = self.house.exchange(path="/v1/models/plain")
+        self.assertEqual(settled["tags"]["answered_by"], "gateway")
+        for name in ("forbidden", "gpt-y"):
+            Upstream.script = lambda upstream, _: upstream.answer(404, b"{}")
+            self.assertEqual(self.house.request("GET", f"{place}/{name}")[0], 404)
+        self.assertEqual(len(Upstream.seen), 2)
+
     def test_one_that_closes_without_an_answer_is_followed_by_the_next(self):
         def silent(upstream, _):
             upstream.close_connection = True
         self.answering(silent)
         self.assertEqual(self.ask("silent", stream=True)[0], 200)
-        self.assertIn("first/one-silent upstream, second", self.settled("silent")["route.attempts"])
+        tags = self.settled("silent")
+        self.assertIn("first/one-silent upstream, second", tags["route.attempts"])
+        self.assertEqual(tags["unanswered.attempts"], "1")
+        sent = len(Upstream.seen[0][3])
+        self.assertEqual(int(tags["unanswered.tokens.input"]), (sent + 1) // 2)
+        self.assertNotIn("unanswered.cost.micro_usd", tags, "nobody says the price")
 
     def test_one_that_wants_to_be_left_alone_is(self):
+        until = email.utils.formatdate(time.time() + 600, usegmt=True)
         self.answering(lambda upstream, _: upstream.answer(
             429, b'{"error":"slow down"}', headers=[("retry-after", until)]))
         for _ in range(3):
@@ -217,7 +250,6 @@ class Routes(HouseTest):
         for status in (400, 401, 404, 500):
             self.answering(lambda upstream, _, status=status: upstream.answer(status, b"{}"))
             self.assertEqual(self.ask("erring")[0], status)
-        until = email.utils.formatdate(time.time() + 600, usegmt=True)
         self.assertTrue(all(path.startswith("/first/") for path in self.paths()))
 
     def test_after_a_byte_has_reached_the_agent_there_is_no_other_attempt(self):
