@@ -300,10 +300,10 @@ TEST_F(StoreTest, AStoreOfALaterVersionIsLeftAlone) {
   EXPECT_EQ(refused.error(), Error::kUnsupported);
   EXPECT_EQ(refused.error().message(),
             "made by a newer gatehouse: the state store is of version 99, and this gatehouse reads "
-            "up to 5; run that one, or restore a backup");
+            "up to 6; run that one, or restore a backup");
   {
     auto database = Database::open("state.db", vfs.name());
-    ASSERT_TRUE(database->run("UPDATE schema_version SET version = 5"));
+    ASSERT_TRUE(database->run("UPDATE schema_version SET version = 6"));
   }
   EXPECT_TRUE(open_sqlite_store("state.db", vfs.name())) << "it was left as it was";
   store = std::unique_ptr<StateStore>();
