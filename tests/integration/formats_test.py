@@ -114,7 +114,7 @@ class Formats(unittest.TestCase):
         migrated = (house.data / "vault/root.key").read_bytes()
         self.assertEqual(migrated[:40], b"GHROOTK1" + (key if len(key) == 32 else key[8:40]))
         self.assertEqual((house.data / "run/house-key").read_bytes()[:8], b"GHHOUSE1")
-        self.assertEqual(house.schema(), [(5,)])
+        self.assertEqual(house.schema(), [(6,)])
 
     def test_each_backup_that_an_earlier_one_made_is_restored(self):
         backups = sorted(FIXTURES.glob("v*/house.backup"))
