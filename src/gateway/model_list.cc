@@ -77,7 +77,7 @@ bool may_ask_route(const Exchange& of, const ipc::ModelRouteSpec& route) {
 std::optional<wire::ModelQuery> query_of(const Exchange& of) {
   if (!of.endpoint || of.endpoint->operation != wire::LlmOperation::kModels) return std::nullopt;
   if (of.endpoint->standing != wire::LlmEndpoint::Standing::kGoverned) return std::nullopt;
-  if (of.service->models.empty() || of.request.head.method != "GET") return std::nullopt;
+  if (of.service->models.empty()) return std::nullopt;  // the endpoint has no method but GET
   return wire::model_query(*of.endpoint, of.path);
 }
 
