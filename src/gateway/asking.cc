@@ -176,7 +176,12 @@ class Asking {
   }
 
   Result<void> begin_request() {
-    wire::RequestHead head = exchange_.request.head;
+    const wire::RequestHead& agents = exchange_.request.head;
+    wire::RequestHead head;
+    head.method = agents.method;
+    head.scheme = agents.scheme;
+    head.authority = agents.authority;
+    head.version = agents.version;
     head.headers = headers_for(exchange_);
     if (exchange_.websocket) wire::set_websocket_upgrade(head.headers);
     for (const char* name : {"expect", "traceparent", "tracestate", "proxy-authorization"}) {
