@@ -199,7 +199,8 @@ void Attach::listen(net::Descriptor listener) {
 Task<Result<ipc::Done>> Attach::use(ipc::UseAttachIdentity identity) {
   const net::TlsIdentity own{std::move(identity.certificate_pem),
                              std::move(identity.private_key_pem)};
-  // A client that speaks both gets HTTP/1.1: there is no CONNECT inside of HTTP/2 here.
+  // A client that speaks both gets HTTP/1.1: one connection of TCP for each tunnel, no stream waits
+  // behind another.
   server_ = CO_TRY(net::TlsServer::make(
       {.identity = &own, .any_client_certificate = true, .http2 = true, .http1_first = true}));
   begin();

@@ -40,9 +40,8 @@ constexpr std::uint64_t kDescriptorsOfOne = 2;
 
 // Tells a client that does not get in, and waits until it has heard it.
 Task<void> say_full(net::Loop& loop, Door& door, std::unique_ptr<Client> client) {
-  Error full(Error::kExhausted, "this gateway has as many connections as it may; try again");
   const std::string answer =
-      response_of({std::move(full), ipc::ServiceKind::kHttp, "", "", door.headers()});
+      response_of({Gate::full(), ipc::ServiceKind::kHttp, "", "", door.headers()});
   const Deadline deadline = loop.in(kTurnAwayMost);
   if (!co_await client->stream->write(answer, deadline)) co_return;
   if (!co_await client->stream->finish(deadline)) co_return;
@@ -246,11 +245,20 @@ Task<void> Gate::accept_all(Door* door, net::Listener* listener, Entrance entran
 
 void Gate::serve_at(Door& door, std::unique_ptr<Client> client, Entrance entrance) {
   if (is_full(door)) return turn_away(door, std::move(client), entrance);
+  serve_as_connection(door, [&](Listed listed) {
+    return serve_connection(*this, door, std::move(listed), std::move(client), entrance);
+  });
+}
+
+void Gate::serve_as_connection(Door& door, const std::function<Task<void>(Listed)>& serve) {
   ++counters.connections;
   Listed listed(*this, door);
   const std::uint64_t id = listed.id();
-  connections_.at(id).task = door.tasks.spawn(
-      serve_connection(*this, door, std::move(listed), std::move(client), entrance));
+  connections_.at(id).task = door.tasks.spawn(serve(std::move(listed)));
+}
+
+Error Gate::full() {
+  return {Error::kExhausted, "this gateway has as many connections as it may; try again"};
 }
 
 bool Gate::is_full(const Door& door) const {
@@ -331,8 +339,9 @@ void Gate::cut_killed() {
   }
   for (const auto& [run, ids] : killed) {
     const TraceId trace = connections_.at(ids.front()).door->run.trace;
-    for (const std::uint64_t id : ids) {
-      const OpenConnection open = connections_.at(id);
+    // The youngest first: what a tunnel says last goes out by the connection that carries it.
+    for (auto id = ids.rbegin(); id != ids.rend(); ++id) {
+      const OpenConnection open = connections_.at(*id);
       ++counters.cut_by_kill;
       open.door->tasks.cancel(open.task);
     }

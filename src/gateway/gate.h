@@ -3,6 +3,7 @@
 #pragma once
 
 #include <array>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -60,6 +61,8 @@ struct Counters {
 // Of bodies, in memory, at a time, for all Runs of a gateway.
 inline constexpr std::size_t kBodiesMost = std::size_t{256} * 1024 * 1024;
 
+class Listed;
+
 class Gate {
  public:
   Gate(ipc::Role& role, net::Resolver& resolver);
@@ -90,6 +93,12 @@ class Gate {
   // Serves a connection as one of that Door, as long as both last. Of too many, or where
   // descriptors run out, it is told so (503) and ended.
   void serve_at(Door& door, std::unique_ptr<Client> client, Entrance entrance);
+  // Whether that Door may have no further connection now, and what who wants one is told.
+  [[nodiscard]] bool is_full(const Door& door) const;
+  [[nodiscard]] static Error full();
+  // Runs what `serve` makes of a place in the list as one of that Door's connections, as long as
+  // both last.
+  void serve_as_connection(Door& door, const std::function<net::Task<void>(Listed)>& serve);
   // Ends that connection at the Loop's next turn, if it is still there. For a watcher that cannot
   // end its owner itself.
   void cancel_soon(Door& door, std::uint64_t connection);
@@ -113,7 +122,6 @@ class Gate {
   net::Task<Result<ipc::Done>> take_identity(ipc::UseClientIdentity request);
   net::Task<Result<ipc::Done>> take_snapshot(std::uint64_t generation,
                                              std::vector<net::Descriptor> fds);
-  [[nodiscard]] bool is_full(const Door& door) const;
   void turn_away(Door& door, std::unique_ptr<Client> client, Entrance entrance);
   net::Task<void> accept_all(Door* door, net::Listener* listener, Entrance entrance);
   net::Task<void> watch_kills();

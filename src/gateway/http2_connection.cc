@@ -5,9 +5,13 @@
 #include <map>
 #include <set>
 
+#include "base/encoding.h"
 #include "base/log.h"
+#include "base/random.h"
 #include "gateway/connection.h"
 #include "gateway/exchange.h"
+#include "gateway/http2_stream.h"
+#include "gateway/http2_tunnel.h"
 #include "gateway/refusal.h"
 #include "wire/http2.h"
 
@@ -22,32 +26,12 @@ constexpr Nanos kLingerMost = std::chrono::seconds(2);
 constexpr std::size_t kExchangesMost = 2 * wire::kHttp2StreamsMost;  // under way at once
 constexpr std::size_t kWrittenAtOnce = 64 * 1024;
 
-// One stream, between the session and its Exchange.
-struct Stream {
-  explicit Stream(net::Loop& loop) : came(loop), went(loop) {}
-  // In: not more than its window, which opens again with what is taken.
-  std::string in;
-  bool in_whole = false;
-  wire::Headers in_trailers;
-  net::Event came;
-  // Out: what was flushed is pulled by the session.
-  std::string out;
-  std::size_t out_at = 0;  // so much of it was pulled
-  bool out_ends = false;
-  bool out_ended = false;
-  wire::Headers out_trailers;
-  net::Event went;
-  bool is_over = false;     // reset, or the connection has ended
-  bool is_watched = false;  // its end ends the Exchange at once
-  net::Nursery::Child* exchange = nullptr;
-};
-
 class Connection;
 
 class Http2Caller final : public Caller, public MessageIn, public MessageOut {
  public:
-  Http2Caller(Connection& connection, std::int32_t id, Stream& stream, bool to_head)
-      : connection_(connection), id_(id), stream_(stream), to_head_(to_head) {}
+  Http2Caller(Connection& connection, std::shared_ptr<Http2Stream> stream,
+              const wire::RequestHead* head);
   ~Http2Caller() override;
 
   [[nodiscard]] MessageIn& request() override { return *this; }
@@ -58,14 +42,10 @@ class Http2Caller final : public Caller, public MessageIn, public MessageOut {
   [[nodiscard]] bool takes_last_words() const override;
   void say_last_now(std::string_view words) override;
   [[nodiscard]] Task<void> say_last(std::string_view words, Deadline deadline) override;
-  [[nodiscard]] Result<void> can_switch() override {
-    return failure(Error::kUnsupported, "a stream of HTTP/2 does not change its protocol");
-  }
-  [[nodiscard]] Task<Result<RawConnection>> switch_protocols(wire::ResponseHead,
-                                                             Deadline) override {
-    co_return Failure(can_switch().error());
-  }
-  void ended_in_order() override {}
+  [[nodiscard]] Result<void> can_switch() override;
+  [[nodiscard]] Task<Result<RawConnection>> switch_protocols(wire::ResponseHead head,
+                                                             Deadline deadline) override;
+  void ended_in_order() override { is_in_order_ = true; }
   [[nodiscard]] Task<void> refuse(Refusal refusal) override;
   void watch(net::Nursery&) override { stream_.is_watched = true; }
 
@@ -75,7 +55,7 @@ class Http2Caller final : public Caller, public MessageIn, public MessageOut {
     return failure(Error::kUpstream, "the stream ended before the end of the body");
   }
   [[nodiscard]] bool is_done() const override {
-    return stream_.in_whole && stream_.in.size() == given_;
+    return asks_websocket_ || (stream_.in_whole && stream_.in.size() == given_);
   }
   [[nodiscard]] const wire::Headers& trailers() const override { return stream_.in_trailers; }
 
@@ -90,16 +70,27 @@ class Http2Caller final : public Caller, public MessageIn, public MessageOut {
                                           Deadline deadline) override;
 
  private:
+  // What the stream is once it has changed to WebSocket.
+  struct Raw {
+    explicit Raw(std::shared_ptr<Http2Stream> stream)
+        : bytes(std::move(stream), wire::Http2Code::kCancel), inbox(bytes) {}
+    Http2Bytes bytes;
+    Inbox inbox;
+  };
   Connection& connection_;
+  std::shared_ptr<Http2Stream> kept_;
+  Http2Stream& stream_;
   std::int32_t id_;
-  Stream& stream_;
   bool to_head_;
+  bool asks_websocket_;       // its request has no body: what comes is of the WebSocket
+  bool is_in_order_ = false;  // what became of it was told to the agent
+  std::optional<Raw> raw_;
   bool has_begun_ = false;
   bool knows_length_ = false;
   std::size_t given_ = 0;  // of `in`, by the last piece
 };
 
-class Connection final : public wire::Http2Handler {
+class Connection final : public wire::Http2Handler, public Http2Streams {
  public:
   Connection(Gate& gate, Door& door, Client& client, Place place)
       : gate_(gate),
@@ -124,6 +115,7 @@ class Connection final : public wire::Http2Handler {
     session_.drain();
     const bool all_went = write_now();
     if (cuts) client_.mid_answer = !all_went;
+    forget_streams();
   }
 
   Task<void> serve() {
@@ -140,7 +132,7 @@ class Connection final : public wire::Http2Handler {
       }
       if (session_.is_over()) break;
       const Result<bool> more = co_await client_.inbox.fill(idle_until());
-      const bool is_idle = streams_.empty() && gate_.loop.now() >= quiet_since_ + kIdleMost;
+      const bool is_idle = is_quiet() && gate_.loop.now() >= quiet_since_ + kIdleMost;
       if (more && *more && !is_idle) continue;
       if (!more && more.error() == Error::kTimeout && !is_idle) continue;
       session_.drain();
@@ -148,7 +140,7 @@ class Connection final : public wire::Http2Handler {
     }
     has_ended_ = true;
     exchanges_.cancel_all();
-    streams_.clear();
+    forget_streams();
     // What is to be said yet: why it ends.
     wake_writer();
     const Deadline deadline = gate_.loop.in(kWriteMost);
@@ -168,6 +160,32 @@ class Connection final : public wire::Http2Handler {
     written_.reset();
     output_.set();
   }
+  [[nodiscard]] Result<void> answer(std::int32_t id, const wire::ResponseHead& head,
+                                    bool has_body) override {
+    TRY(session_.answer(id, head, has_body));
+    wake_writer();
+    return {};
+  }
+  void taken(std::int32_t id, std::size_t count) override {
+    session_.taken(id, count);
+    wake_writer();
+  }
+  void resume(std::int32_t id) override {
+    session_.resume(id);
+    wake_writer();
+  }
+  void let_go(Http2Stream& stream, wire::Http2Code code) override {
+    stream.is_let_go = true;
+    stream.last = code;
+    const bool goes_on = stream.waiting() > 0 || (stream.out_ends && !stream.out_ended);
+    if (goes_on && !stream.is_over) {
+      ++lingering_;
+      quiet_since_ = gate_.loop.now();
+      return resume(stream.id);
+    }
+    end_let_go(stream);
+    wake_writer();
+  }
   // Sends what there is without waiting; whether all of it went.
   bool write_now() {
     if (is_writing_) return false;
@@ -178,45 +196,60 @@ class Connection final : public wire::Http2Handler {
  private:
   // Without a stream it counts from the last one's end, whatever comes meanwhile: pings, or a head
   // byte by byte, keep nothing open.
+  [[nodiscard]] bool is_quiet() const { return streams_.size() == lingering_; }
   [[nodiscard]] Deadline idle_until() {
-    return streams_.empty() ? Deadline(quiet_since_ + kIdleMost) : gate_.loop.in(kIdleMost);
+    return is_quiet() ? Deadline(quiet_since_ + kIdleMost) : gate_.loop.in(kIdleMost);
   }
   void end_stream(std::int32_t id) {
     streams_.erase(id);
     quiet_since_ = gate_.loop.now();
   }
+  void end_let_go(const Http2Stream& stream) {
+    const bool whole = stream.out_ended && stream.in_whole;
+    if (!whole && !stream.is_over) session_.reset(stream.id, stream.last);
+    end_stream(stream.id);
+  }
+  // Who still serves one finds that it is over.
+  void forget_streams() {
+    lingering_ = 0;
+    for (const auto& [id, stream] : std::exchange(streams_, {})) {
+      stream->connection = nullptr;
+      stream->is_over = true;
+      stream->came.set();
+      stream->went.set();
+    }
+  }
 
   void on_request(std::int32_t id, Result<wire::RequestHead> head) override {
     // Streams that were reset count until their Exchange is over.
     if (streams_.size() >= kExchangesMost) return session_.reset(id, wire::Http2Code::kRefused);
-    auto stream = std::make_unique<Stream>(gate_.loop);
-    Stream& made = *stream;
-    streams_[id] = std::move(stream);
-    made.exchange = exchanges_.spawn(serve_stream(this, id, &made, std::move(head)));
+    const auto stream = std::make_shared<Http2Stream>(gate_.loop, *this, id);
+    streams_[id] = stream;
+    stream->exchange = exchanges_.spawn(serve_stream(this, stream, std::move(head)));
   }
   void on_body(std::int32_t id, std::string_view payload) override {
-    if (Stream* stream = find(id)) {
+    if (Http2Stream* stream = find(id)) {
       stream->in += payload;
       stream->came.set();
     }
   }
   void on_end(std::int32_t id, wire::Headers trailers) override {
-    if (Stream* stream = find(id)) {
+    if (Http2Stream* stream = find(id)) {
       stream->in_whole = true;
       stream->in_trailers = std::move(trailers);
       stream->came.set();
     }
   }
   void on_close(std::int32_t id, std::uint32_t) override {
-    Stream* stream = find(id);
-    if (stream == nullptr || stream->out_ended) return;
+    Http2Stream* stream = find(id);
+    if (stream == nullptr || (stream->out_ended && !stream->is_raw)) return;
     stream->is_over = true;
     stream->came.set();
     stream->went.set();
-    if (stream->is_watched) left_.insert(id);
+    if (stream->is_watched || stream->is_let_go) left_.insert(id);
   }
   Pulled on_pull(std::int32_t id, char* into, std::size_t room, wire::Headers& trailers) override {
-    Stream* stream = find(id);
+    Http2Stream* stream = find(id);
     if (stream == nullptr) return {Pulled::What::kGone, 0};
     const std::size_t count = std::min(room, stream->out.size() - stream->out_at);
     std::memcpy(into, stream->out.data() + stream->out_at, count);
@@ -226,6 +259,7 @@ class Connection final : public wire::Http2Handler {
       stream->out.clear();
       stream->out_at = 0;
       stream->went.set();
+      if (stream->is_let_go) left_.insert(id);
     }
     if (all && stream->out_ends) {
       stream->out_ended = true;
@@ -240,20 +274,28 @@ class Connection final : public wire::Http2Handler {
     for (const std::int32_t id : std::exchange(left_, {})) {
       const auto found = streams_.find(id);
       if (found == streams_.end()) continue;
+      if (found->second->is_let_go) {
+        --lingering_;
+        end_let_go(*std::shared_ptr(found->second));
+        output_.set();
+        continue;
+      }
       ++gate_.counters.client_left;
       exchanges_.cancel(found->second->exchange);
       end_stream(id);
     }
   }
 
-  static Task<void> serve_stream(Connection* self, std::int32_t id, Stream* stream,
+  static Task<void> serve_stream(Connection* self, std::shared_ptr<Http2Stream> stream,
                                  Result<wire::RequestHead> head) {
-    co_await self->serve_request(id, *stream, std::move(head));
-    self->end_stream(id);
+    co_await self->serve_request(stream, std::move(head));
+    if (stream->is_raw) co_return;  // who has its bytes lets it go
+    self->end_stream(stream->id);
     self->wake_writer();
   }
-  Task<void> serve_request(std::int32_t id, Stream& stream, Result<wire::RequestHead> head) {
-    Http2Caller caller(*this, id, stream, head && head->method == "HEAD");
+  Task<void> serve_request(std::shared_ptr<Http2Stream> stream, Result<wire::RequestHead> head) {
+    if (head) name_key(*head);
+    Http2Caller caller(*this, stream, head ? &*head : nullptr);
     if (!head) co_return co_await refuse_malformed(caller, head.error());
     if (client_.admission) {
       const auto admitted = admitted_again(gate_, door_, client_, *head);
@@ -263,6 +305,9 @@ class Connection final : public wire::Http2Handler {
             {admitted.error().error, ipc::ServiceKind::kHttp, "", "", door_.headers()});
       }
     }
+    if (head->form == wire::TargetForm::kAuthority) {
+      co_return co_await connect(caller, std::move(stream), std::move(*head));
+    }
     // Inside of TLS a request for http would be one thing here and another at the upstream.
     if (place_.tls != (head->scheme == wire::Scheme::kHttps) && head->scheme) {
       co_return co_await refuse_malformed(
@@ -271,6 +316,33 @@ class Connection final : public wire::Http2Handler {
     Result<Decoded> decoded = decode(door_, place_, std::move(*head));
     if (!decoded) co_return co_await refuse_malformed(caller, decoded.error());
     co_await serve_exchange(gate_, door_, caller, std::make_unique<Decoded>(std::move(*decoded)));
+  }
+  // A WebSocket in a stream has no key (RFC 8441 section 5), and what is asked upstream needs one.
+  static void name_key(wire::RequestHead& head) {
+    if (!wire::asks_for_websocket(head)) return;
+    std::array<std::uint8_t, 16> nonce{};
+    fill_random(nonce);
+    head.headers.set("sec-websocket-key", to_base64(text_of(nonce)));
+  }
+  // A tunnel is a connection of its own, by the same rules and bounds.
+  Task<void> connect(Http2Caller& caller, std::shared_ptr<Http2Stream> stream,
+                     wire::RequestHead head) {
+    if (place_.entrance != Entrance::kProxy || place_.host || place_.address) {
+      co_return co_await refuse_malformed(
+          caller, {Error::kInvalid, "CONNECT inside a connection to one host"});
+    }
+    if (gate_.is_full(door_)) {
+      gate_.counters.refuse(Error::kExhausted);
+      co_return co_await caller.refuse(
+          {Gate::full(), ipc::ServiceKind::kHttp, "", "", door_.headers(), true});
+    }
+    auto client =
+        std::make_unique<Client>(std::make_unique<Http2Bytes>(stream, wire::Http2Code::kConnect));
+    client->admission = client_.admission;
+    gate_.serve_as_connection(door_, [&](Listed listed) {
+      return serve_stream_tunnel(&gate_, &door_, std::move(listed), std::move(client),
+                                 std::move(stream), std::move(head));
+    });
   }
   Task<void> refuse_malformed(Http2Caller& caller, Error error) {
     const ipc::ServiceKind dialect = record_malformed(gate_, door_, place_, error);
@@ -307,7 +379,7 @@ class Connection final : public wire::Http2Handler {
       if (!self->output_.is_set()) self->written_.set();
     }
   }
-  Stream* find(std::int32_t id) {
+  Http2Stream* find(std::int32_t id) {
     const auto found = streams_.find(id);
     return found == streams_.end() ? nullptr : found->second.get();
   }
@@ -316,8 +388,9 @@ class Connection final : public wire::Http2Handler {
   Door& door_;
   Client& client_;
   Place place_;
-  std::map<std::int32_t, std::unique_ptr<Stream>> streams_;  // whose Exchange is not over
-  std::set<std::int32_t> left_;                              // whose Exchange is to be ended
+  std::map<std::int32_t, std::shared_ptr<Http2Stream>> streams_;  // that somebody serves
+  std::size_t lingering_ = 0;    // of them, let go: what they said last is not taken yet
+  std::set<std::int32_t> left_;  // whose Exchange is to be ended
   wire::Http2Server session_;
   net::Event output_;   // there may be something to be sent
   net::Event written_;  // all of it is
@@ -330,8 +403,19 @@ class Connection final : public wire::Http2Handler {
 
 // --- the caller's side of a stream
 
+Http2Caller::Http2Caller(Connection& connection, std::shared_ptr<Http2Stream> stream,
+                         const wire::RequestHead* head)
+    : connection_(connection),
+      kept_(std::move(stream)),
+      stream_(*kept_),
+      id_(stream_.id),
+      to_head_(head != nullptr && head->method == "HEAD"),
+      asks_websocket_(head != nullptr && wire::asks_for_websocket(*head)) {}
+
 Http2Caller::~Http2Caller() {
-  const bool whole = stream_.out_ended && is_done();
+  if (raw_ && !is_in_order_) raw_->bytes.close_with_reset();
+  if (stream_.is_raw) return;
+  const bool whole = stream_.out_ended && stream_.in_whole && stream_.in.size() == given_;
   if (whole || stream_.is_over) return;
   // An answer before the request's end: the rest of that is not wanted (RFC 9113 section 8.1).
   connection_.session().reset(
@@ -359,7 +443,28 @@ Result<void> Http2Caller::begin(wire::ResponseHead head, wire::BodyFraming body)
   return {};
 }
 
+Result<void> Http2Caller::can_switch() {
+  if (!asks_websocket_) {
+    return failure(Error::kUnsupported, "a stream of HTTP/2 changes to WebSocket alone");
+  }
+  if (stream_.in.empty()) return {};
+  return failure(Error::kInvalid,
+                 "bytes came behind a request to change the protocol, before it was answered");
+}
+
+// What is a 101 elsewhere (RFC 8441 section 5.1).
+Task<Result<RawConnection>> Http2Caller::switch_protocols(wire::ResponseHead head, Deadline) {
+  CO_TRY(can_switch());
+  head.status = 200;
+  head.headers.remove("sec-websocket-accept");
+  CO_TRY(begin(std::move(head), {wire::BodyFraming::Kind::kChunked, 0}));
+  connection_.wake_writer();
+  raw_.emplace(kept_);
+  co_return RawConnection{&raw_->bytes, &raw_->inbox};
+}
+
 Result<Piece> Http2Caller::piece() {
+  if (asks_websocket_) return Piece{{}, true};
   if (given_ > 0) {
     stream_.in.erase(0, given_);
     connection_.session().taken(id_, given_);
@@ -427,16 +532,7 @@ Task<void> Http2Caller::say_last(std::string_view words, Deadline deadline) {
 Task<void> Http2Caller::refuse(Refusal refusal) {
   refusal.to_head = to_head_;
   const RefusalParts parts = parts_of(refusal);
-  wire::ResponseHead head;
-  head.status = parts.status;
-  head.headers.add("content-type", parts.content_type);
-  head.headers.add("cache-control", "no-store");
-  head.headers.add("x-gatehouse-error", parts.label);
-  if (parts.retry_after_s != 0)
-    head.headers.add("retry-after", std::to_string(parts.retry_after_s));
-  head.headers.add("x-gatehouse-run", connection_.door().run.run.text());
-  head.headers.add("x-gatehouse-trace", connection_.door().run.trace.text());
-  head.headers.add("content-length", std::to_string(parts.body.size()));
+  wire::ResponseHead head = refusal_head(parts, connection_.door());
   using Kind = wire::BodyFraming::Kind;
   const wire::BodyFraming body = to_head_ ? wire::BodyFraming{Kind::kNone, 0}
                                           : wire::BodyFraming{Kind::kLength, parts.body.size()};

@@ -19,9 +19,42 @@ using net::Task;
 constexpr Nanos kHandshakeMost = std::chrono::seconds(15);
 constexpr Nanos kWriteMost = std::chrono::seconds(20);
 
-std::string established(const Door& door) {
-  return "HTTP/1.1 200 Connection established\r\n" + door.headers() + "\r\n";
-}
+// By CONNECT of HTTP/1.1, which wants an answer.
+class TextConnecting final : public Connecting {
+ public:
+  TextConnecting(Gate& gate, const Door& door, Client& client)
+      : gate_(gate), door_(door), client_(client) {}
+  [[nodiscard]] Task<Result<void>> established() override {
+    const std::string text = "HTTP/1.1 200 Connection established\r\n" + door_.headers() + "\r\n";
+    co_return co_await client_.stream->write(text, gate_.loop.in(kWriteMost));
+  }
+  [[nodiscard]] Task<void> refuse(Refusal refusal) override {
+    const std::string answer = response_of(refusal);
+    if (co_await client_.stream->write(answer, gate_.loop.in(kWriteMost))) {
+      (void)co_await client_.stream->finish(gate_.loop.in(kWriteMost));
+    }
+  }
+
+ private:
+  Gate& gate_;
+  const Door& door_;
+  Client& client_;
+};
+
+// By dialling: nobody waits for a word.
+class Dialled final : public Connecting {
+ public:
+  explicit Dialled(Client& client) : client_(client) {}
+  [[nodiscard]] Task<Result<void>> established() override { co_return Result<void>(); }
+  [[nodiscard]] Task<void> refuse(Refusal) override {
+    client_.stream->close_with_reset();
+    co_return;
+  }
+
+ private:
+  Client& client_;
+};
+
 constexpr char kTlsHandshake =
     0x16;  // RFC 8446 section 5.1: the first byte of a ClientHello's record
 
@@ -69,39 +102,27 @@ std::function<bool()> kill_watch(const Gate& gate, const Door& door) {
   };
 }
 
-// How a tunnel was asked for: by CONNECT, which wants an answer, or by dialling.
-enum class Asked : std::uint8_t { kConnect, kDialled };
-
-Task<void> fail_tunnel(Gate& gate, Door& door, Client& client, Asked asked, Error error,
+Task<void> fail_tunnel(Gate& gate, const Door& door, Connecting& asked, Error error,
                        std::string rule) {
   gate.counters.refuse(error.code());
-  if (asked == Asked::kDialled) {
-    client.stream->close_with_reset();
-    co_return;
-  }
-  const std::string answer =
-      response_of({std::move(error), ipc::ServiceKind::kHttp, rule, "", door.headers(), true});
-  if (co_await client.stream->write(answer, gate.loop.in(kWriteMost))) {
-    (void)co_await client.stream->finish(gate.loop.in(kWriteMost));
-  }
+  co_await asked.refuse(
+      {std::move(error), ipc::ServiceKind::kHttp, std::move(rule), "", door.headers(), true});
 }
 
 // A tunnel that a rule allows by name: what goes through it is not seen, and recorded as such.
 Task<void> tunnel(Gate& gate, Door& door, Client& client, wire::Host host, std::uint16_t port,
-                  Ruling ruling, Asked asked) {
+                  Ruling ruling, Connecting& asked) {
   Result<Intent> intent = co_await open_tunnel_intent(gate, door, host, port, ruling);
-  if (!intent) co_return co_await fail_tunnel(gate, door, client, asked, intent.error(), "");
+  if (!intent) co_return co_await fail_tunnel(gate, door, asked, intent.error(), "");
   auto upstream = co_await gate.upstreams.acquire_new(
       {host.ip() ? host.ip()->text() : host.text(), port, false, "", false},
       gate.loop.in(kWriteMost));
   if (!upstream) {
     intent->fail(upstream.error());
-    co_return co_await fail_tunnel(gate, door, client, asked, upstream.error(),
+    co_return co_await fail_tunnel(gate, door, asked, upstream.error(),
                                    upstream.error() == Error::kDenied ? "private-address" : "");
   }
-  if (asked == Asked::kConnect) {
-    (void)co_await client.stream->write(established(door), gate.loop.in(kWriteMost));
-  }
+  (void)co_await asked.established();
   client.mid_answer = true;
   Pipe pipe(gate.loop, kill_watch(gate, door));
   const Result<void> done = co_await pipe.run(client, *upstream->stream);
@@ -112,11 +133,10 @@ Task<void> tunnel(Gate& gate, Door& door, Client& client, wire::Host host, std::
   intent->tag("bytes.response", std::to_string(pipe.down()));
 }
 
-Task<void> refuse_connect(Gate& gate, Door& door, Client& client, const wire::Host& host,
+Task<void> refuse_connect(Gate& gate, const Door& door, Connecting& asked, const wire::Host& host,
                           std::uint16_t port, Ruling ruling) {
   record_refusal(gate, door, "CONNECT", fmt::format("{}:{}", host.text(), port), ruling);
-  co_await fail_tunnel(gate, door, client, Asked::kConnect, {Error::kDenied, ruling.reason},
-                       ruling.rule);
+  co_await fail_tunnel(gate, door, asked, {Error::kDenied, ruling.reason}, ruling.rule);
 }
 
 Ruling ruling_on_tunnel(const Gate& gate, const Door& door, const wire::Host& host,
@@ -195,6 +215,12 @@ Task<Result<wire::Host>> host_asked_for(Gate& gate, const Door& door, net::Strea
 }  // namespace
 
 Task<void> serve_connect(Gate& gate, Door& door, Client& client, wire::RequestHead head) {
+  TextConnecting asked(gate, door, client);
+  co_await serve_connect(gate, door, client, std::move(head), asked);
+}
+
+Task<void> serve_connect(Gate& gate, Door& door, Client& client, wire::RequestHead head,
+                         Connecting& asked) {
   const wire::Host host = head.authority->host;
   const std::uint16_t port = head.authority->port.value_or(443);
   const ipc::ServiceSpec* service = service_at(gate, door, host, port);
@@ -202,7 +228,7 @@ Task<void> serve_connect(Gate& gate, Door& door, Client& client, wire::RequestHe
     const std::string target = fmt::format("{}:{}", host.text(), port);
     record_misuse(gate, door, "CONNECT", target, *carried);
     co_return co_await fail_tunnel(
-        gate, door, client, Asked::kConnect,
+        gate, door, asked,
         {Error::kDenied, "the placeholder of service " + carried->service
                              + " was sent with CONNECT " + target
                              + "; it belongs into a request, and this is recorded as an "
@@ -212,20 +238,20 @@ Task<void> serve_connect(Gate& gate, Door& door, Client& client, wire::RequestHe
   if (service != nullptr && service->agent_tls) {
     if (!client.inbox.waiting().empty())
       co_return;  // bytes before our answer: no TLS client does that
-    if (!co_await client.stream->write(established(door), gate.loop.in(kWriteMost))) co_return;
+    if (!co_await asked.established()) co_return;
     co_return co_await serve_intercepted(gate, door, client, host, port);
   }
   if (service != nullptr) {
     // Some clients (Node's) send plain http through CONNECT too: what follows is read and ruled on
     // like any request.
-    if (!co_await client.stream->write(established(door), gate.loop.in(kWriteMost))) co_return;
+    if (!co_await asked.established()) co_return;
     if (client.admission) client.admission->takes_tokens = false;
     co_return co_await serve_requests(gate, door, client,
                                       {Entrance::kCaptured, host, std::nullopt, port, false});
   }
   const Ruling ruling = ruling_on_tunnel(gate, door, host, port);
-  if (!ruling.allowed()) co_return co_await refuse_connect(gate, door, client, host, port, ruling);
-  co_await tunnel(gate, door, client, host, port, ruling, Asked::kConnect);
+  if (!ruling.allowed()) co_return co_await refuse_connect(gate, door, asked, host, port, ruling);
+  co_await tunnel(gate, door, client, host, port, ruling, asked);
 }
 
 Task<void> serve_captured(Gate& gate, Door& door, Client& client) {
@@ -254,8 +280,8 @@ Task<void> serve_captured(Gate& gate, Door& door, Client& client) {
     const Ruling ruling =
         service == nullptr ? ruling_on_tunnel(gate, door, **host, destination.port) : Ruling();
     if (ruling.allowed()) {
-      co_return co_await tunnel(gate, door, client, **host, destination.port, ruling,
-                                Asked::kDialled);
+      Dialled asked(client);
+      co_return co_await tunnel(gate, door, client, **host, destination.port, ruling, asked);
     }
   }
   gate.counters.refuse(Error::kDenied);

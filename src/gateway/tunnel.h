@@ -8,6 +8,7 @@
 
 #include "gateway/client.h"
 #include "gateway/gate.h"
+#include "gateway/refusal.h"
 #include "wire/url.h"
 
 namespace gatehouse::gateway {
@@ -22,10 +23,26 @@ struct Place {
   bool tls = false;  // intercepted
 };
 
-// Neither is inlined: its frame would be a part of that of each connection, also of those that are
-// served otherwise.
+// How who asked for a tunnel hears of it.
+class Connecting {
+ public:
+  Connecting() = default;
+  Connecting(const Connecting&) = delete;
+  Connecting& operator=(const Connecting&) = delete;
+  virtual ~Connecting() = default;
+  // From now on the client's stream is the tunnel's. Errors: kTimeout, kClosed.
+  [[nodiscard]] virtual net::Task<Result<void>> established() = 0;
+  // There is none, and this is why.
+  [[nodiscard]] virtual net::Task<void> refuse(Refusal refusal) = 0;
+};
+
+// What CONNECT asks for, by HTTP/1.1 or as `asked` has it. None of these is inlined: its frame
+// would be a part of that of each connection, also of those that are served otherwise.
 [[nodiscard, gnu::noinline]] net::Task<void> serve_connect(Gate& gate, Door& door, Client& client,
                                                            wire::RequestHead head);
+[[nodiscard, gnu::noinline]] net::Task<void> serve_connect(Gate& gate, Door& door, Client& client,
+                                                           wire::RequestHead head,
+                                                           Connecting& asked);
 [[nodiscard, gnu::noinline]] net::Task<void> serve_captured(Gate& gate, Door& door, Client& client);
 // The HTTP requests of a connection, one after another.
 [[nodiscard]] net::Task<void> serve_requests(Gate& gate, Door& door, Client& client, Place place);

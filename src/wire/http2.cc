@@ -8,6 +8,7 @@
 #include "base/check.h"
 #include "wire/characters.h"
 #include "wire/http2_parts.h"
+#include "wire/websocket.h"
 
 namespace gatehouse::wire {
 namespace {
@@ -15,6 +16,7 @@ namespace {
 // A head as it comes, field by field.
 struct Incoming {
   std::string method;
+  std::string protocol;  // of an extended CONNECT (RFC 8441 section 4)
   std::string scheme;
   std::string authority;
   std::string path;
@@ -27,9 +29,35 @@ struct Incoming {
 
 // Judged by the parser of HTTP/1.1, so that no request can be one thing here and another there. Its
 // text holds no byte that would make it two.
+Result<RequestHead> read_as_text(const RequestHead& head) {
+  std::string text;
+  TRY(append_request_head(text, head));
+  RequestParser parser;
+  const HeadProgress progress = TRY(parser.feed(text));
+  if (!progress.done || progress.consumed != text.size()) {
+    return failure(Error::kInvalid, "the request's fields cannot be read as one head");
+  }
+  return parser.take();
+}
+
+// RFC 9113 section 8.5.
+Result<RequestHead> connect_head(const Incoming& from, RequestHead head) {
+  if (!from.scheme.empty() || !from.path.empty()) {
+    return failure(Error::kInvalid, "CONNECT has no :scheme and no :path");
+  }
+  head.target = from.authority;
+  head = TRY(read_as_text(head));
+  if (head.framing.kind != BodyFraming::Kind::kNone) {
+    return failure(Error::kInvalid, "CONNECT has no body");
+  }
+  return head;
+}
+
 Result<RequestHead> head_of(const Incoming& from, bool ended) {
-  if (from.method == "CONNECT") {
-    return failure(Error::kUnsupported, "CONNECT inside of HTTP/2; use a connection of HTTP/1.1");
+  const bool is_extended = !from.protocol.empty();
+  if (is_extended && from.protocol != "websocket") {
+    return failure(Error::kUnsupported,
+                   "of extended CONNECT (RFC 8441) only :protocol websocket is spoken");
   }
   const bool is_asterisk = from.path == "*";
   for (const std::string* part : {&from.method, &from.scheme, &from.authority, &from.path}) {
@@ -37,7 +65,8 @@ Result<RequestHead> head_of(const Incoming& from, bool ended) {
       return failure(Error::kInvalid, "the request's pseudo fields hold odd characters");
     }
   }
-  if (!is_asterisk && !from.path.starts_with('/')) {
+  const bool is_tunnel = from.method == "CONNECT" && !is_extended;
+  if (!is_tunnel && !is_asterisk && !from.path.starts_with('/')) {
     return failure(Error::kInvalid, "the request's :path does not begin with '/'");
   }
   RequestHead head;
@@ -48,15 +77,16 @@ Result<RequestHead> head_of(const Incoming& from, bool ended) {
   // A Host that is another one than :authority is refused by the parser.
   if (!head.headers.find("host")) head.headers.add("host", authority);
   if (!from.cookie.empty()) head.headers.add("cookie", from.cookie);
+  if (is_tunnel) return connect_head(from, std::move(head));
   head.target = is_asterisk ? "*" : from.scheme + "://" + authority + from.path;
-  std::string text;
-  TRY(append_request_head(text, head));
-  RequestParser parser;
-  const HeadProgress progress = TRY(parser.feed(text));
-  if (!progress.done || progress.consumed != text.size()) {
-    return failure(Error::kInvalid, "the request's fields cannot be read as one head");
+  if (is_extended) {
+    if (ended) return failure(Error::kInvalid, "a request for a WebSocket ended with its head");
+    head.method = "GET";
+    head.headers.remove("sec-websocket-key");  // it means nothing here
+    set_websocket_upgrade(head.headers);
+    return read_as_text(head);
   }
-  head = parser.take();
+  head = TRY(read_as_text(head));
   if (ended) {
     if (head.framing.kind == BodyFraming::Kind::kLength) {
       return failure(Error::kInvalid, "the request ended before its content-length");
@@ -88,6 +118,7 @@ class Http2Server::Impl {
         {NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, kHttp2StreamsMost},
         {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, kHttp2StreamWindow},
         {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, kMaxHeadBytes},
+        {NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL, 1},
     };
     CHECK(nghttp2_submit_settings(session_, NGHTTP2_FLAG_NONE, settings, std::size(settings)) == 0);
     CHECK(nghttp2_session_set_local_window_size(session_, NGHTTP2_FLAG_NONE, 0, kHttp2Window) == 0);
@@ -152,6 +183,7 @@ class Http2Server::Impl {
     to.size += name.size() + value.size() + 32;  // RFC 9113 section 6.5.2
     if (to.size > kMaxHeadBytes) return false;
     if (!to.has_head && name == ":method") return to.method = value, true;
+    if (!to.has_head && name == ":protocol") return to.protocol = value, true;
     if (!to.has_head && name == ":scheme") return to.scheme = value, true;
     if (!to.has_head && name == ":authority") return to.authority = value, true;
     if (!to.has_head && name == ":path") return to.path = value, true;
@@ -216,6 +248,10 @@ class Http2Server::Impl {
   std::unordered_map<std::int32_t, Incoming> incoming_;  // requests that have not ended
   Http2Quiet quiet_;
 };
+
+bool asks_for_websocket(const RequestHead& head) {
+  return head.headers.has_token("upgrade", "websocket");
+}
 
 Http2Server::Http2Server(Http2Handler& handler) : impl_(std::make_unique<Impl>(handler)) {}
 Http2Server::~Http2Server() = default;

@@ -31,14 +31,19 @@ enum class Http2Code : std::uint32_t {
   kProtocol = 1,
   kInternal = 2,
   kRefused = 7,
-  kCancel = 8
+  kCancel = 8,
+  kConnect = 10
 };
+
+// Whether a head of HTTP/2 asks for a WebSocket: no other one there has an Upgrade.
+[[nodiscard]] bool asks_for_websocket(const RequestHead& head);
 
 class Http2Handler {
  public:
   virtual ~Http2Handler() = default;
   // A request's head, read and judged as HTTP/1.1's is; its error where it is malformed: an answer
-  // may be given all the same.
+  // may be given all the same. An extended CONNECT for a WebSocket (RFC 8441) is told as the GET of
+  // HTTP/1.1 that asks for the same, but for the key; its body is what the client says in it.
   virtual void on_request(std::int32_t stream, Result<RequestHead> head) = 0;
   virtual void on_body(std::int32_t stream, std::string_view payload) = 0;
   virtual void on_end(std::int32_t stream, Headers trailers) = 0;

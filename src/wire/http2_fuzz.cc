@@ -48,6 +48,9 @@ class Listener : public wire::Http2Handler {
     told += std::to_string(stream);
     told += head ? " asks " + head->method + " " + head->target + "\n" : " is malformed\n";
     if (!head) return;
+    // A tunnel is to a place alone; a WebSocket is told without a key.
+    CHECK((head->method == "CONNECT") == (head->form == wire::TargetForm::kAuthority));
+    CHECK(!wire::asks_for_websocket(*head) || !head->headers.find("sec-websocket-key"));
     for (const wire::Header field : head->headers) {
       told.append(field.name).append(":").append(field.value).append("\n");
     }

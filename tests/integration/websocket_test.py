@@ -13,7 +13,6 @@ import struct
 import threading
 import unittest
 
-import http2_test
 from corridor_house import KEY, House, HouseTest, Upstream, read_response
 
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
@@ -319,21 +318,6 @@ class Rules(SocketTest):
                 status, _, body = read_response(sock.makefile("rb"))
                 self.assertIn(status, (400, 501))
                 self.assertIn(words, body.decode())
-                self.assertEqual(Upstream.seen, [])
-
-    def test_http2_carries_none(self):
-        """RFC 8441 is not announced; who asks all the same is told so by a stream's error."""
-        extended = [(":method", "CONNECT"), (":protocol", "websocket"), (":scheme", "http"),
-                    (":authority", "web.gatehouse"), (":path", "/socket")]
-        classic = [(":method", "GET"), (":scheme", "http"), (":authority", "web.gatehouse"),
-                   (":path", "/socket"), ("upgrade", "websocket"), ("connection", "Upgrade")]
-        for fields in (extended, classic):
-            with self.subTest(fields[0]):
-                client = http2_test.Raw(self.house)
-                self.addCleanup(client.close)
-                client.send(http2_test.head(1, fields))
-                kind, _, stream, payload = client.until(http2_test.HEADERS, http2_test.RST_STREAM)
-                self.assertEqual((kind, stream, payload), (http2_test.RST_STREAM, 1, b"\0\0\0\1"))
                 self.assertEqual(Upstream.seen, [])
 
 
