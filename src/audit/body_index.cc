@@ -23,14 +23,22 @@ std::uint64_t BodyIndex::Hash::operator()(const ObjectId& object) const {
   return hash;
 }
 
-BodyIndex::BodyIndex() : pieces_(0, hash_) {}
+BodyIndex::BodyIndex() : its_hash_(hash_(hashed_)), pieces_(0, hash_) {}
+
+std::uint64_t BodyIndex::hash_of(const ObjectId& object) const {
+  if (object != hashed_) {
+    its_hash_ = hash_(object);
+    hashed_ = object;
+  }
+  return its_hash_;
+}
 
 BodyIndex::Slot* BodyIndex::find(const ObjectId& object) {
   return const_cast<Slot*>(std::as_const(*this).find(object));
 }
 
 const BodyIndex::Slot* BodyIndex::find(const ObjectId& object) const {
-  const std::uint64_t hash = hash_(object);
+  const std::uint64_t hash = hash_of(object);
   const Part& part = parts_[hash % kParts];
   if (part.slots.empty()) return nullptr;
   const std::size_t mask = part.slots.size() - 1;
@@ -48,7 +56,7 @@ BodyIndex::Pieces* BodyIndex::pieces_of(const ObjectId& object) {
 }
 
 void BodyIndex::insert(const Slot& slot) {
-  const std::uint64_t hash = hash_(slot.object);
+  const std::uint64_t hash = hash_of(slot.object);
   insert(parts_[hash % kParts], slot, hash / kParts);
 }
 

@@ -62,6 +62,8 @@ class BodyIndex {
     std::array<std::uint64_t, 2> key;
     std::uint64_t operator()(const ObjectId& object) const;
   };
+  // What is asked of one object is asked in a row.
+  [[nodiscard]] std::uint64_t hash_of(const ObjectId& object) const;
   static constexpr std::uint64_t kNotCommitted = UINT64_MAX;  // the offset of what is gathered
   [[nodiscard]] const Slot* find(const ObjectId& object) const;
   [[nodiscard]] Slot* find(const ObjectId& object);
@@ -71,6 +73,8 @@ class BodyIndex {
   void insert(Part& part, const Slot& slot, std::uint64_t own) const;
 
   Hash hash_;
+  mutable ObjectId hashed_{};  // the last one
+  mutable std::uint64_t its_hash_;
   std::array<Part, kParts> parts_;                     // whole ones, of one frame
   std::unordered_map<ObjectId, Pieces, Hash> pieces_;  // the others
 };

@@ -101,7 +101,7 @@ struct Bell {
 Task<void> watch_ring(net::Loop* loop, Service* service, Bell bell, net::Event* woken) {
   while (co_await loop->wait_readable(bell.fd.get(), Deadline::never())) {
     woken->set();
-    if (ipc::is_bell_dead(bell.fd.get())) break;
+    if (!ipc::take_rings(bell.fd.get()) || ipc::is_bell_dead(bell.fd.get())) break;
     co_await loop->sleep_for(Nanos(0));
   }
   service->retire(bell.ring);

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <bit>
 #include <cstring>
 
 namespace gatehouse::audit {
@@ -90,14 +91,10 @@ class Reader {
   explicit Reader(std::string_view bytes) : left_(bytes) {}
   template <class T>
   void integer(T& value) {
+    static_assert(std::endian::native == std::endian::little);  // as the encoding is
     const std::string_view raw = take(sizeof(T));
-    std::make_unsigned_t<T> number = 0;
-    for (std::size_t i = 0; i < raw.size(); ++i) {
-      number = static_cast<std::make_unsigned_t<T>>(
-          number
-          | static_cast<std::make_unsigned_t<T>>(static_cast<std::uint8_t>(raw[i])) << (8 * i));
-    }
-    value = static_cast<T>(number);
+    value = 0;
+    if (raw.size() == sizeof(T)) std::memcpy(&value, raw.data(), sizeof(T));
   }
   template <class Text>
   void text(Text& value) {
@@ -237,6 +234,13 @@ Result<Entry> decode(std::string_view bytes) {
         entry.bodies.push_back(std::move(body));
       }));
   return entry;
+}
+
+Result<Outline> outline_of_checked(std::string_view bytes) {
+  Reader r(bytes);
+  Outline about;
+  TRY(read_head(r, bytes.size(), about));
+  return about;
 }
 
 Result<Outline> outline(std::string_view bytes) {

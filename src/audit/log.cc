@@ -353,6 +353,8 @@ class Log::Impl {
   std::vector<std::uint64_t> acts_;
   std::map<TraceId, std::vector<RunId>> own_traces_;
   std::map<TraceId, std::vector<RunId>> linked_traces_;
+  std::optional<RunId> noted_run_;  // of the last Entry of a Run, and its trace
+  TraceId noted_trace_;
   // What is gathered, as it will stand in a segment: frames whose headers are still empty.
   struct GroupFrame {
     FrameType type;
@@ -405,19 +407,22 @@ class Log::Impl {
                      fmt::format("entry {} stands where {} was due", sequence, size_));
     }
     tree_.add(leaf_hash(bytes));
-    note_entry(place, sequence, bytes);
+    note_entry(place, sequence, outline(bytes));
     ++size_;
     return {};
   }
-  void note_entry(const Place& place, std::uint64_t sequence, std::string_view bytes) {
+  void note_entry(const Place& place, std::uint64_t sequence, const Result<Outline>& entry) {
     entries_.push_back(place);
-    const Result<Outline> entry = outline(bytes);
     if (!entry) return;
     if (entry->run) index_run(*entry, sequence);
     if (is_act(entry->kind)) acts_.push_back(sequence);
   }
   void index_run(const Outline& entry, std::uint64_t sequence) {
     runs_[*entry.run].push_back(sequence);
+    const bool is_known = noted_run_ == entry.run && noted_trace_ == entry.trace;
+    if (is_known && entry.linked_trace.empty()) return;
+    noted_run_ = entry.run;
+    noted_trace_ = entry.trace;
     const auto note = [&](std::map<TraceId, std::vector<RunId>>& traces, const TraceId& trace) {
       std::vector<RunId>& runs = traces[trace];
       if (std::find(runs.begin(), runs.end(), *entry.run) == runs.end()) {
@@ -530,7 +535,9 @@ class Log::Impl {
     }
     for (const GroupFrame& frame : group_frames_) {
       const Place place{static_cast<std::uint32_t>(index), frame.size, segment.used + frame.at};
-      if (frame.type == FrameType::kEntry) note_entry(place, frame.sequence, payload_of(frame));
+      if (frame.type == FrameType::kEntry) {
+        note_entry(place, frame.sequence, outline_of_checked(payload_of(frame)));
+      }
       if (frame.type != FrameType::kEntry) index_body(place, payload_of(frame));
     }
     segment.used += group_.size();

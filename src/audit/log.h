@@ -38,7 +38,7 @@ class Log {
                                                          LogOptions options = {});
   ~Log();
 
-  // Into the group that is being gathered. Errors: kTooLarge.
+  // Into the group that is being gathered: an Entry whose outline was read. Errors: kTooLarge.
   [[nodiscard]] Result<std::uint64_t> append(std::string_view entry);
   // One that the log has already, as a gateway's ring brings again after the audit role went, is
   // taken for nothing. Errors: kTooLarge; kConflict: behind the end of the body, or with a part

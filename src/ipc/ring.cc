@@ -12,6 +12,7 @@
 #include <atomic>
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 #include "base/check.h"
 
@@ -234,6 +235,8 @@ void RingReader::publish_durable() {
 }
 
 bool RingReader::prepare_to_sleep() {
+  if (written() != position_) return false;
+  is_resting_ = true;
   memory_->sleeping.store(kAsleep, std::memory_order_seq_cst);
   if (memory_->written.load(std::memory_order_seq_cst) == position_) return true;
   memory_->sleeping.store(kAwake, std::memory_order_relaxed);
@@ -241,6 +244,8 @@ bool RingReader::prepare_to_sleep() {
 }
 
 bool RingReader::prepare_to_linger() {
+  if (memory_->wanted.load(std::memory_order_acquire) != 0) return false;
+  is_resting_ = true;
   memory_->sleeping.store(kLingering, std::memory_order_seq_cst);
   if (memory_->wanted.load(std::memory_order_seq_cst) == 0) return true;
   memory_->sleeping.store(kAwake, std::memory_order_relaxed);
@@ -248,6 +253,7 @@ bool RingReader::prepare_to_linger() {
 }
 
 void RingReader::woken() {
+  if (!std::exchange(is_resting_, false)) return;
   memory_->sleeping.store(kAwake, std::memory_order_relaxed);
   (void)take_rings(bell_fd());
 }

@@ -100,6 +100,7 @@ class RingReader {
   // Says that it is about to pause, and to be woken only for a writer that waits until something is
   // durable; false when one does already.
   [[nodiscard]] bool prepare_to_linger();
+  // It does neither any longer, and takes the rings that it was told so by.
   void woken();
   [[nodiscard]] int bell_fd() const { return bell_.get(); }  // readable: a record has come
 
@@ -107,7 +108,8 @@ class RingReader {
   RingReader() = default;
   RingMemory* memory_ = nullptr;
   std::uint64_t position_ = 0;
-  std::string copy_;  // of the last record
+  bool is_resting_ = false;  // as it told the writer, who may ring
+  std::string copy_;         // of the last record
   net::Descriptor bell_;
 };
 
