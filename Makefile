@@ -39,7 +39,7 @@ oci: deb ## an OCI image of the package, in build/release/packages (as root)
 	@tools/bootstrap image
 	@tools/oci build/release/packages/gatehouse_*.deb build/release/packages/gatehouse-oci.tar
 
-asan: ## unit tests under AddressSanitizer and UndefinedBehaviorSanitizer
+asan: ## unit tests, and a house under load, under AddressSanitizer and UndefinedBehaviorSanitizer
 	@tools/run-tests bootstrap asan
 
 tsan: ## unit tests of net and ipc under ThreadSanitizer

@@ -12,9 +12,12 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <optional>
 #include <string_view>
 
 #include "base/log.h"
+#include "base/sanitizer.h"
+#include "bin/planted_faults.h"
 
 namespace gatehouse::bin {
 namespace {
@@ -48,6 +51,9 @@ RoleFlags begin_role(const char* name, int argc, char** argv) {
   RoleFlags flags;
   begin_log(name);
   signal(SIGPIPE, SIG_IGN);  // OpenSSL writes by write(2)
+  // It ends by its line to the supervisor alone then, and in order: leaks are looked for at the
+  // end.
+  if constexpr (kSanitized) signal(SIGTERM, SIG_IGN);
   for (int i = 1; i + 1 < argc; i += 2) {
     const std::string_view flag = argv[i];
     const std::string_view value = argv[i + 1];
@@ -140,6 +146,8 @@ int live_confined(ipc::Role& role, const Result<void>& confined,
 }  // namespace
 
 int live(ipc::Role& role, ipc::Confinement plan) {
+  std::optional<PlantedFaults> faults;
+  if constexpr (kSanitized) faults.emplace(role.loop());
   const std::vector<int> open = open_descriptors();
   plan.keep.insert(plan.keep.end(), open.begin(), open.end());
   return live_confined(role, ipc::confine(plan));
@@ -152,6 +160,8 @@ int live_until(ipc::Role& role, ipc::Confinement plan, std::function<void()> end
 }
 
 int live_as_builder(ipc::Role& role, ipc::RootOf root) {
+  std::optional<PlantedFaults> faults;
+  if constexpr (kSanitized) faults.emplace(role.loop());
   return live_confined(role, ipc::confine_builder(open_descriptors(), root));
 }
 

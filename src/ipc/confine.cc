@@ -24,6 +24,7 @@
 #include <memory>
 #include <span>
 
+#include "base/sanitizer.h"
 #include "net/descriptor.h"
 
 namespace gatehouse::ipc {
@@ -142,12 +143,14 @@ Result<void> landlock(const Confinement& plan) {
     TRY(add_rule(ruleset.get(), path, (kWrite | kTruncate | kRefer) & handled));
   }
   for (const std::string& path : plan.readable) TRY(add_rule(ruleset.get(), path, kRead));
+  if constexpr (kSanitized) TRY(add_rule(ruleset.get(), "/proc/self", kRead));
   if (syscall(SYS_landlock_restrict_self, ruleset.get(), 0) != 0) return missing("Landlock", "");
   return {};
 }
 
-// What every role needs: memory, time, signals, threads, descriptors that it has, files that
-// Landlock admits.
+// What every role needs: memory, time, signals, descriptors that it has, files that Landlock
+// admits. Neither a thread nor a process is ever made: what is a role's is touched by one thread
+// alone.
 constexpr std::array kCommonCalls = {
     "read",
     "write",
@@ -263,7 +266,8 @@ constexpr std::array kCommonCalls = {
 // (TIOCSTI) or changes one.
 constexpr std::array<std::uint32_t, 6> kCommonRequests = {FIONBIO,  FIONREAD, FIOCLEX,
                                                           FIONCLEX, TCGETS,   TIOCGWINSZ};
-constexpr std::array kThreadCalls = {"clone", "clone3"};
+// A sanitizer's runtime has a thread of its own, or stops the process from one to look for leaks.
+constexpr std::array kSanitizersCalls = {"clone", "clone3", "ptrace", "wait4"};
 constexpr std::array kOutboundCalls = {"connect", "bind"};
 constexpr std::array kAcceptCalls = {"accept", "accept4", "listen"};
 
@@ -300,7 +304,7 @@ Result<void> seccomp(const Confinement& plan) {
       return missing("seccomp", "No rule for ioctl.");
     }
   }
-  if (plan.threads) TRY(allow(filter.get(), kThreadCalls));
+  if constexpr (kSanitized) TRY(allow(filter.get(), kSanitizersCalls));
   if (plan.network == Network::kOutbound || plan.network == Network::kOutboundAndAccept) {
     TRY(allow(filter.get(), kOutboundCalls));
     for (const int family : {AF_INET, AF_INET6}) {
@@ -375,6 +379,7 @@ Result<void> forbid(std::span<const char* const> names) {
   for (const char* name : names) {
     const int number = seccomp_syscall_resolve_name(name);
     if (number == __NR_SCMP_ERROR) continue;  // not on this architecture
+    if (kSanitized && number == SCMP_SYS(ptrace)) continue;
     if (seccomp_rule_add(filter.get(), SCMP_ACT_ERRNO(EPERM), number, 0) != 0) {
       return missing("seccomp", std::string("No rule against ") + name + ".");
     }

@@ -24,7 +24,6 @@ struct Confinement {
   std::vector<std::string> writable;  // directories below which files may be made and changed
   std::vector<std::string> readable;  // files and directories that may be read
   std::vector<int> keep;              // descriptors that stay open beside 0, 1 and 2
-  bool threads = true;
   bool no_landlock = false;  // conceded: this host has none
 };
 

@@ -99,6 +99,9 @@ Outcome try_call(Ability ability) {
       const Outcome outcome = outcome_of(syscall(SYS_execve, "", nullptr, nullptr));
       return outcome == ENOENT ? 0 : outcome;
     }
+    case Ability::kThread:
+      // A thread without the signals of its process is none.
+      return outcome_of(syscall(SYS_clone, CLONE_THREAD, 0L, nullptr, nullptr, 0L));
     case Ability::kNamespaces:
       return outcome_of(syscall(SYS_unshare, CLONE_NEWUSER | 1));
     case Ability::kMount:
@@ -188,6 +191,8 @@ std::string_view text(Ability ability) {
       return "use the kernel's crypto sockets";
     case Ability::kExecute:
       return "start a program";
+    case Ability::kThread:
+      return "start a thread or a process";
     case Ability::kNamespaces:
       return "make namespaces";
     case Ability::kMount:

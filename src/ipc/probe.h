@@ -29,6 +29,7 @@ enum class Ability : std::uint8_t {
   kVsock,
   kKernelCrypto,
   kExecute,  // system calls
+  kThread,   // or a process
   kNamespaces,
   kMount,
   kTrace,
@@ -43,7 +44,7 @@ enum class Ability : std::uint8_t {
   kOpenMemory,
   kSignal,
 };
-inline constexpr std::size_t kAbilities = 28;
+inline constexpr std::size_t kAbilities = 29;
 
 // "read the host's /etc/shadow"
 [[nodiscard]] std::string_view text(Ability ability);

@@ -32,8 +32,8 @@ const std::vector<Posture>& postures() {
        {Ability::kReadShadow, Ability::kListRoot, Ability::kReadResolver, Ability::kMakeFile,
         Ability::kReadAudit, Ability::kReadVault, Ability::kReadState, Ability::kReadVolumes,
         Ability::kInternet, Ability::kUnixSocket, Ability::kNetlink, Ability::kExecute,
-        Ability::kNamespaces, Ability::kMount, Ability::kKeyring, Ability::kBecomeRoot,
-        Ability::kSignal}},
+        Ability::kThread, Ability::kNamespaces, Ability::kMount, Ability::kKeyring,
+        Ability::kBecomeRoot, Ability::kSignal}},
   };
   return kPostures;
 }

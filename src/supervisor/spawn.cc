@@ -17,6 +17,7 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "base/sanitizer.h"
 #include "ipc/role.h"
 #include "net/socket.h"
 
@@ -25,7 +26,12 @@ namespace {
 
 std::vector<std::string> environment_of_roles() {
   std::vector<std::string> environment = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8"};
-  for (const char* name : {"GATEHOUSE_TESTING", "GATEHOUSE_LOG", "ASAN_OPTIONS"}) {
+  std::vector<const char*> passed_on = {"GATEHOUSE_TESTING", "GATEHOUSE_LOG"};
+  if constexpr (kSanitized) {
+    passed_on.insert(passed_on.end(),
+                     {"ASAN_OPTIONS", "LSAN_OPTIONS", "TSAN_OPTIONS", "UBSAN_OPTIONS"});
+  }
+  for (const char* name : passed_on) {
     if (const char* value = std::getenv(name); value != nullptr) {
       environment.push_back(fmt::format("{}={}", name, value));
     }

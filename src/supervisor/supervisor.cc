@@ -19,6 +19,7 @@
 
 #include "audit/breach.h"
 #include "base/log.h"
+#include "base/sanitizer.h"
 #include "ipc/counters.h"
 #include "ipc/role.h"
 #include "net/turn.h"
@@ -47,6 +48,9 @@ constexpr std::size_t kPeopleMost = 32;  // connections at a time
 constexpr rlim_t kDescriptorsKept = 8;  // for who comes with a kill, and for roles that start again
 constexpr Nanos kLookAgain = 1s;
 constexpr Nanos kStopMost = 5s;  // for sandboxes to end when the house stops
+// For a role that is told to end. A sanitizer looks for leaks then.
+constexpr Nanos kEndMost = kSanitized ? 30s : 2s;
+constexpr Nanos kBuriedMost = 1s;  // when it was killed
 
 // Whether more numbers for descriptors are left than are kept: no sandbox takes the last ones.
 bool has_room_for_people() {
@@ -683,22 +687,39 @@ class Supervisor::Impl {
       if (child.pid > 0) kill(child.pid, SIGTERM);
     }
     for (auto& [name, child] : children_) {
-      if (!is_last(name)) bury(child);
+      if (!is_last(name)) bury(name, child);
     }
     for (const char* name : last) {
       const auto found = children_.find(name);
       if (found == children_.end()) continue;
       found->second.channel.reset();
-      bury(found->second);
+      bury(found->first, found->second);
     }
   }
   // Of a role that is told to end.
-  static void bury(const Child& child) {
+  static void bury(const std::string& name, const Child& child) {
     if (child.pid <= 0) return;
-    for (int tries = 0; tries < 300 && waitpid(child.pid, nullptr, WNOHANG) == 0; ++tries) {
-      usleep(10'000);
-      if (tries == 200) kill(child.pid, SIGKILL);
+    int status = 0;
+    if (!has_ended(child.pid, status, kEndMost)) {
+      kill(child.pid, SIGKILL);
+      static_cast<void>(has_ended(child.pid, status, kBuriedMost));
     }
+    const bool in_order = (WIFEXITED(status) && WEXITSTATUS(status) == 0)
+                          || (WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM);
+    if (in_order) return;
+    log_error("a role did not end in order",
+              {{"name", name},
+               {"pid", child.pid},
+               {WIFEXITED(status) ? "status" : "signal",
+                WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status)}});
+  }
+  static bool has_ended(pid_t pid, int& status, Nanos most) {
+    constexpr Nanos kLook = 10ms;
+    for (Nanos waited{0}; waited < most; waited += kLook) {
+      if (waitpid(pid, &status, WNOHANG) != 0) return true;
+      usleep(static_cast<useconds_t>(std::chrono::ceil<std::chrono::microseconds>(kLook).count()));
+    }
+    return false;
   }
 
   net::Loop& loop_;
