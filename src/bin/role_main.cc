@@ -145,15 +145,11 @@ int live_confined(ipc::Role& role, const Result<void>& confined,
 
 }  // namespace
 
-int live(ipc::Role& role, ipc::Confinement plan) {
-  std::optional<PlantedFaults> faults;
-  if constexpr (kSanitized) faults.emplace(role.loop());
-  const std::vector<int> open = open_descriptors();
-  plan.keep.insert(plan.keep.end(), open.begin(), open.end());
-  return live_confined(role, ipc::confine(plan));
-}
+int live(ipc::Role& role, ipc::Confinement plan) { return live_until(role, std::move(plan), {}); }
 
 int live_until(ipc::Role& role, ipc::Confinement plan, std::function<void()> ending) {
+  std::optional<PlantedFaults> faults;
+  if constexpr (kSanitized) faults.emplace(role.loop());
   const std::vector<int> open = open_descriptors();
   plan.keep.insert(plan.keep.end(), open.begin(), open.end());
   return live_confined(role, ipc::confine(plan), std::move(ending));
