@@ -250,6 +250,11 @@ class Asking {
     CO_TRY(look_for_placeholders_in_trailers());
     co_return co_await finish_request(exchange_.sent_body());
   }
+  // Whoever asked is still there: that the connection is gone is the upstream's doing.
+  [[nodiscard]] Failure not_taken(const Error& error) const {
+    const auto code = error == Error::kClosed ? Error::kUpstream : error.code();
+    return failure(code, "sending to " + host() + ": " + error.message());
+  }
   // Nobody but the Service that the agent named knows what they mean.
   [[nodiscard]] wire::Headers trailers() const {
     return exchange_.is_elsewhere() ? wire::Headers() : of_.caller().request().trailers();
@@ -259,7 +264,7 @@ class Asking {
     wire::remove_hop_by_hop(fields);
     const Result<void> sent =
         co_await upstream().request().finish(rest, fields, of_.within(kPeerTakesMost));
-    if (!sent) co_return Failure(sent.error().in("sending to " + host()));
+    if (!sent) co_return not_taken(sent.error());
     co_return Result<void>();
   }
   // A body that need not be understood goes through in pieces; memory does not grow with it.
@@ -277,7 +282,7 @@ class Asking {
         // What is at hand goes out before we wait for more.
         CO_TRY(of_.still_alive());
         const Result<void> sent = co_await to.flush(of_.within(kPeerTakesMost));
-        if (!sent) co_return Failure(sent.error().in("sending to " + host()));
+        if (!sent) co_return not_taken(sent.error());
       }
       if (!piece.payload.empty()) continue;
       if (!CO_TRY(co_await from.more(gate().loop.in(kPeerTakesMost)))) {

@@ -27,8 +27,11 @@ Deadline Relaying::within(Nanos most) const {
 }
 
 Failure Relaying::late(const Error& error, std::string_view what, std::uint32_t most_s) const {
-  if (error != Error::kTimeout) return Failure(error);
   const std::string& host = leased->aim.destination.host;
+  if (error == Error::kClosed) {
+    return failure(Error::kUpstream, host + " broke the connection off: " + error.message());
+  }
+  if (error != Error::kTimeout) return Failure(error);
   if (gate().loop.now() >= ends) {
     return failure(Error::kTimeout, fmt::format("the exchange with {} took more than {} s in all",
                                                 host, timeouts().total_s));

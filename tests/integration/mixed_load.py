@@ -213,7 +213,7 @@ def broken_off(client):
     except (Refused, OSError, http.client.HTTPException):
         client.leave()
         return
-    must(answer.status == 499, answer.status, said[:200])
+    must(answer.status == 502, answer.status, said[:200])
 
 
 def denied(client):
