@@ -81,10 +81,13 @@ TEST(Form, OfWhichTwoReadersCouldTakeAFieldDifferentlyIsRefused) {
 }
 
 TEST(Form, HasNoTwoFieldsAndNoFileWhereOneValueIsMeant) {
-  const auto two = form_fields(kType, field("model", "a") + field("model", "b") + "--b--");
+  const std::string twice = field("model", "a") + field("model", "b") + "--b--";
+  const auto two = form_fields(kType, twice);
+  ASSERT_TRUE(two);
   EXPECT_EQ(only_field(*two, "model").error(), Error::kInvalid);
-  const auto file = form_fields(
-      kType, part("Content-Disposition: form-data; name=model; filename=x", "m") + "--b--");
+  const std::string upload =
+      part("Content-Disposition: form-data; name=model; filename=x", "m") + "--b--";
+  const auto file = form_fields(kType, upload);
   ASSERT_TRUE(file);
   EXPECT_EQ(only_field(*file, "model").error(), Error::kInvalid);
 }
