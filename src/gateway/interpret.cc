@@ -156,6 +156,10 @@ wire::KnownJson known_messages(Exchange& what) {
 // unknown, but for the one that the path names.
 Result<void> read_media_call(Exchange& what) {
   const wire::LlmEndpoint& endpoint = *what.endpoint;
+  if (what.request.head.headers.count("content-type") > 1) {
+    // Another boundary makes another form of the same bytes.
+    return failure(Error::kInvalid, "the header content-type came more than once");
+  }
   LlmCall call{endpoint, {.model = endpoint.model}, 0};
   if (what.body) {
     const auto type = what.request.head.headers.find("content-type").value_or("");

@@ -102,6 +102,16 @@ TEST_F(PipeTest, AClientThatEndsItsSideStillHearsTheAnswer) {
   EXPECT_EQ(agent_got, 2u);
 }
 
+TEST_F(PipeTest, AClientThatBreaksOffEndsItAll) {
+  others.spawn([](this auto, net::SimLoop* l, net::Stream* broken) -> Task<void> {
+    co_await l->sleep_for(1min);
+    l->break_stream(*broken);
+  }(loop.get(), client->stream.get()));
+  const auto [how, took] = piped();
+  EXPECT_EQ(how, "closed");
+  EXPECT_LT(took, 2min) << "the server says nothing, and nobody would hear it";
+}
+
 TEST_F(PipeTest, NothingPassesAfterAKill) {
   others.spawn(speak(server.get(), {1min, 3min}, false));
   others.spawn([](this auto, net::SimLoop* l, bool* killed) -> Task<void> {

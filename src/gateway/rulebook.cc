@@ -97,6 +97,7 @@ std::optional<std::string_view> unallowed_model(const ipc::RuleSpec& rule, const
     const bool asks_none = q.endpoint->standing == wire::LlmEndpoint::Standing::kGoverned;
     return asks_none ? std::nullopt : std::optional<std::string_view>("");
   }
+  if (q.endpoint->base_may_name_model) return "";
   if (!is_allowed(llm->request.model)) return llm->request.model;
   const auto& others = llm->request.other_models;
   const auto found = std::ranges::find_if_not(others, is_allowed);
@@ -232,11 +233,13 @@ Ruling Rulebook::rule(const Question& q) const {
                             unallowed->substr(0, 128)));
   }
   if (other_model) {
-    return deny("models", other_model->empty()
-                              ? std::string("which model it asks is not known here, and the rule's "
-                                            "models are a list")
-                              : fmt::format("the model \"{}\" is in no rule's models",
-                                            other_model->substr(0, 128)));
+    return deny(
+        "models",
+        other_model->empty()
+            ? std::string("which model it asks is not known here (a path, a form or "
+                          "a batch may name another), and the rule's models are a "
+                          "list")
+            : fmt::format("the model \"{}\" is in no rule's models", other_model->substr(0, 128)));
   }
   return deny("default-deny",
               fmt::format("no rule of agent {} allows it; its owner can add one", q.run->agent));

@@ -62,8 +62,8 @@ class Rules : public testing::Test {
     snapshot.services.push_back(service("media", ipc::ServiceKind::kOpenAi, "media.gatehouse"));
     auto small = rule("small", "small");
     small.models = {"gpt-4o-mini", "text-embedding-*"};
-    small.paths = {"/v1/chat/completions", "/v1/embeddings", "/v1/models", "/v1/batches",
-                   "/v1/threads"};
+    small.paths = {"/v1/chat/completions", "/v1/engines/**", "/v1/embeddings",
+                   "/v1/models",           "/v1/batches",    "/v1/threads"};
     snapshot.services.push_back(service("small", ipc::ServiceKind::kOpenAi, "small.gatehouse"));
     for (const char* name : {"helper", "free"}) {
       snapshot.services.push_back(
@@ -146,6 +146,8 @@ TEST_F(Rules, LetAModelBeAskedThatTheyName) {
   EXPECT_EQ(http("GET", "/v1/models"), "small");
   EXPECT_EQ(http("POST", "/v1/batches"), "models") << "named, and yet nobody knows its models";
   EXPECT_EQ(http("POST", "/v1/threads"), "models");
+  EXPECT_EQ(ruled("gpt-4o-mini", {}, "/v1/engines/gpt-4o/chat/completions"), "models")
+      << "the server may go by the path";
 }
 
 AgentCall agent_call(std::string_view method, bool gives_webhook = false) {

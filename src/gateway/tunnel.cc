@@ -122,7 +122,9 @@ Task<void> tunnel(Gate& gate, Door& door, Client& client, wire::Host host, std::
     co_return co_await fail_tunnel(gate, door, asked, upstream.error(),
                                    upstream.error() == Error::kDenied ? "private-address" : "");
   }
-  (void)co_await asked.established();
+  if (const Result<void> told = co_await asked.established(); !told) {
+    co_return intent->fail(told.error(), "cut");
+  }
   client.mid_answer = true;
   Pipe pipe(gate.loop, kill_watch(gate, door));
   const Result<void> done = co_await pipe.run(client, *upstream->stream);

@@ -119,6 +119,16 @@ LlmEndpoint endpoint_of(const Row& row) {
   return {row.standing, row.dialect, row.operation, row.name, "", false};
 }
 
+// Servers take paths in any case.
+bool may_name_model(Segments base) {
+  constexpr std::array<std::string_view, 6> kWords = {"deployments", "deployment", "engines",
+                                                      "engine",      "models",     "model"};
+  return std::ranges::any_of(base, [&](std::string_view segment) {
+    return std::ranges::any_of(
+        kWords, [&](std::string_view word) { return equal_ignoring_case(segment, word); });
+  });
+}
+
 // The first row that fits behind the shortest base path. What is read may stand behind any: it is
 // refused if it cannot be understood. The rest needs one that can be a provider's.
 std::optional<LlmEndpoint> found(std::span<const Row> rows, std::string_view method,
@@ -129,7 +139,10 @@ std::optional<LlmEndpoint> found(std::span<const Row> rows, std::string_view met
       if (row.method != method) continue;
       const bool is_read = row.method == "POST" && row.standing == kGoverned;
       if (!is_base && !is_read) continue;
-      if (matches(row.path, segments.subspan(base))) return endpoint_of(row);
+      if (!matches(row.path, segments.subspan(base))) continue;
+      LlmEndpoint endpoint = endpoint_of(row);
+      endpoint.base_may_name_model = !is_base || may_name_model(segments.first(base));
+      return endpoint;
     }
   }
   return std::nullopt;
@@ -144,7 +157,10 @@ std::optional<LlmEndpoint> azure(std::string_view method, Segments segments) {
   const auto at = std::ranges::find(segments, "deployments");
   if (segments.end() - at < 2) return openai(method, segments);
   auto endpoint = openai(method, Segments(at + 2, segments.end()));
-  if (endpoint) endpoint->model = *std::next(at);
+  if (!endpoint) return endpoint;
+  endpoint->model = *std::next(at);
+  endpoint->base_may_name_model =
+      endpoint->base_may_name_model || may_name_model(Segments(segments.begin(), at));
   return endpoint;
 }
 

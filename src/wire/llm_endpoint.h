@@ -59,6 +59,9 @@ struct LlmEndpoint {
   std::string_view name = "unknown";
   std::string model;     // where the path says it
   bool streams = false;  // the path says so
+  // What stands before the endpoint in the path may name a model to the server, whatever the body
+  // says: it is no version, or has a word like "engines".
+  bool base_may_name_model = false;
 
   // What comes before the name's dot: "files" of "files.create".
   [[nodiscard]] std::string_view family() const { return name.substr(0, name.find('.')); }

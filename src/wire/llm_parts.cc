@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "base/encoding.h"
 #include "wire/characters.h"
 #include "wire/url.h"
 
@@ -82,7 +83,23 @@ std::int64_t saturated_sum(std::int64_t a, std::int64_t b) {
   return __builtin_add_overflow(a, b, &out) ? INT64_MAX : out;
 }
 
+namespace {
+
+// Some servers (Go's encoding/json) take a key in any case, and of two the last.
+Result<void> check_spelling(const JsonObject& body, std::string_view key) {
+  const auto is_other = [&](const JsonMember& member) {
+    return member.key != key && equal_ignoring_case(member.key, key);
+  };
+  const auto found = std::ranges::find_if(body.members, is_other);
+  if (found == body.members.end()) return {};
+  return failure(Error::kInvalid, "the key '" + printable(found->key) + "' could be taken for '"
+                                      + std::string(key) + "': spell it so");
+}
+
+}  // namespace
+
 Result<std::string> model_of(const JsonObject& body) {
+  TRY(check_spelling(body, "model"));
   const JsonValue* const model = present(body, "model");
   if (model == nullptr) return std::string();
   if (auto text = model->string()) return *std::move(text);
@@ -92,6 +109,7 @@ Result<std::string> model_of(const JsonObject& body) {
 Result<std::vector<std::string>> other_models_of(const JsonObject& body) {
   std::vector<std::string> models;
   for (const char* key : {"models", "fallbacks"}) {
+    TRY(check_spelling(body, key));
     for (const JsonValue& element : TRY(elements(body, key))) {
       auto name = element.string();
       if (element.is(JsonType::kObject)) name = TRY(scan_object(element.raw)).string("model");

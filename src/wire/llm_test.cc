@@ -186,6 +186,38 @@ TEST(LlmEndpoint, HasANameThatRulesCanNameItBy) {
   EXPECT_EQ(name(Provider::kBedrock, "POST", "/model/m/converse-stream"), "converse-stream");
 }
 
+TEST(LlmEndpoint, SaysWhereItsPathMayNameAnotherModelThanTheBody) {
+  for (const char* path :
+       {"/v1/chat/completions", "/chat/completions", "/api/v1/chat/completions",
+        "/proxy/v1/chat/completions", "/openai/deployments/d/chat/completions"}) {
+    for (const auto provider : {Provider::kOpenAi, Provider::kAzureOpenAi}) {
+      const bool is_deployment = std::string_view(path).contains("deployments");
+      EXPECT_EQ(at(provider, path).base_may_name_model,
+                is_deployment && provider == Provider::kOpenAi)
+          << path;
+    }
+  }
+  for (const char* path :
+       {"/openai/Deployments/gpt-4/chat/completions", "/openai/DEPLOYMENTS/x/v1/chat/completions",
+        "/v1/engines/gpt-4/completions", "/models/m/v1/chat/completions", "/gpt-4/chat/completions",
+        "/openai/engines/a/deployments/b/chat/completions"}) {
+    const auto endpoint = at(Provider::kAzureOpenAi, path);
+    EXPECT_EQ(endpoint.standing, LlmEndpoint::Standing::kGoverned) << path;
+    EXPECT_TRUE(endpoint.base_may_name_model) << path;
+  }
+}
+
+TEST(LlmRequest, HasItsModelUnderOneSpelling) {
+  for (const char* body : {R"({"model":"a","Model":"b","messages":[]})",
+                           R"({"model":"a","MODELS":["b"],"messages":[]})",
+                           R"({"model":"a","fallBacks":["b"],"messages":[]})"}) {
+    const auto request = LlmRequest::parse(kChat, body);
+    ASSERT_FALSE(request) << body;
+    EXPECT_EQ(request.error(), Error::kInvalid);
+    EXPECT_TRUE(request.error().message().contains("spell it so")) << request.error().message();
+  }
+}
+
 TEST(LlmEndpoint, OfAzureNamesItsModelInThePath) {
   const auto chat = at(Provider::kAzureOpenAi, "/openai/deployments/my-gpt/chat/completions");
   EXPECT_EQ(chat.standing, LlmEndpoint::Standing::kGoverned);

@@ -361,6 +361,17 @@ class Dialects(HouseTest):
         self.assertIn("several fields 'model'", json.loads(got)["error"]["message"])
         self.assertEqual(Upstream.seen, [])
 
+    def test_a_form_of_two_content_types_is_refused(self):
+        Upstream.seen.clear()
+        hidden, other = self.form((b'name="model"', b"forbidden"))
+        body, kind = self.form((b'name="model"', b"a"), (b'name="file"; filename="a"', hidden))
+        for kinds in ([kind, other], [("content-type", "application/json"), kind]):
+            status, _, got = self.house.request(
+                "POST", "http://media.gatehouse/v1/images/edits", body, kinds)
+            self.assertEqual(status, 400, got)
+            self.assertIn("more than once", json.loads(got)["error"]["message"])
+        self.assertEqual(Upstream.seen, [])
+
     def test_sound_passes_as_it_is_and_what_it_cost_is_unknown(self):
         sound = bytes(range(256)) * 400
         self.ask(PROVIDER + "/v1/audio/speech",

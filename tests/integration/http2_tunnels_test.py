@@ -334,6 +334,14 @@ class Tunnels(StreamsTest):
         self.assertEqual((intent["tags"]["inspected"], intent["tags"]["rule"]), ("false", "hosts"))
         self.assertEqual(settled["tags"]["state"], "done")
 
+    def test_one_to_a_silent_host_ends_with_its_stream(self):
+        server = Server(PUBLIC, 443)
+        self.addCleanup(server.stop)
+        stream = self.client().connect("public.test:443")
+        self.assertEqual(stream.answered()[:1], OK)
+        stream.reset()
+        self.house.entry(kind="settled", call="tunnel", host="public.test:443", state="cut")
+
     def test_what_no_rule_allows_is_refused_and_on_record(self):
         client = self.client()
         self.refused(client.connect("unknown.test:443"), "no rule")
