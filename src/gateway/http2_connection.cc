@@ -83,6 +83,7 @@ class Http2Caller final : public Caller, public MessageIn, public MessageOut {
   std::int32_t id_;
   bool to_head_;
   bool asks_websocket_;       // its request has no body: what comes is of the WebSocket
+  bool named_key_;            // and looks for the answer to it
   bool is_in_order_ = false;  // what became of it was told to the agent
   std::optional<Raw> raw_;
   bool has_begun_ = false;
@@ -97,7 +98,9 @@ class Connection final : public wire::Http2Handler, public Http2Streams {
         door_(door),
         client_(client),
         place_(std::move(place)),
-        session_(*this),
+        // In TLS clients choose HTTP/2 by themselves, and some of those (Node's, as an experiment)
+        // then try a WebSocket in it that comes to nothing.
+        session_(*this, !place_.tls),
         output_(gate.loop),
         written_(gate.loop),
         quiet_since_(gate.loop.now()),
@@ -294,8 +297,8 @@ class Connection final : public wire::Http2Handler, public Http2Streams {
     self->wake_writer();
   }
   Task<void> serve_request(std::shared_ptr<Http2Stream> stream, Result<wire::RequestHead> head) {
-    if (head) name_key(*head);
     Http2Caller caller(*this, stream, head ? &*head : nullptr);
+    if (head) name_key(*head);
     if (!head) co_return co_await refuse_malformed(caller, head.error());
     if (client_.admission) {
       const auto admitted = admitted_again(gate_, door_, client_, *head);
@@ -317,9 +320,10 @@ class Connection final : public wire::Http2Handler, public Http2Streams {
     if (!decoded) co_return co_await refuse_malformed(caller, decoded.error());
     co_await serve_exchange(gate_, door_, caller, std::make_unique<Decoded>(std::move(*decoded)));
   }
-  // A WebSocket in a stream has no key (RFC 8441 section 5), and what is asked upstream needs one.
+  // A WebSocket in a stream needs no key (RFC 8441 section 5), and what is asked upstream needs
+  // one.
   static void name_key(wire::RequestHead& head) {
-    if (!wire::asks_for_websocket(head)) return;
+    if (!wire::asks_for_websocket(head) || wire::has_websocket_key(head.headers)) return;
     std::array<std::uint8_t, 16> nonce{};
     fill_random(nonce);
     head.headers.set("sec-websocket-key", to_base64(text_of(nonce)));
@@ -410,7 +414,8 @@ Http2Caller::Http2Caller(Connection& connection, std::shared_ptr<Http2Stream> st
       stream_(*kept_),
       id_(stream_.id),
       to_head_(head != nullptr && head->method == "HEAD"),
-      asks_websocket_(head != nullptr && wire::asks_for_websocket(*head)) {}
+      asks_websocket_(head != nullptr && wire::asks_for_websocket(*head)),
+      named_key_(head != nullptr && wire::has_websocket_key(head->headers)) {}
 
 Http2Caller::~Http2Caller() {
   if (raw_ && !is_in_order_) raw_->bytes.close_with_reset();
@@ -456,7 +461,7 @@ Result<void> Http2Caller::can_switch() {
 Task<Result<RawConnection>> Http2Caller::switch_protocols(wire::ResponseHead head, Deadline) {
   CO_TRY(can_switch());
   head.status = 200;
-  head.headers.remove("sec-websocket-accept");
+  if (!named_key_) head.headers.remove("sec-websocket-accept");
   CO_TRY(begin(std::move(head), {wire::BodyFraming::Kind::kChunked, 0}));
   connection_.wake_writer();
   raw_.emplace(kept_);

@@ -82,7 +82,8 @@ Result<RequestHead> head_of(const Incoming& from, bool ended) {
   if (is_extended) {
     if (ended) return failure(Error::kInvalid, "a request for a WebSocket ended with its head");
     head.method = "GET";
-    head.headers.remove("sec-websocket-key");  // it means nothing here
+    // It means nothing here, and yet some clients send one and look for its answer (Node's).
+    if (!has_websocket_key(head.headers)) head.headers.remove("sec-websocket-key");
     set_websocket_upgrade(head.headers);
     return read_as_text(head);
   }
@@ -102,7 +103,7 @@ Result<RequestHead> head_of(const Incoming& from, bool ended) {
 
 class Http2Server::Impl {
  public:
-  explicit Impl(Http2Handler& handler) : handler_(handler) {
+  Impl(Http2Handler& handler, bool takes_websockets) : handler_(handler) {
     nghttp2_session_callbacks* callbacks = nullptr;
     CHECK(nghttp2_session_callbacks_new(&callbacks) == 0);
     set(callbacks);
@@ -118,7 +119,7 @@ class Http2Server::Impl {
         {NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, kHttp2StreamsMost},
         {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, kHttp2StreamWindow},
         {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, kMaxHeadBytes},
-        {NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL, 1},
+        {NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL, takes_websockets ? 1U : 0U},
     };
     CHECK(nghttp2_submit_settings(session_, NGHTTP2_FLAG_NONE, settings, std::size(settings)) == 0);
     CHECK(nghttp2_session_set_local_window_size(session_, NGHTTP2_FLAG_NONE, 0, kHttp2Window) == 0);
@@ -253,7 +254,8 @@ bool asks_for_websocket(const RequestHead& head) {
   return head.headers.has_token("upgrade", "websocket");
 }
 
-Http2Server::Http2Server(Http2Handler& handler) : impl_(std::make_unique<Impl>(handler)) {}
+Http2Server::Http2Server(Http2Handler& handler, bool takes_websockets)
+    : impl_(std::make_unique<Impl>(handler, takes_websockets)) {}
 Http2Server::~Http2Server() = default;
 
 Result<void> Http2Server::feed(std::string_view bytes, Instant now) {

@@ -62,8 +62,9 @@ class Http2Handler {
 
 class Http2Server {
  public:
-  // Nothing of the handler is called before the first `feed`.
-  explicit Http2Server(Http2Handler& handler);
+  // Nothing of the handler is called before the first `feed`. `takes_websockets` announces extended
+  // CONNECT (RFC 8441); without it a stream that asks for one is malformed.
+  explicit Http2Server(Http2Handler& handler, bool takes_websockets = true);
   ~Http2Server();
   Http2Server(const Http2Server&) = delete;
   Http2Server& operator=(const Http2Server&) = delete;

@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "wire/http2.h"
+#include "wire/websocket.h"
 
 namespace {
 
@@ -48,9 +49,10 @@ class Listener : public wire::Http2Handler {
     told += std::to_string(stream);
     told += head ? " asks " + head->method + " " + head->target + "\n" : " is malformed\n";
     if (!head) return;
-    // A tunnel is to a place alone; a WebSocket is told without a key.
+    // A tunnel is to a place alone; a WebSocket is told with a key that is one, or none.
     CHECK((head->method == "CONNECT") == (head->form == wire::TargetForm::kAuthority));
-    CHECK(!wire::asks_for_websocket(*head) || !head->headers.find("sec-websocket-key"));
+    CHECK(!wire::asks_for_websocket(*head) || !head->headers.find("sec-websocket-key")
+          || wire::has_websocket_key(head->headers));
     for (const wire::Header field : head->headers) {
       told.append(field.name).append(":").append(field.value).append("\n");
     }

@@ -114,13 +114,18 @@ Result<std::optional<WebSocketOffer>> websocket_offer(const RequestHead& head) {
                    "of WebSocket only version 13 (RFC 6455) is spoken; ask with "
                    "Sec-WebSocket-Version: 13");
   }
-  const auto key = only(headers, "sec-websocket-key");
-  const auto nonce = key ? from_base64(*key) : failure(Error::kInvalid, "");
-  if (!nonce || nonce->size() != kKeyBytes) {
+  if (!has_websocket_key(headers)) {
     return failure(Error::kInvalid,
                    "a WebSocket needs one Sec-WebSocket-Key, of 16 bytes in base64");
   }
-  return WebSocketOffer{std::string(*key), TRY(offered_protocols(headers))};
+  const std::string_view key = headers.find("sec-websocket-key").value_or("");
+  return WebSocketOffer{std::string(key), TRY(offered_protocols(headers))};
+}
+
+bool has_websocket_key(const Headers& headers) {
+  const auto key = only(headers, "sec-websocket-key");
+  const auto nonce = key ? from_base64(*key) : failure(Error::kInvalid, "");
+  return nonce && nonce->size() == kKeyBytes;
 }
 
 std::string websocket_accept(std::string_view key) {

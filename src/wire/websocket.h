@@ -32,6 +32,9 @@ struct WebSocketOffer {
 // version but 13, kTooMany above 32 subprotocols.
 [[nodiscard]] Result<std::optional<WebSocketOffer>> websocket_offer(const RequestHead& head);
 
+// Whether the head has one key (Sec-WebSocket-Key), of 16 bytes in base64.
+[[nodiscard]] bool has_websocket_key(const Headers& headers);
+
 // What Sec-WebSocket-Accept answers to that key.
 [[nodiscard]] std::string websocket_accept(std::string_view key);
 
