@@ -18,11 +18,7 @@ from house import House, send_signal
 KEY = "sk-busy-test-0123456789abcdef"
 # The services without a credential are at another host than the one with: of what comes from there
 # the vault must be asked what to look for, and is away at times.
-CONFIG = """version: 1
-data: {data}
-users: [{{name: alice}}]
-services:
-  - name: openai
+SERVICES = """  - name: openai
     kind: openai
     url: http://openai.gatehouse
     upstream: http://127.0.0.1:{port}
@@ -39,7 +35,12 @@ services:
       allow_private: true}}
   - {{name: api, kind: http, url: "http://api.gatehouse", upstream: "http://localhost:{port}",
       allow_private: true}}
-agents:
+"""
+CONFIG = """version: 1
+data: {data}
+users: [{{name: alice}}]
+services:
+""" + SERVICES + """agents:
   - name: shell
     command: [/bin/sh]
     environment: {{OPENAI_API_KEY: "{{{{placeholder:openai}}}}"}}

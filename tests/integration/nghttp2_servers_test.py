@@ -3,6 +3,7 @@
 """nghttp2's own servers as upstreams: nghttpd, which has files and sends back what it is sent, and
 nghttpx, a proxy that is told to read its configuration again while it is used. Before the house
 stand plain requests, nghttp and h2load."""
+import contextlib
 import hashlib
 import os
 import re
@@ -176,6 +177,14 @@ class Nghttpx(ServerTest):
             time.sleep(0.01)
         self.fail("nghttpx has not read its configuration again")
 
+    @contextlib.contextmanager
+    def streaming(self, path):
+        """An answer whose head has come."""
+        with self.house.connect() as sock, sock.makefile("rb") as stream:
+            sock.sendall(request_bytes("GET", URL + path))
+            read_response(stream, head_only=True)
+            yield stream
+
     def test_requests_and_answers_pass(self):
         fields, body = self.ask("POST", "/any?a=1", b"some body", [("x-mine", "1")])
         self.assertEqual(body, b'{"ok":true}')
@@ -195,10 +204,7 @@ class Nghttpx(ServerTest):
             handler.chunk(b"data: second\n\n")
             handler.end()
         Upstream.script = script
-        with self.house.connect() as sock:
-            sock.sendall(request_bytes("GET", URL + "/events"))
-            stream = sock.makefile("rb")
-            read_response(stream, head_only=True)
+        with self.streaming("/events") as stream:
             self.assertEqual(read_chunk(stream), b"data: first\n\n")
             go_on.set()
             self.assertEqual(read_chunk(stream), b"data: second\n\n")
@@ -242,10 +248,7 @@ class Nghttpx(ServerTest):
             handler.chunk(b"and after")
             handler.end()
         Upstream.script = script
-        with self.house.connect() as sock:
-            sock.sendall(request_bytes("GET", URL + "/long"))
-            stream = sock.makefile("rb")
-            read_response(stream, head_only=True)
+        with self.streaming("/long") as stream:
             self.assertEqual(read_chunk(stream), b"before ")
             before = self.connections()
             self.reload()
@@ -265,10 +268,7 @@ class Nghttpx(ServerTest):
             handler.chunk(b"half of it")
             held.wait(20)
         Upstream.script = script
-        with self.house.connect() as sock:
-            sock.sendall(request_bytes("GET", URL + "/dying"))
-            stream = sock.makefile("rb")
-            read_response(stream, head_only=True)
+        with self.streaming("/dying") as stream:
             self.assertEqual(read_chunk(stream), b"half of it")
             for pid in self.children():
                 os.kill(pid, signal.SIGKILL)

@@ -20,7 +20,7 @@ import urllib.request
 from pathlib import Path
 
 from attach_test import free_port, make_certificate
-from busy_house import KEY, BusyHouse, Listener
+from busy_house import KEY, SERVICES, BusyHouse, Listener
 from house import GATEHOUSE, main, send_signal
 from mixed_upstream import Upstream
 
@@ -47,32 +47,15 @@ access_log: {{to: {folder}/access.log}}
 otlp: {{endpoint: "http://127.0.0.1:{port}", allow_private: true}}
 attach: {{listen: "127.0.0.1:{attach}", tls_certificate: attach.pem, tls_key: attach.key}}
 services:
-  - name: openai
-    kind: openai
-    url: http://openai.gatehouse
-    upstream: http://127.0.0.1:{port}
-    allow_private: true
-    credential: {{kind: static, header: authorization, prefix: "Bearer "}}
-  - name: secure
+""" + SERVICES + """  - name: secure
     kind: openai
     url: https://secure.gatehouse
     upstream: http://127.0.0.1:{port}
     allow_private: true
     credential: {{kind: static, header: authorization, prefix: "Bearer "}}
-  - name: mail
-    kind: http
-    url: http://mail.gatehouse
-    upstream: http://127.0.0.1:{port}
-    allow_private: true
-    credential: {{kind: oauth, authorization_endpoint: "http://127.0.0.1:{port}/authorize",
-                  token_endpoint: "http://127.0.0.1:{port}/token", client_id: gatehouse}}
   - {{name: sealed, kind: http, url: "http://sealed.gatehouse", allow_private: true,
       upstream: "https://127.0.0.1:{tls}", upstream_ca: "{folder}/upstream.pem"}}
-  - {{name: tools, kind: mcp, url: "http://tools.gatehouse", upstream: "http://localhost:{port}",
-      allow_private: true}}
   - {{name: helper, kind: a2a, url: "http://helper.gatehouse", upstream: "http://localhost:{port}",
-      allow_private: true}}
-  - {{name: api, kind: http, url: "http://api.gatehouse", upstream: "http://localhost:{port}",
       allow_private: true}}
 agents:
   - name: shell
