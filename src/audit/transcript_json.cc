@@ -31,6 +31,7 @@ void write_entry(JsonWriter& out, const Entry& entry, const FetchBody& fetch) {
   }
   out.end_object();
   out.key("bodies").begin_object();
+  std::map<std::string, Result<std::string>> read;
   const auto write = [&](const std::string& name, const Result<std::string>& bytes) {
     if (bytes) {
       out.key(name).string(*bytes);
@@ -38,8 +39,11 @@ void write_entry(JsonWriter& out, const Entry& entry, const FetchBody& fetch) {
       out.key(name + ".unreadable").string(bytes.error().message());
     }
   };
-  for (const BodyRef& body : entry.bodies) write(body.name, fetch(body));
-  for (const Again& again : read_again(entry, fetch)) write(again.name, again.text);
+  for (const BodyRef& body : entry.bodies) {
+    write(body.name, read.insert_or_assign(body.name, fetch(body)).first->second);
+  }
+  const FetchBody as_read = [&](const BodyRef& body) { return read.at(body.name); };
+  for (const Again& again : read_again(entry, as_read)) write(again.name, again.text);
   out.end_object();
   out.end_object();
 }

@@ -17,8 +17,6 @@ namespace {
 constexpr std::size_t kShownMost = 600;  // bytes of a body, unless the whole is asked for
 constexpr std::string_view kIndent = "             ";
 
-using Wanted = std::pair<std::string_view, std::string_view>;  // label, body
-
 std::string seconds(double seconds) { return fmt::format("{:.3f} s", seconds); }
 
 // By clocks that may say anything.

@@ -18,6 +18,8 @@
 namespace gatehouse::gateway {
 
 inline constexpr std::size_t kReadPiece = 16 * 1024;
+inline constexpr Nanos kClientTakesMost = std::chrono::seconds(20);  // from when it takes nothing
+inline constexpr Nanos kLingerMost = std::chrono::seconds(2);  // for it to end behind our last word
 
 // Room to read into or to write from, used again by whoever comes next; a process has one thread
 // here.

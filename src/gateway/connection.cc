@@ -22,7 +22,6 @@ using net::Task;
 
 constexpr Nanos kIdleMost = std::chrono::seconds(75);  // between two requests
 constexpr Nanos kHeadMost = std::chrono::seconds(20);  // from a head's first byte to its last
-constexpr Nanos kWriteMost = std::chrono::seconds(20);
 
 // A connection whose run token is over ends between two requests: its client makes another.
 Nanos idle_most(net::Loop& loop, const Client& client) {
@@ -65,8 +64,8 @@ Nanos idle_most(net::Loop& loop, const Client& client) {
                                     const Place& place, Error error) {
   const ipc::ServiceKind dialect = record_malformed(gate, door, place, error);
   const Refusal refusal{std::move(error), dialect, "", "", door.headers(), true};
-  (void)co_await client.stream->write(response_of(refusal), gate.loop.in(kWriteMost));
-  (void)co_await client.stream->finish(gate.loop.in(kWriteMost));
+  (void)co_await client.stream->write(response_of(refusal), gate.loop.in(kClientTakesMost));
+  (void)co_await client.stream->finish(gate.loop.in(kClientTakesMost));
 }
 
 // How a connection begins: HTTP/2 with prior knowledge (RFC 9113 section 3.3), or not at all.
@@ -133,8 +132,7 @@ ipc::ServiceKind record_malformed(Gate& gate, const Door& door, const Place& pla
                  place.host      ? place.host->text()
                  : place.address ? place.address->text()
                                  : "",
-                 {Ruling::Effect::kDeny, "malformed", error.message()},
-                 row_of(error.code()).label);
+                 {Ruling::Effect::kDeny, "malformed", error.message()}, row_of(error.code()).label);
   const ipc::ServiceSpec* service =
       place.host && gate.rulebook
           ? gate.rulebook->service_at(door.run.tenant, place.host->text(), place.port)

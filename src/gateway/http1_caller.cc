@@ -10,9 +10,6 @@ namespace {
 
 using net::Task;
 
-constexpr Nanos kWriteMost = std::chrono::seconds(20);
-constexpr Nanos kLingerMost = std::chrono::seconds(2);
-
 Task<void> cancel_when_left(Gate* gate, Door* door, Client* client) {
   const Result<void> readable = co_await client->stream->wait_readable(Deadline::never());
   if (readable && client->stream->is_quiet()) co_return;
@@ -59,7 +56,7 @@ Task<Result<void>> Http1Caller::Answer::finish(std::string_view rest, const wire
                                                Deadline deadline) {
   CO_TRY(co_await out_.finish(rest, trailers, deadline));
   client_.mid_answer = false;
-  if (ends_by_close_) (void)co_await client_.stream->finish(gate_.loop.in(kWriteMost));
+  if (ends_by_close_) (void)co_await client_.stream->finish(gate_.loop.in(kClientTakesMost));
   co_return Result<void>();
 }
 
@@ -100,8 +97,10 @@ Task<void> Http1Caller::refuse(Refusal refusal) {
   refusal.close = is_last_ || !request_.is_done();
   refusal.to_head = to_head_;
   const std::string answer = response_of(refusal);
-  const Result<void> written = co_await client_.stream->write(answer, gate_.loop.in(kWriteMost));
-  if (refusal.close && written) (void)co_await client_.stream->finish(gate_.loop.in(kWriteMost));
+  const Result<void> written =
+      co_await client_.stream->write(answer, gate_.loop.in(kClientTakesMost));
+  if (refusal.close && written)
+    (void)co_await client_.stream->finish(gate_.loop.in(kClientTakesMost));
   if (written && !request_.is_done()) co_await linger();
   if (!written || refusal.close) is_last_ = true;
 }

@@ -20,9 +20,7 @@ namespace {
 
 using net::Task;
 
-constexpr Nanos kIdleMost = std::chrono::seconds(75);  // without a stream
-constexpr Nanos kWriteMost = std::chrono::seconds(20);
-constexpr Nanos kLingerMost = std::chrono::seconds(2);
+constexpr Nanos kIdleMost = std::chrono::seconds(75);                // without a stream
 constexpr std::size_t kExchangesMost = 2 * wire::kHttp2StreamsMost;  // under way at once
 constexpr std::size_t kWrittenAtOnce = 64 * 1024;
 
@@ -146,7 +144,7 @@ class Connection final : public wire::Http2Handler, public Http2Streams {
     forget_streams();
     // What is to be said yet: why it ends.
     wake_writer();
-    const Deadline deadline = gate_.loop.in(kWriteMost);
+    const Deadline deadline = gate_.loop.in(kClientTakesMost);
     if (!co_await written_.wait(deadline)) co_return;
     // Closing while it still sends would destroy what was said before it is read.
     if (!co_await client_.stream->finish(deadline)) co_return;
@@ -371,7 +369,7 @@ class Connection final : public wire::Http2Handler, public Http2Streams {
         self->end_left();
         self->is_writing_ = true;
         const Result<void> written =
-            co_await self->client_.stream->write(bytes, self->gate_.loop.in(kWriteMost));
+            co_await self->client_.stream->write(bytes, self->gate_.loop.in(kClientTakesMost));
         if (!written) {
           // The reader may wait for a long time yet.
           self->gate_.cancel_soon(self->door_, self->client_.connection);
@@ -543,7 +541,7 @@ Task<void> Http2Caller::refuse(Refusal refusal) {
                                           : wire::BodyFraming{Kind::kLength, parts.body.size()};
   if (!begin(std::move(head), body)) co_return;
   const wire::Headers none;
-  (void)co_await finish(to_head_ ? "" : parts.body, none, connection_.loop().in(kWriteMost));
+  (void)co_await finish(to_head_ ? "" : parts.body, none, connection_.loop().in(kClientTakesMost));
 }
 
 }  // namespace

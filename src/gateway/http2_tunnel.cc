@@ -8,8 +8,6 @@ namespace {
 
 using net::Task;
 
-constexpr Nanos kWriteMost = std::chrono::seconds(20);
-
 // What every answer says of its Run.
 void say_run(wire::ResponseHead& head, const Door& door) {
   head.headers.add("x-gatehouse-run", door.run.run.text());
@@ -44,7 +42,7 @@ Task<void> StreamConnecting::refuse(Refusal refusal) {
       stream_.connection != nullptr
       && stream_.connection->answer(stream_.id, refusal_head(parts, door_), true).has_value();
   if (!is_heard) co_return;
-  const Deadline deadline = gate_.loop.in(kWriteMost);
+  const Deadline deadline = gate_.loop.in(kClientTakesMost);
   if (co_await client_.stream->write(parts.body, deadline)) {
     (void)co_await client_.stream->finish(deadline);
   }

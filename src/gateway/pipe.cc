@@ -6,13 +6,8 @@
 #include "net/nursery.h"
 
 namespace gatehouse::gateway {
-namespace {
 
 using net::Task;
-
-constexpr Nanos kWriteMost = std::chrono::seconds(20);
-
-}  // namespace
 
 struct Pipe::End {
   explicit End(net::Loop& loop) : over(loop) {}
@@ -53,7 +48,7 @@ Task<Result<void>> Pipe::pass(net::Stream* from, std::string bytes, net::Stream*
                               std::uint64_t* count, bool* broke) {
   while (true) {
     if (is_killed_()) co_return failure(Error::kKilled, "the run was killed");
-    if (!bytes.empty()) CO_TRY(co_await to->write(bytes, loop_.in(kWriteMost)));
+    if (!bytes.empty()) CO_TRY(co_await to->write(bytes, loop_.in(kClientTakesMost)));
     *count += bytes.size();
     bytes.resize(kReadPiece);
     const auto read =
@@ -66,7 +61,7 @@ Task<Result<void>> Pipe::pass(net::Stream* from, std::string bytes, net::Stream*
     last_ = loop_.now();
     if (*read == 0) break;
   }
-  (void)co_await to->finish(loop_.in(kWriteMost));
+  (void)co_await to->finish(loop_.in(kClientTakesMost));
   co_return Result<void>();
 }
 

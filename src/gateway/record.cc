@@ -8,7 +8,6 @@
 #include "base/log.h"
 #include "gateway/exchange.h"
 #include "gateway/request_body.h"
-#include "wire/json.h"
 
 namespace gatehouse::gateway {
 namespace {

@@ -17,7 +17,6 @@ namespace {
 using net::Task;
 
 constexpr Nanos kHandshakeMost = std::chrono::seconds(15);
-constexpr Nanos kWriteMost = std::chrono::seconds(20);
 
 // By CONNECT of HTTP/1.1, which wants an answer.
 class TextConnecting final : public Connecting {
@@ -26,12 +25,12 @@ class TextConnecting final : public Connecting {
       : gate_(gate), door_(door), client_(client) {}
   [[nodiscard]] Task<Result<void>> established() override {
     const std::string text = "HTTP/1.1 200 Connection established\r\n" + door_.headers() + "\r\n";
-    co_return co_await client_.stream->write(text, gate_.loop.in(kWriteMost));
+    co_return co_await client_.stream->write(text, gate_.loop.in(kClientTakesMost));
   }
   [[nodiscard]] Task<void> refuse(Refusal refusal) override {
     const std::string answer = response_of(refusal);
-    if (co_await client_.stream->write(answer, gate_.loop.in(kWriteMost))) {
-      (void)co_await client_.stream->finish(gate_.loop.in(kWriteMost));
+    if (co_await client_.stream->write(answer, gate_.loop.in(kClientTakesMost))) {
+      (void)co_await client_.stream->finish(gate_.loop.in(kClientTakesMost));
     }
   }
 
@@ -116,7 +115,7 @@ Task<void> tunnel(Gate& gate, Door& door, Client& client, wire::Host host, std::
   if (!intent) co_return co_await fail_tunnel(gate, door, asked, intent.error(), "");
   auto upstream = co_await gate.upstreams.acquire_new(
       {host.ip() ? host.ip()->text() : host.text(), port, false, "", false},
-      gate.loop.in(kWriteMost));
+      gate.loop.in(kClientTakesMost));
   if (!upstream) {
     intent->fail(upstream.error());
     co_return co_await fail_tunnel(gate, door, asked, upstream.error(),
