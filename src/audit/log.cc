@@ -9,6 +9,8 @@
 
 #include "audit/body_index.h"
 #include "audit/body_list.h"
+#include "audit/segment_room.h"
+#include "audit/segment_room.h"
 #include "base/encoding.h"
 #include "base/log.h"
 #include "base/random.h"
@@ -16,8 +18,7 @@
 namespace gatehouse::audit {
 namespace {
 
-constexpr std::size_t kMarkersSize = 512;        // at most, of a group
-constexpr std::string_view kSpareName = "next";  // what an earlier process left is written over
+constexpr std::size_t kMarkersSize = 512;  // at most, of a group
 
 struct Segment {
   std::string name;
@@ -25,9 +26,6 @@ struct Segment {
   std::unique_ptr<net::File> file;  // for reading
   std::uint64_t used = 0;           // where the next frame goes
 };
-
-// What is written where nothing is yet; as O_DIRECT wants it.
-alignas(net::FileSystem::kBlock) std::array<char, 1024 * 1024> g_zeros{};
 
 }  // namespace
 
@@ -70,7 +68,8 @@ std::optional<BodyPiece> parse_body(std::string_view payload) {
 
 class Log::Impl {
  public:
-  Impl(net::FileSystem& files, LogOptions options) : files_(files), options_(options) {}
+  Impl(net::FileSystem& files, LogOptions options)
+      : files_(files), options_(options), room_(files, options.segment_bytes) {}
 
   Result<void> recover() {
     for (const std::string& name : TRY(files_.list("."))) {
@@ -164,11 +163,10 @@ class Log::Impl {
 
   void prepare() {
     if (segments_.empty() || segments_.back().used < options_.segment_bytes / 2) return;
-    if (spare_ && spare_bytes_ == options_.segment_bytes) return;
-    if (no_room_in_ == segments_.size()) return;
-    if (grow_spare()) return;
+    if (room_.is_ready() || no_room_in_ == segments_.size()) return;
+    if (room_.grow()) return;
     // The room that there is belongs to what is committed; asked for again in the next segment.
-    drop_spare();
+    room_.drop();
     no_room_in_ = segments_.size();
   }
 
@@ -337,8 +335,7 @@ class Log::Impl {
   net::FileSystem& files_;
   LogOptions options_;
   // What the next segment will be, zeros so far: never read, and no part of the log.
-  std::unique_ptr<net::File> spare_;
-  std::uint64_t spare_bytes_ = 0;
+  SegmentRoom room_;
   std::size_t no_room_in_ = 0;       // the how-manieth segment it was in that none could be made
   std::optional<Digest> continued_;  // the marker that the segment after the one at hand follows
   std::vector<std::string> names_;
@@ -454,7 +451,7 @@ class Log::Impl {
     if (made) return {};
     // Half of one would hold the very room that is missing.
     if (files_.remove(name)) names_.pop_back();
-    drop_spare();
+    room_.drop();
     return Failure(made.error().in(fmt::format("a new segment of {} MiB for the audit log",
                                                options_.segment_bytes / (1024 * 1024))));
   }
@@ -467,15 +464,7 @@ class Log::Impl {
     segment.header.previous_marker = last_marker_;
     const std::uint64_t wanted =
         std::max<std::uint64_t>(options_.segment_bytes, group_.size() + 4096 + kSegmentHeaderSize);
-    std::unique_ptr<net::File> writer;
-    if (spare_ && spare_bytes_ == wanted) {
-      TRY(files_.rename(kSpareName, name));
-      writer = std::move(spare_);
-    } else {
-      writer = TRY(files_.open_uncached(name, net::OpenMode::kCreateNew));
-      for (std::uint64_t at = 0; at < wanted;) at += TRY(write_zeros(*writer, at, wanted));
-      TRY(writer->sync());
-    }
+    auto writer = TRY(room_.take(name, wanted));
     TRY(writer->write_at(0, segment_header(segment.header)));
     TRY(writer->sync());
     TRY(files_.sync_directory("."));
@@ -484,25 +473,6 @@ class Log::Impl {
     segments_.push_back(std::move(segment));
     writer_ = std::move(writer);
     return {};
-  }
-  // Zeros first: syncs of a file whose blocks are there need no metadata, which halves them
-  // (measured). Returns how many bytes were written.
-  static Result<std::uint64_t> write_zeros(net::File& file, std::uint64_t at, std::uint64_t end) {
-    const auto part = std::min<std::uint64_t>(g_zeros.size(), end - at);
-    TRY(file.write_at(at, {g_zeros.data(), part}));
-    return part;
-  }
-  Result<void> grow_spare() {
-    if (!spare_) {
-      spare_ = TRY(files_.open_uncached(kSpareName, net::OpenMode::kCreate));
-      spare_bytes_ = 0;
-    }
-    spare_bytes_ += TRY(write_zeros(*spare_, spare_bytes_, options_.segment_bytes));
-    return spare_->sync();
-  }
-  void drop_spare() {
-    spare_.reset();
-    (void)files_.remove(kSpareName);  // one that is there is written over
   }
   void abandon_segment() {
     // It stays where it is for reading, at the length that is committed; the next one continues
