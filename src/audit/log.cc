@@ -10,7 +10,6 @@
 #include "audit/body_index.h"
 #include "audit/body_list.h"
 #include "audit/segment_room.h"
-#include "audit/segment_room.h"
 #include "base/encoding.h"
 #include "base/log.h"
 #include "base/random.h"
