@@ -9,6 +9,7 @@
 #include "net/nursery_inl.h"
 #include "net/resolve.h"
 #include "wire/url.h"
+#include "wire/websocket.h"
 
 namespace gatehouse::cli {
 namespace {
@@ -24,6 +25,7 @@ constexpr Nanos kFirstPause = std::chrono::milliseconds(50);
 constexpr Nanos kAnswerMost = std::chrono::seconds(60);  // of a gateway's, to a CONNECT
 constexpr Nanos kLingerMost = std::chrono::seconds(2);
 constexpr std::string_view kNotLetIn = "HTTP/1.1 407 ";
+constexpr std::string_view kSwitched = "HTTP/1.1 101 ";
 constexpr Nanos kTokenWaitMost = std::chrono::seconds(20);
 constexpr Nanos kTokenLeftLeast = std::chrono::milliseconds(500);  // else it may end on its way
 constexpr std::size_t kPiece = 16 * 1024;
@@ -103,10 +105,18 @@ struct Forwarder::Agent {
   }
 };
 
-// A gateway's side, and what it has answered by now.
+// What follows such a request may be no HTTP, by what is answered.
+bool may_lead_on(const wire::RequestHead& head) {
+  const auto offer = wire::websocket_offer(head);
+  return head.form == wire::TargetForm::kAuthority || (offer && *offer);
+}
+
+// A gateway's side.
 struct Forwarder::Reached {
   std::unique_ptr<net::Stream> stream;
-  std::string answered;
+  bool is_asked = false;   // the first head has been sent
+  std::string answered;    // what came by now
+  bool is_tunnel = false;  // all that follows is not HTTP
 };
 
 Forwarder::Forwarder(net::Loop& loop, net::TlsIdentity identity)
@@ -188,7 +198,7 @@ Task<void> Forwarder::serve(std::unique_ptr<net::Stream> stream) {
   net::Stream* gateway = reached->stream.get();
   net::Event broken(loop_);
   net::Nursery sending(loop_);
-  sending.spawn(up(&agent, gateway, std::move(**head), &broken));
+  sending.spawn(up(&agent, &*reached, std::move(**head), &broken));
   const auto ended = co_await net::race(loop_, down(gateway, agent.stream.get()), set(&broken));
   // A cut of the gateway's must not look like an end to the agent.
   if (ended.index() == 0 && std::get<0>(ended)) {
@@ -208,17 +218,23 @@ Task<void> Forwarder::refuse(Agent* agent, std::string answer) {
   } while ((co_await agent->fill(deadline)).value_or(false));
 }
 
-// Of CONNECT the head is sent, and sent again with another token where the gateway does not let
-// this one in: nothing has happened by then.
+// Of what may lead on the head is sent, and sent again with another token where the gateway does
+// not let this one in: nothing has happened by then.
 Task<Result<Forwarder::Reached>> Forwarder::reach(const wire::RequestHead* head) {
   for (bool is_first = true;; is_first = false) {
     CO_TRY(co_await have_token());
-    Reached reached{CO_TRY(co_await dial()), ""};
-    if (head->form != wire::TargetForm::kAuthority) co_return reached;
+    Reached reached{CO_TRY(co_await dial())};
+    if (!may_lead_on(*head)) co_return reached;
     CO_TRY(co_await send_head(reached.stream.get(), head));
+    reached.is_asked = true;
     std::array<char, kPiece> bytes;
-    const std::size_t got = CO_TRY(co_await reached.stream->read(bytes, loop_.in(kAnswerMost)));
-    reached.answered.assign(bytes.data(), got);
+    while (reached.answered.size() < kNotLetIn.size()) {
+      const std::size_t got = CO_TRY(co_await reached.stream->read(bytes, loop_.in(kAnswerMost)));
+      if (got == 0) break;
+      reached.answered.append(bytes.data(), got);
+    }
+    const bool is_connect = head->form == wire::TargetForm::kAuthority;
+    reached.is_tunnel = is_connect || reached.answered.starts_with(kSwitched);
     if (!is_first || !reached.answered.starts_with(kNotLetIn)) co_return reached;
     co_await another_token();
   }
@@ -263,22 +279,21 @@ Task<void> Forwarder::another_token() {
   (void)co_await renewed_.wait(loop_.in(kTokenWaitMost));
 }
 
-// The agent's requests, one after another, each with the token of its time; of CONNECT all that
+// The agent's requests, one after another, each with the token of its time; of a tunnel all that
 // follows. `broken` tells that nothing more can be made of this connection.
-Task<void> Forwarder::up(Agent* agent, net::Stream* gateway, wire::RequestHead head,
+Task<void> Forwarder::up(Agent* agent, const Reached* reached, wire::RequestHead head,
                          net::Event* broken) {
-  while (true) {
-    const bool is_tunnel = head.form == wire::TargetForm::kAuthority;
-    if (!is_tunnel && !co_await send_head(gateway, &head)) break;
-    if (!co_await send_body(agent, gateway, is_tunnel, head.framing)) break;
+  net::Stream* gateway = reached->stream.get();
+  for (bool is_asked = reached->is_asked;; is_asked = false) {
+    if (!is_asked && !co_await send_head(gateway, &head)) break;
+    if (!co_await send_body(agent, gateway, reached->is_tunnel, head.framing)) break;
     auto next = co_await agent->next_head(&loop_);
     if (next && !*next) {
       (void)co_await gateway->finish(loop_.in(kWriteMost));
       co_return;
     }
-    // A CONNECT that is not the first would have its answer among those of other requests.
-    if (!next || !is_of_run(**next) || (*next)->form == wire::TargetForm::kAuthority
-        || !co_await have_token()) {
+    // What may lead on and is not the first would have its answer among those of other requests.
+    if (!next || !is_of_run(**next) || may_lead_on(**next) || !co_await have_token()) {
       break;
     }
     head = std::move(**next);

@@ -56,7 +56,7 @@ class Forwarder {
   struct Reached;
   net::Task<Result<Reached>> reach(const wire::RequestHead* head);
   net::Task<void> refuse(Agent* agent, std::string answer);
-  net::Task<void> up(Agent* agent, net::Stream* gateway, wire::RequestHead head,
+  net::Task<void> up(Agent* agent, const Reached* reached, wire::RequestHead head,
                      net::Event* broken);
   net::Task<Result<void>> send_head(net::Stream* gateway, const wire::RequestHead* head);
   net::Task<Result<void>> send_body(Agent* agent, net::Stream* gateway, bool is_tunnel,

@@ -170,6 +170,25 @@ TEST_F(ForwarderTest, PassesABodyOnWholeAndATunnelBothWays) {
   EXPECT_EQ(ask(connect(), many), answers.front() + many);
 }
 
+TEST_F(ForwarderTest, AWebSocketIsPassedOnFromItsAnswerOn) {
+  const std::string asked = "GET http://a.example/ HTTP/1.1\r\nhost: a.example\r\n" + credential()
+                            + "connection: upgrade\r\nupgrade: websocket\r\n"
+                              "sec-websocket-version: 13\r\n"
+                              "sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+  echoes = true;
+  answers = {"HTTP/1.1 407 Proxy Authentication Required\r\ncontent-length: 0\r\n\r\n",
+             "HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\n\r\n"};
+  serving.spawn(renew_when_refused(this));
+  const std::string frames = "\x81\x85no head at all\r\n\r\n";
+  EXPECT_EQ(ask(asked, frames), answers.back() + frames);
+  EXPECT_TRUE(seen.back().contains("Bearer token-2"));
+  // One that is refused leaves a connection for requests, each of which shows who asks.
+  answers = {"HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\n\r\n"};
+  EXPECT_TRUE(ask(asked, get()).contains("Bearer token-2"));
+  EXPECT_FALSE(ask(asked, "GET http://b.example/ HTTP/1.1\r\nhost: b\r\n\r\n").contains("GET"));
+  EXPECT_TRUE(ask(asked, asked).ends_with("<cut>")) << "its answer would be among others";
+}
+
 TEST_F(ForwarderTest, ACutIsNoEnd) {
   cuts = true;
   answers = {"HTTP/1.1 200 OK\r\n\r\nhalf of it"};

@@ -73,8 +73,8 @@ Task<Result<void>> WebSocket::run() {
   (void)co_await over_.wait(Deadline::never());
   co_await say_closes();
   tasks_.cancel_all();
-  tasks_.spawn(upstream_.finish(parts_.loop.in(kLastWordsMost)));
-  tasks_.spawn(agent_.finish(parts_.loop.in(kLastWordsMost)));
+  tasks_.spawn(upstream_.finish(kLastWordsMost));
+  tasks_.spawn(agent_.finish(kLastWordsMost));
   (void)co_await tasks_.wait_empty(Deadline::never());
   co_return *ended_;
 }

@@ -28,6 +28,7 @@ Result<std::optional<wire::WebSocketEvent>> WebSocketEnd::event() {
   const std::string_view waiting = connection_.inbox->waiting();
   const wire::WebSocketProgress progress = TRY(parser_.feed(waiting));
   connection_.inbox->take(progress.consumed);
+  has_heard_close_ |= progress.event && progress.event->opcode == wire::WebSocketOpcode::kClose;
   return progress.event;
 }
 
@@ -81,8 +82,20 @@ bool WebSocketEnd::close_now(std::uint16_t code, std::string_view reason) {
   return connection_.stream->write_now(waiting_) == waiting_.size();
 }
 
-Task<void> WebSocketEnd::finish(Deadline deadline) {
-  if (is_sending_ || !co_await connection_.stream->finish(deadline)) co_return;
+Task<void> WebSocketEnd::hear_close(Deadline deadline) {
+  while (!has_heard_close_) {
+    const auto heard = event();
+    if (!heard) co_return;
+    if (*heard) continue;
+    if (!(co_await connection_.inbox->fill(deadline)).value_or(false)) co_return;
+  }
+}
+
+Task<void> WebSocketEnd::finish(Nanos most) {
+  if (is_sending_) co_return;
+  co_await hear_close(loop_.in(most));
+  const Deadline deadline = loop_.in(most);
+  if (!co_await connection_.stream->finish(deadline)) co_return;
   do {
     connection_.inbox->take(connection_.inbox->waiting().size());
   } while ((co_await connection_.inbox->fill(deadline)).value_or(false));

@@ -50,11 +50,13 @@ class WebSocketEnd {
   [[nodiscard]] net::Task<Result<void>> flush(Deadline deadline);
   // Says a Close in the place of what waits, without waiting; whether all of it went.
   bool close_now(std::uint16_t code, std::string_view reason);
-  // Ends our side, and takes what still comes for a while, so that a Close is not lost by a reset
-  // (as RFC 9112 section 9.6 has it).
-  [[nodiscard]] net::Task<void> finish(Deadline deadline);
+  // Waits for the peer's Close, if it has not come, since some leave ours unread where the end of
+  // the connection comes with it; then ends our side, and takes what still comes, so that a Close
+  // is not lost by a reset (as RFC 9112 section 9.6 has it). Each takes `most` at most.
+  [[nodiscard]] net::Task<void> finish(Nanos most);
 
  private:
+  [[nodiscard]] net::Task<void> hear_close(Deadline deadline);
   [[nodiscard]] std::optional<wire::WebSocketMask> mask() const;
 
   net::Loop& loop_;
@@ -69,6 +71,7 @@ class WebSocketEnd {
   bool is_sending_ = false;  // and for ever, where it was cut in the middle
   net::Event sent_;
   bool is_closed_ = false;
+  bool has_heard_close_ = false;
 };
 
 }  // namespace gatehouse::gateway

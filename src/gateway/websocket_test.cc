@@ -272,6 +272,16 @@ TEST_F(WebSocketTest, LastsNoLongerThanItsServiceLets) {
   EXPECT_EQ(agent->heard, (Heard{"close 1008", "end"}));
 }
 
+TEST_F(WebSocketTest, AConnectionDoesNotEndBeforeItsPeerHasReadAndAnsweredTheClose) {
+  until = loop->now() + 5min;
+  agent->answers_close = false;
+  others.spawn(after(5min + 1s, agent->close(1008)));
+  const Nanos took = relayed().second;
+  EXPECT_GE(took, 5min + 1s);
+  EXPECT_LT(took, 5min + 2s);
+  EXPECT_EQ(agent->heard, (Heard{"close 1008", "end"}));
+}
+
 TEST_F(WebSocketTest, APlaceholderDoesNotPass) {
   others.spawn(after(1s, agent->say(WebSocketOpcode::kText, "fine")));
   others.spawn(after(2s, agent->say(WebSocketOpcode::kPing, "ghph_x")));
