@@ -64,14 +64,11 @@ class Inbox {
       bytes_.erase(0, taken_);
     }
     taken_ = 0;
-    const std::size_t before = bytes_.size();
-    // Not zeroed first: what is read is overwritten, and the rest is cut off again.
-    bytes_.resize_and_overwrite(before + kReadPiece, [](char*, std::size_t size) { return size; });
-    const Result<std::size_t> got =
-        co_await stream_->read({bytes_.data() + before, kReadPiece}, deadline);
-    bytes_.resize(before + (got ? *got : 0));
+    Reading reading(bytes_);
+    const Result<std::size_t> got = co_await stream_->read(reading.room(), deadline);
     was_full_ = got && *got == kReadPiece;
     if (!got) co_return Failure(got.error());
+    reading.came(*got);
     co_return *got > 0;
   }
   // As `fill`, of a peer that may be silent for long: where nothing waits, no room is held
@@ -95,6 +92,24 @@ class Inbox {
   }
 
  private:
+  // Room behind what waits, of which no more stays than what came, none where the read is
+  // cancelled.
+  class Reading {
+   public:
+    explicit Reading(std::string& bytes) : bytes_(bytes), size_(bytes.size()) {
+      // Not zeroed first: what is read is overwritten, and the rest is cut off again.
+      bytes.resize_and_overwrite(size_ + kReadPiece, [](char*, std::size_t size) { return size; });
+    }
+    Reading(const Reading&) = delete;
+    Reading& operator=(const Reading&) = delete;
+    ~Reading() { bytes_.resize(size_); }
+    [[nodiscard]] std::span<char> room() { return {bytes_.data() + size_, kReadPiece}; }
+    void came(std::size_t count) { size_ += count; }
+
+   private:
+    std::string& bytes_;
+    std::size_t size_;
+  };
   [[nodiscard]] net::Task<Result<bool>> fill_once_readable(Deadline deadline) {
     CO_TRY(co_await stream_->wait_readable(deadline));
     co_return co_await fill(deadline);

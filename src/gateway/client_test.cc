@@ -111,6 +111,19 @@ TEST_F(InboxTest, ASilenceThatIsTooLongIsToldAndTheNextReadGoesOn) {
   EXPECT_EQ(**got, "late");
 }
 
+TEST_F(InboxTest, AReadThatIsCancelledLeavesWhatWaitedAndNothingElse) {
+  others.spawn(speak({"before"}));
+  ASSERT_TRUE(loop->run_until_done(inbox->fill(Deadline::never())));
+  {
+    net::Nursery reading(*loop);
+    reading.spawn([](this auto, Inbox* from) -> Task<void> {
+      (void)co_await from->fill(Deadline::never());
+    }(inbox.get()));
+    loop->run_for(1ms);
+  }
+  EXPECT_EQ(inbox->waiting(), "before");
+}
+
 // Bodies of all sizes, each in front of the next message's first byte, which is not taken.
 TEST_F(InboxTest, ABodyIsReadStraightToItsPlaceAndNoFurther) {
   std::string texts;
