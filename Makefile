@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # The front door. `make` alone lists what there is; the work is in tools/ and tests/.
 .DEFAULT_GOAL := help
-.PHONY: help build install deb sbom oci demo test soak bench-gateway fuzz asan tsan tidy tidy-deep
-.PHONY: format clean
+.PHONY: help build install deb sbom oci demo test soak bench-gateway profile fuzz asan tsan tidy
+.PHONY: tidy-deep format clean
 SHELL := /bin/bash
 
 help: ## this list
@@ -57,6 +57,9 @@ bench-gateway: ## speed and memory beside nginx, to build/bench/gateway.json
 	@cmake --preset release -Wno-dev >/dev/null
 	@ninja -C build/release
 	@tests/bench/run-gateway
+
+profile: ## cmake/release.profdata anew, by which the release build is laid out
+	@tools/profile
 
 tidy: ## the source rules alone: layers, banned calls, lengths
 	@tools/tidy

@@ -24,3 +24,19 @@ else()
     add_compile_definitions(_FORTIFY_SOURCE=3)
   endif()
 endif()
+
+# Which way programs go, as they went when `make profile` let them (docs/benchmarks.md). What was
+# changed since has none, until it is made anew.
+set(GATEHOUSE_PROFILE "" CACHE STRING "make, use or nothing")
+set(profile ${CMAKE_SOURCE_DIR}/cmake/release.profdata)
+if(GATEHOUSE_PROFILE STREQUAL "make")
+  # Counted in the file itself, mapped before a role is confined: later it can write none.
+  file(MAKE_DIRECTORY ${CMAKE_BINARY_DIR}/profiles)
+  add_compile_options(-fprofile-generate "SHELL:-mllvm -runtime-counter-relocation"
+    "SHELL:-mllvm -disable-vp"
+    "SHELL:-Xclang -fprofile-instrument-path=${CMAKE_BINARY_DIR}/profiles/%p%c.profraw")
+  add_link_options(-fprofile-generate)
+elseif(GATEHOUSE_PROFILE STREQUAL "use")
+  add_compile_options(-fprofile-use=${profile} -Wno-profile-instr-out-of-date
+    -Wno-profile-instr-unprofiled -Wno-backend-plugin)
+endif()

@@ -160,10 +160,9 @@ class EpollLoop : public Loop {
     constexpr Nanos kMost = std::chrono::hours(1);
     const Nanos left =
         until == Instant() ? Nanos(0) : std::clamp<Nanos>(until - now(), Nanos(0), kMost);
-    std::array<epoll_event, 256> events;
-    const int count = epoll(events, left);
+    const int count = epoll(events_, left);
     for (int i = 0; i < count; ++i) {
-      const epoll_event& event = events[static_cast<std::size_t>(i)];
+      const epoll_event& event = events_[static_cast<std::size_t>(i)];
       if (event.data.ptr != nullptr) {
         static_cast<EpollPollable*>(event.data.ptr)->take(event.events);
       } else {
@@ -189,6 +188,7 @@ class EpollLoop : public Loop {
   }
 
   Descriptor epoll_;
+  std::array<epoll_event, 256> events_;  // of one wait; here, a local would be zeroed each time
   Descriptor bell_;
   std::atomic<bool> is_asleep_{false};  // or about to be: who posts rings
   std::mutex mutex_;
