@@ -179,6 +179,19 @@ class Pause {
 
 Task<void> Loop::sleep_until(Instant at) { co_await Pause(*this, Deadline(at)); }
 
+bool Loop::has_had_its_share() {
+  constexpr unsigned kSharesMost = 64;  // reads: of 16 KiB each, a part of a millisecond
+  if (step() == 0) return false;
+  if (std::exchange(shared_in_, step()) != step()) shares_ = 0;
+  return ++shares_ > kSharesMost;
+}
+
+Task<Result<void>> Loop::give_way(Deadline deadline) {
+  co_await sleep_until(now());
+  if (now() < deadline.at()) co_return Result<void>();
+  co_return failure(Error::kTimeout, "the deadline has passed, however much still comes");
+}
+
 Event::~Event() { CHECK(first_ == nullptr); }
 
 void Event::set() {

@@ -125,6 +125,13 @@ class Loop {
   [[nodiscard]] Task<void> sleep_until(Instant at);
   [[nodiscard]] Task<void> sleep_for(Nanos span) { return sleep_until(now() + span); }
 
+  // Who reads asks before each read: a peer that always has more would else keep all others, and
+  // every deadline, waiting. True where the coroutine that goes on now has read often enough: then
+  // it gives way.
+  [[nodiscard]] bool has_had_its_share();
+  // Until the others have had their turn. Errors: kTimeout at the deadline.
+  [[nodiscard]] Task<Result<void>> give_way(Deadline deadline);
+
  protected:
   // Waits for I/O until `until` at the latest, and makes what can go on ready. `until` may be in
   // the past: then it only looks. Returns false when the Loop was told to stop.
@@ -162,6 +169,8 @@ class Loop {
   AtTurnEnd* at_end_last_ = nullptr;
   std::uint64_t steps_ = 0;
   bool is_in_step_ = false;
+  std::uint64_t shared_in_ = 0;  // the step that `shares_` are of
+  unsigned shares_ = 0;
   std::vector<Waiter*> timers_;  // a binary heap by deadline
 };
 

@@ -348,6 +348,58 @@ TEST(RealLoop, AReadEndsAtItsDeadline) {
   EXPECT_EQ(*error, Error::kTimeout);
 }
 
+// Reads a little at a time of what is all there, until an error.
+Task<void> read_bit_by_bit(Loop* loop, Stream* from, Deadline deadline, int* reads) {
+  std::array<char, 16> some;
+  while (true) {
+    const auto got = co_await from->read(some, deadline);
+    if (!got || *got == 0) break;
+    ++*reads;
+  }
+  loop->stop();
+}
+
+TEST(RealLoop, APeerThatAlwaysHasMoreKeepsNeitherOthersNorADeadlineWaiting) {
+  auto loop = make_real_loop();
+  auto pair = make_socket_pair();
+  ASSERT_TRUE(pair);
+  const std::string all(16 * 1000, 'x');
+  ASSERT_EQ(::write(pair->second.get(), all.data(), all.size()), static_cast<ssize_t>(all.size()));
+  auto stream = loop->adopt_local(std::move(pair->first));
+  ASSERT_TRUE(stream);
+  int reads = 0;
+  int reads_before_another = -1;
+  {
+    Nursery nursery(*loop);
+    nursery.spawn(read_bit_by_bit(loop.get(), stream->get(), loop->in(30s), &reads));
+    nursery.spawn([](this auto, const int* so_far, int* then) -> Task<void> {
+      *then = *so_far;
+      co_return;
+    }(&reads, &reads_before_another));
+    pair->second.reset();
+    loop->run();
+  }
+  EXPECT_EQ(reads, 1000) << "nothing is lost";
+  EXPECT_GE(reads_before_another, 0);
+  EXPECT_LT(reads_before_another, 200);
+}
+
+TEST(RealLoop, ADeadlineHoldsWhateverStillComes) {
+  auto loop = make_real_loop();
+  auto pair = make_socket_pair();
+  ASSERT_TRUE(pair);
+  const std::string all(16 * 1000, 'x');
+  ASSERT_EQ(::write(pair->second.get(), all.data(), all.size()), static_cast<ssize_t>(all.size()));
+  auto stream = loop->adopt_local(std::move(pair->first));
+  ASSERT_TRUE(stream);
+  int reads = 0;
+  Nursery nursery(*loop);
+  nursery.spawn(read_bit_by_bit(loop.get(), stream->get(), loop->in(-1ms), &reads));
+  loop->run();
+  EXPECT_GT(reads, 0);
+  EXPECT_LT(reads, 200);
+}
+
 TEST(RealLoop, AConnectionNobodyTakesIsUnreachable) {
   auto loop = make_real_loop();
   Endpoint dead;

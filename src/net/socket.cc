@@ -147,6 +147,7 @@ class SocketStream : public LocalStream {
   ~SocketStream() override { pollable_->close(); }
 
   Task<Result<std::size_t>> read(std::span<char> into, Deadline deadline) override {
+    if (loop().has_had_its_share()) CO_TRY(co_await loop().give_way(deadline));
     while (true) {
       if (pollable_->is_drained(Direction::kRead)) {
         CO_TRY(co_await pollable_->wait(Direction::kRead, deadline));
@@ -170,7 +171,7 @@ class SocketStream : public LocalStream {
                                 Deadline deadline) override {
     Texts texts{first, second};
     while (!texts.first.empty() || !texts.second.empty()) {
-      Send send(pollable_->loop(), fd(), texts);
+      Send send(loop(), fd(), texts);
       co_await send;
       if (send.put >= 0) {
         texts.remove_prefix(static_cast<std::size_t>(send.put));
@@ -225,6 +226,7 @@ class SocketStream : public LocalStream {
   [[nodiscard]] bool is_over() const override { return is_over_; }
   Task<Result<std::size_t>> read_with(std::span<char> into, std::vector<Descriptor>& fds,
                                       Deadline deadline) override {
+    if (loop().has_had_its_share()) CO_TRY(co_await loop().give_way(deadline));
     while (true) {
       iovec part{into.data(), into.size()};
       alignas(cmsghdr) std::array<char, CMSG_SPACE(kDescriptorsMost * sizeof(int))> control{};
@@ -312,6 +314,7 @@ class SocketStream : public LocalStream {
 
  private:
   [[nodiscard]] int fd() const { return pollable_->fd(); }
+  [[nodiscard]] Loop& loop() const { return pollable_->loop(); }
   bool finds_nothing() {
     char probe = 0;
     ssize_t got = 0;
@@ -346,6 +349,7 @@ class SocketListener : public Listener {
   ~SocketListener() override { pollable_->close(); }
 
   Task<Result<std::unique_ptr<Stream>>> accept(Deadline deadline) override {
+    if (loop_->has_had_its_share()) CO_TRY(co_await loop_->give_way(deadline));
     while (true) {
       Descriptor accepted(
           ::accept4(pollable_->fd(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));

@@ -221,6 +221,7 @@ class TlsStream : public Stream {
   }
 
   Task<Result<std::size_t>> read(std::span<char> into, Deadline deadline) override {
+    if (loop_.has_had_its_share()) CO_TRY(co_await loop_.give_way(deadline));
     while (true) {
       ERR_clear_error();
       const int got = SSL_read(ssl_.get(), into.data(), static_cast<int>(into.size()));
