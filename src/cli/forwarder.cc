@@ -16,16 +16,18 @@ namespace {
 
 using net::Task;
 
-constexpr Nanos kIdleMost = std::chrono::seconds(120);  // between two requests of the agent
+constexpr Nanos kFirstHeadMost = std::chrono::seconds(120);  // until the agent asks for something
 constexpr Nanos kHeadMost = std::chrono::seconds(30);
 constexpr Nanos kWriteMost = std::chrono::seconds(10);  // of an answer of our own
 constexpr Nanos kDialMost = std::chrono::seconds(20);
 constexpr int kDialsMost = 6;  // a gateway that died is back, or another accepts
 constexpr Nanos kFirstPause = std::chrono::milliseconds(50);
-constexpr Nanos kAnswerMost = std::chrono::seconds(60);  // of a gateway's, to a CONNECT
+constexpr Nanos kConnectMost = std::chrono::seconds(60);  // from a CONNECT to its answer
 constexpr Nanos kLingerMost = std::chrono::seconds(2);
 constexpr std::string_view kNotLetIn = "HTTP/1.1 407 ";
+constexpr std::string_view kConnected = "HTTP/1.1 200 ";
 constexpr std::string_view kSwitched = "HTTP/1.1 101 ";
+constexpr std::size_t kStatusSize = kSwitched.size();  // that of each of them
 constexpr Nanos kTokenWaitMost = std::chrono::seconds(20);
 constexpr Nanos kTokenLeftLeast = std::chrono::milliseconds(500);  // else it may end on its way
 constexpr std::size_t kPiece = 16 * 1024;
@@ -69,6 +71,14 @@ Task<int> set(net::Event* event) {
   co_return 0;
 }
 
+bool is_connect(const wire::RequestHead& head) { return head.form == wire::TargetForm::kAuthority; }
+
+// What follows such a request may be no HTTP, by what is answered.
+bool may_lead_on(const wire::RequestHead& head) {
+  const auto offer = wire::websocket_offer(head);
+  return is_connect(head) || (offer && *offer);
+}
+
 }  // namespace
 
 // The agent's side of one connection.
@@ -85,10 +95,10 @@ struct Forwarder::Agent {
     if (!got) co_return Failure(got.error());
     co_return *got > 0;
   }
-  // Nothing when it ended in order between two requests.
-  [[nodiscard]] Task<Result<std::optional<wire::RequestHead>>> next_head(net::Loop* loop) {
+  // Nothing when it ended in order between two requests, or asked for nothing until the deadline.
+  [[nodiscard]] Task<Result<std::optional<wire::RequestHead>>> next_head(net::Loop* loop,
+                                                                         Deadline deadline) {
     wire::RequestParser parser;
-    Deadline deadline = loop->in(kIdleMost);
     while (true) {
       if (!waiting.empty()) {
         const auto progress = CO_TRY(parser.feed(waiting));
@@ -104,12 +114,6 @@ struct Forwarder::Agent {
     }
   }
 };
-
-// What follows such a request may be no HTTP, by what is answered.
-bool may_lead_on(const wire::RequestHead& head) {
-  const auto offer = wire::websocket_offer(head);
-  return head.form == wire::TargetForm::kAuthority || (offer && *offer);
-}
 
 // A gateway's side.
 struct Forwarder::Reached {
@@ -182,7 +186,7 @@ Task<void> Forwarder::until_refused(Deadline deadline) {
 
 Task<void> Forwarder::serve(std::unique_ptr<net::Stream> stream) {
   Agent agent{std::move(stream)};
-  auto head = co_await agent.next_head(&loop_);
+  auto head = co_await agent.next_head(&loop_, loop_.in(kFirstHeadMost));
   if (!head) co_return co_await refuse(&agent, answer_of(head.error()));
   if (!*head) co_return;
   if (!is_of_run(**head)) {
@@ -218,8 +222,9 @@ Task<void> Forwarder::refuse(Agent* agent, std::string answer) {
   } while ((co_await agent->fill(deadline)).value_or(false));
 }
 
-// Of what may lead on the head is sent, and sent again with another token where the gateway does
-// not let this one in: nothing has happened by then.
+// Of what may lead on the head is sent, and how the answer begins is looked at. A CONNECT is sent
+// again with another token where the gateway does not let this one in: nothing has happened by
+// then.
 Task<Result<Forwarder::Reached>> Forwarder::reach(const wire::RequestHead* head) {
   for (bool is_first = true;; is_first = false) {
     CO_TRY(co_await have_token());
@@ -227,15 +232,17 @@ Task<Result<Forwarder::Reached>> Forwarder::reach(const wire::RequestHead* head)
     if (!may_lead_on(*head)) co_return reached;
     CO_TRY(co_await send_head(reached.stream.get(), head));
     reached.is_asked = true;
+    // How long an upstream may take for its answer is the gateway's to say.
+    const Deadline deadline = is_connect(*head) ? loop_.in(kConnectMost) : Deadline::never();
     std::array<char, kPiece> bytes;
-    while (reached.answered.size() < kNotLetIn.size()) {
-      const std::size_t got = CO_TRY(co_await reached.stream->read(bytes, loop_.in(kAnswerMost)));
+    while (reached.answered.size() < kStatusSize) {
+      const std::size_t got = CO_TRY(co_await reached.stream->read(bytes, deadline));
       if (got == 0) break;
       reached.answered.append(bytes.data(), got);
     }
-    const bool is_connect = head->form == wire::TargetForm::kAuthority;
-    reached.is_tunnel = is_connect || reached.answered.starts_with(kSwitched);
-    if (!is_first || !reached.answered.starts_with(kNotLetIn)) co_return reached;
+    reached.is_tunnel = reached.answered.starts_with(is_connect(*head) ? kConnected : kSwitched);
+    const bool is_kept_out = is_connect(*head) && reached.answered.starts_with(kNotLetIn);
+    if (!is_first || !is_kept_out) co_return reached;
     co_await another_token();
   }
 }
@@ -287,7 +294,8 @@ Task<void> Forwarder::up(Agent* agent, const Reached* reached, wire::RequestHead
   for (bool is_asked = reached->is_asked;; is_asked = false) {
     if (!is_asked && !co_await send_head(gateway, &head)) break;
     if (!co_await send_body(agent, gateway, reached->is_tunnel, head.framing)) break;
-    auto next = co_await agent->next_head(&loop_);
+    // An answer may take as long as it likes; what is idle after one, the gateway ends.
+    auto next = co_await agent->next_head(&loop_, Deadline::never());
     if (next && !*next) {
       (void)co_await gateway->finish(loop_.in(kWriteMost));
       co_return;

@@ -117,6 +117,11 @@ class ForwarderTest : public testing::Test {
   [[nodiscard]] std::string get() const {
     return "GET http://a.example/ HTTP/1.1\r\nhost: a.example\r\n" + credential() + "\r\n";
   }
+  [[nodiscard]] std::string websocket() const {
+    return "GET http://a.example/ HTTP/1.1\r\nhost: a.example\r\n" + credential()
+           + "connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n"
+             "sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+  }
   [[nodiscard]] std::string connect() const {
     return "CONNECT a.example:443 HTTP/1.1\r\nhost: a.example:443\r\n" + credential() + "\r\n";
   }
@@ -171,22 +176,31 @@ TEST_F(ForwarderTest, PassesABodyOnWholeAndATunnelBothWays) {
 }
 
 TEST_F(ForwarderTest, AWebSocketIsPassedOnFromItsAnswerOn) {
-  const std::string asked = "GET http://a.example/ HTTP/1.1\r\nhost: a.example\r\n" + credential()
-                            + "connection: upgrade\r\nupgrade: websocket\r\n"
-                              "sec-websocket-version: 13\r\n"
-                              "sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+  const std::string asked = websocket();
   echoes = true;
-  answers = {"HTTP/1.1 407 Proxy Authentication Required\r\ncontent-length: 0\r\n\r\n",
-             "HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\n\r\n"};
-  serving.spawn(renew_when_refused(this));
+  answers = {"HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\n\r\n"};
   const std::string frames = "\x81\x85no head at all\r\n\r\n";
   EXPECT_EQ(ask(asked, frames), answers.back() + frames);
-  EXPECT_TRUE(seen.back().contains("Bearer token-2"));
+  EXPECT_TRUE(seen.back().contains("Bearer token-1"));
   // One that is refused leaves a connection for requests, each of which shows who asks.
   answers = {"HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\n\r\n"};
-  EXPECT_TRUE(ask(asked, get()).contains("Bearer token-2"));
+  EXPECT_TRUE(ask(asked, get()).contains("Bearer token-1"));
   EXPECT_FALSE(ask(asked, "GET http://b.example/ HTTP/1.1\r\nhost: b\r\n\r\n").contains("GET"));
   EXPECT_TRUE(ask(asked, asked).ends_with("<cut>")) << "its answer would be among others";
+}
+
+TEST_F(ForwarderTest, WhatAnUpstreamAnswersToAWebSocketIsNoWordOfTheGateways) {
+  answers = {"HTTP/1.1 407 Proxy Authentication Required\r\ncontent-length: 0\r\n\r\n"};
+  EXPECT_EQ(ask(websocket()), answers.front());
+  EXPECT_EQ(seen.size(), 1U) << "it is not sent again";
+}
+
+TEST_F(ForwarderTest, BehindATunnelThatIsRefusedThePasswordIsTakenOutToo) {
+  echoes = true;
+  answers = {"HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\n\r\n"};
+  const std::string echoed = ask(connect(), get());
+  EXPECT_TRUE(echoed.contains("Bearer token-1")) << echoed;
+  EXPECT_FALSE(echoed.contains("Basic"));
 }
 
 TEST_F(ForwarderTest, ACutIsNoEnd) {

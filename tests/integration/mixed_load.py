@@ -333,9 +333,7 @@ KINDS = {"chat": (chat, 3, None), "stream": (stream, 3, None), "big": (big, 1, N
          "web_socket": (web_socket, 2, None), "broken_off": (broken_off, 1, None),
          "denied": (denied, 1, None), "intercepted": (intercepted, 2, "secure.gatehouse"),
          "echoed": (echoed, 1, "secure.gatehouse"), "sealed": (sealed, 1, None)}
-if PROXY.username is not None:  # the agent is outside of a sandbox, behind its forwarder
-    del KINDS["web_socket"]
-else:
+if PROXY.username is None:  # else the agent is outside of a sandbox, behind its forwarder
     KINDS["malformed"] = (malformed, 1, None)
     if shutil.which("h2load"):
         KINDS["many"] = (loaded("--h1", "-c", "50"), 1, None)

@@ -273,7 +273,7 @@ class Sanitized(unittest.TestCase):
         inside.kinds = {"chat", "stream", "big", "tool", "other_agent", "mail", "web_socket",
                         "denied", "intercepted", "echoed", "sealed", "broken_off", "malformed"}
         outside = self.start("outside", verb="attach", program=str(HERE / "mixed_load.py"))
-        outside.kinds = inside.kinds - {"malformed", "web_socket"}
+        outside.kinds = inside.kinds - {"malformed"}
         calm_from = self.all_work(0)
         time.sleep(SECONDS / 2)
         self.has_one_thread_a_role()
