@@ -37,6 +37,10 @@ if(GATEHOUSE_PROFILE STREQUAL "make")
     "SHELL:-Xclang -fprofile-instrument-path=${CMAKE_BINARY_DIR}/profiles/%p%c.profraw")
   add_link_options(-fprofile-generate)
 elseif(GATEHOUSE_PROFILE STREQUAL "use")
+  # The compiler does not say that it has read it: with another profile all is compiled anew.
+  set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${profile})
+  file(SHA256 ${profile} profile_digest)
+  add_compile_definitions(GATEHOUSE_PROFILE_DIGEST=${profile_digest})
   add_compile_options(-fprofile-use=${profile} -Wno-profile-instr-out-of-date
     -Wno-profile-instr-unprofiled -Wno-backend-plugin)
 endif()
