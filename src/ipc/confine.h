@@ -24,7 +24,7 @@ struct Confinement {
   std::vector<std::string> writable;  // directories below which files may be made and changed
   std::vector<std::string> readable;  // files and directories that may be read
   std::vector<int> keep;              // descriptors that stay open beside 0, 1 and 2
-  bool no_landlock = false;  // conceded: this host has none
+  bool no_landlock = false;           // conceded: this host has none
 };
 
 // The role's own uid, groups dropped, for good; nothing when this is not root or `uid` is 0. A role
