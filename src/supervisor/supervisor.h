@@ -44,7 +44,7 @@ struct ConfigRead {
   net::Descriptor secrets;       // of the files that only root may be able to read
   LogForm log = LogForm::kText;  // that the house's log has from now on
   PortAddresses ports;
-  std::string access_log;  // as Settings has it
+  std::string access_log;               // as Settings has it
   std::vector<std::string> at_restart;  // settings that are another at the next start only
 };
 
