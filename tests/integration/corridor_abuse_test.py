@@ -118,6 +118,35 @@ class Crowd(AbuseTest):
         self.assertEqual(read_response(held[0].makefile("rb"))[0], 200)
 
 
+class Floods(AbuseTest):
+    def test_who_sends_without_an_end_holds_up_nobody_and_is_let_go(self):
+        """After a refusal what still comes is read, or the refusal would be lost: for a while."""
+        sent = []
+
+        def flood():
+            with self.house.connect() as sock, contextlib.suppress(OSError):
+                sock.settimeout(20)
+                sock.sendall(b"POST http://elsewhere.gatehouse/ HTTP/1.1\r\n"
+                             b"host: elsewhere.gatehouse\r\ncontent-length: 999999999999\r\n\r\n")
+                while not self.over.is_set():
+                    sock.sendall(b"x" * MIB)
+                    sent.append(MIB)
+
+        threads = [threading.Thread(target=flood, daemon=True) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        for _ in range(500):
+            if len(sent) > 16:
+                break
+            time.sleep(0.01)
+        self.assertGreater(len(sent), 16, "it floods")
+        self.assertEqual(self.house.request("GET", WEB, port=self.house.second_proxy)[0], 200)
+        for thread in threads:
+            thread.join(20)
+            self.assertFalse(thread.is_alive(), "it is let go, however much it sends")
+        self.assertFalse(self.over.is_set())
+
+
 class Bodies(AbuseTest):
     def test_bodies_of_one_run_take_only_so_much_memory(self):
         """They are never whole; 64 MiB is what one Run may have under way at a gateway."""
