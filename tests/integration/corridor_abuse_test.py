@@ -119,8 +119,8 @@ class Crowd(AbuseTest):
 
 
 class Floods(AbuseTest):
-    def test_who_sends_without_an_end_holds_up_nobody_and_is_let_go(self):
-        """After a refusal what still comes is read, or the refusal would be lost: for a while."""
+    def test_who_sends_without_an_end_behind_a_refusal_holds_up_nobody_and_is_let_go(self):
+        """What still comes is read, or the refusal would be lost: for a while."""
         sent = []
 
         def flood():
@@ -143,8 +143,7 @@ class Floods(AbuseTest):
         self.assertEqual(self.house.request("GET", WEB, port=self.house.second_proxy)[0], 200)
         for thread in threads:
             thread.join(20)
-            self.assertFalse(thread.is_alive(), "it is let go, however much it sends")
-        self.assertFalse(self.over.is_set())
+            self.assertFalse(thread.is_alive(), "however much it sends")
 
 
 class Bodies(AbuseTest):
