@@ -118,7 +118,6 @@ struct Forwarder::Agent {
 // A gateway's side.
 struct Forwarder::Reached {
   std::unique_ptr<net::Stream> stream;
-  bool is_asked = false;   // the first head has been sent
   std::string answered;    // what came by now
   bool is_tunnel = false;  // all that follows is not HTTP
 };
@@ -231,7 +230,6 @@ Task<Result<Forwarder::Reached>> Forwarder::reach(const wire::RequestHead* head)
     Reached reached{CO_TRY(co_await dial())};
     if (!may_lead_on(*head)) co_return reached;
     CO_TRY(co_await send_head(reached.stream.get(), head));
-    reached.is_asked = true;
     // How long an upstream may take for its answer is the gateway's to say.
     const Deadline deadline = is_connect(*head) ? loop_.in(kConnectMost) : Deadline::never();
     std::array<char, kPiece> bytes;
@@ -291,7 +289,7 @@ Task<void> Forwarder::another_token() {
 Task<void> Forwarder::up(Agent* agent, const Reached* reached, wire::RequestHead head,
                          net::Event* broken) {
   net::Stream* gateway = reached->stream.get();
-  for (bool is_asked = reached->is_asked;; is_asked = false) {
+  for (bool is_asked = may_lead_on(head);; is_asked = false) {  // the first, by `reach`
     if (!is_asked && !co_await send_head(gateway, &head)) break;
     if (!co_await send_body(agent, gateway, reached->is_tunnel, head.framing)) break;
     // An answer may take as long as it likes; what is idle after one, the gateway ends.

@@ -359,24 +359,31 @@ Task<void> read_bit_by_bit(Loop* loop, Stream* from, Deadline deadline, int* rea
   loop->stop();
 }
 
+// A stream of which a thousand such reads are there, and no more, until its peer goes.
+struct Filled {
+  std::unique_ptr<LocalStream> stream;
+  Descriptor peer;
+};
+Filled filled(Loop& loop) {
+  auto pair = *make_socket_pair();
+  const std::string all(16 * 1000, 'x');
+  EXPECT_EQ(::write(pair.second.get(), all.data(), all.size()), static_cast<ssize_t>(all.size()));
+  return {*loop.adopt_local(std::move(pair.first)), std::move(pair.second)};
+}
+
 TEST(RealLoop, APeerThatAlwaysHasMoreKeepsNeitherOthersNorADeadlineWaiting) {
   auto loop = make_real_loop();
-  auto pair = make_socket_pair();
-  ASSERT_TRUE(pair);
-  const std::string all(16 * 1000, 'x');
-  ASSERT_EQ(::write(pair->second.get(), all.data(), all.size()), static_cast<ssize_t>(all.size()));
-  auto stream = loop->adopt_local(std::move(pair->first));
-  ASSERT_TRUE(stream);
+  Filled from = filled(*loop);
   int reads = 0;
   int reads_before_another = -1;
   {
     Nursery nursery(*loop);
-    nursery.spawn(read_bit_by_bit(loop.get(), stream->get(), loop->in(30s), &reads));
+    nursery.spawn(read_bit_by_bit(loop.get(), from.stream.get(), loop->in(30s), &reads));
     nursery.spawn([](this auto, const int* so_far, int* then) -> Task<void> {
       *then = *so_far;
       co_return;
     }(&reads, &reads_before_another));
-    pair->second.reset();
+    from.peer.reset();
     loop->run();
   }
   EXPECT_EQ(reads, 1000) << "nothing is lost";
@@ -386,15 +393,10 @@ TEST(RealLoop, APeerThatAlwaysHasMoreKeepsNeitherOthersNorADeadlineWaiting) {
 
 TEST(RealLoop, ADeadlineHoldsWhateverStillComes) {
   auto loop = make_real_loop();
-  auto pair = make_socket_pair();
-  ASSERT_TRUE(pair);
-  const std::string all(16 * 1000, 'x');
-  ASSERT_EQ(::write(pair->second.get(), all.data(), all.size()), static_cast<ssize_t>(all.size()));
-  auto stream = loop->adopt_local(std::move(pair->first));
-  ASSERT_TRUE(stream);
+  const Filled from = filled(*loop);
   int reads = 0;
   Nursery nursery(*loop);
-  nursery.spawn(read_bit_by_bit(loop.get(), stream->get(), loop->in(-1ms), &reads));
+  nursery.spawn(read_bit_by_bit(loop.get(), from.stream.get(), loop->in(-1ms), &reads));
   loop->run();
   EXPECT_GT(reads, 0);
   EXPECT_LT(reads, 200);

@@ -188,9 +188,9 @@ class EpollLoop : public Loop {
   }
 
   Descriptor epoll_;
-  std::array<epoll_event, 256> events_;  // of one wait; here, a local would be zeroed each time
   Descriptor bell_;
-  std::atomic<bool> is_asleep_{false};  // or about to be: who posts rings
+  std::array<epoll_event, 256> events_;  // of one wait; here, a local would be zeroed each time
+  std::atomic<bool> is_asleep_{false};   // or about to be: who posts rings
   std::mutex mutex_;
   std::vector<std::function<void()>> posted_;
   bool is_coarse_ = false;

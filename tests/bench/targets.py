@@ -9,6 +9,7 @@ import shutil
 import socket
 import subprocess
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -253,3 +254,24 @@ def start_gatehouse(upstreams, runs=1):
 def ended(process):
     process.terminate()
     process.wait()
+
+
+class Started(ExitStack):
+    """What runs; all of it has ended when this is left, the last that was started first."""
+
+    def upstreams(self):
+        shutil.rmtree(SAMPLES, ignore_errors=True)
+        return {kind: self.kept(*start_upstream(**how)) for kind, how in {
+            "now": {}, "later": {"delay_us": DELAY_US}, "tls": {"tls": True}}.items()}
+
+    def idle_upstreams(self):
+        shutil.rmtree(SAMPLES, ignore_errors=True)
+        port = self.kept(*start_upstream(events=2, gap_us=IDLE_GAP_US))
+        return {"now": port, "later": port, "tls": port}
+
+    def kept(self, process, result):
+        self.callback(ended, process)
+        return result
+
+    def target(self, target):
+        return self.kept(target.process, target)
